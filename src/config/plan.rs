@@ -1,0 +1,276 @@
+//! The validated configuration: what it means. Plain data that can be compared, so the difference of two plans is free.
+//!
+//! Every default is applied, every unit is a type, every reference resolved; nothing downstream checks again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+
+use crate::resilience::{BreakerSpec, Ratio};
+
+/// A whole configuration that was found good.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What every log line is stamped with.
+    pub service: ServicePlan,
+    /// Where we listen.
+    pub listen: ListenPlan,
+    /// How many worker threads carry traffic; `None` follows the CPU quota.
+    pub workers: Option<NonZeroUsize>,
+    /// Who may use the admin port.
+    pub admin: AdminPlan,
+    /// How long calls in flight may take to finish after a termination signal.
+    pub drain: Duration,
+    /// The correlation id's headers.
+    pub correlation: CorrelationPlan,
+    /// The log lines.
+    pub logs: LogsPlan,
+    /// Limits of the proxy listeners.
+    pub http: HttpPlan,
+    /// The routes by name.
+    pub routes: BTreeMap<String, RoutePlan>,
+}
+
+/// What every log line is stamped with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePlan {
+    /// The `service` key of a line.
+    pub name: String,
+    /// The `env` key of a line.
+    pub env: String,
+}
+
+/// Where we listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenPlan {
+    /// For the application's calls; at least one.
+    pub proxy: Vec<SocketAddr>,
+    /// For operators; may be none.
+    pub admin: Vec<AdminAddress>,
+    /// Read-only probes and metrics.
+    pub health: Option<SocketAddr>,
+}
+
+/// An address of the admin port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AdminAddress {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A unix socket, made with mode 0600.
+    Unix(PathBuf),
+}
+
+/// Who may use the admin port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminPlan {
+    /// Holds the bearer token that may change state.
+    pub operator_token_file: Option<PathBuf>,
+    /// Holds the bearer token that may read.
+    pub reader_token_file: Option<PathBuf>,
+    /// Values of `Host`, lower-case and without port, that are accepted besides the loopback names.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// The correlation id's headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorrelationPlan {
+    /// The header that carries it onward and back.
+    pub header: HeaderName,
+    /// The headers of a request that may bring one, best first.
+    pub accept: Vec<HeaderName>,
+    /// The longest that is accepted, in bytes (1 to 128).
+    pub max_length: usize,
+}
+
+/// The shape of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal or with `NODE_ENV=development`, else JSON.
+    Auto,
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// From which severity on lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// Details for a developer.
+    Debug,
+    /// Life cycle and access lines.
+    Info,
+    /// Refusals and degraded service.
+    Warn,
+    /// Failures.
+    Error,
+}
+
+/// The log lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogsPlan {
+    /// Their shape.
+    pub format: LogFormat,
+    /// From which severity on they are written.
+    pub level: LogLevel,
+    /// The request header that names the user.
+    pub user_id_header: Option<HeaderName>,
+    /// Share of uneventful access lines that is written.
+    pub sample: Ratio,
+    /// From which duration on an access line is never sampled away.
+    pub slow: Duration,
+}
+
+/// Limits of the proxy listeners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpPlan {
+    /// Bytes of one request's header section (8 KiB to 1 MiB).
+    pub max_header_bytes: usize,
+    /// Fields of one request's header section.
+    pub max_headers: usize,
+    /// Connections open at once over all proxy listeners.
+    pub max_connections: usize,
+    /// How long after the accept the first request's header section must be complete.
+    pub first_request_timeout: Duration,
+    /// How long an idle connection of a caller is kept.
+    pub keep_alive: Duration,
+}
+
+/// A named destination with its policies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoutePlan {
+    /// The preset that its settings began from.
+    pub preset: String,
+    /// Where it sends.
+    pub upstream: UpstreamPlan,
+    /// The explicit match, if it has one.
+    pub matches: Option<MatchPlan>,
+    /// From the accepted request to the response headers.
+    pub timeout: Duration,
+    /// Without a byte in either direction while a body moves.
+    pub idle_timeout: Duration,
+    /// Sends the caller's `Host` on instead of the upstream's.
+    pub preserve_host: bool,
+    /// Its breaker.
+    pub breaker: BreakerSpec,
+    /// What happens to header fields.
+    pub headers: HeadersPlan,
+}
+
+/// Where a route sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamPlan {
+    /// Whether the upstream is spoken to over TLS.
+    pub tls: Option<TlsPlan>,
+    /// Its host: a name in lower case, an IPv4 address, or an IPv6 address without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// `host[:port]` as its `Host` field says it: brackets around IPv6, no default port.
+    pub authority: HeaderValue,
+    /// The URL's path without a final slash; empty for none.
+    pub base_path: String,
+    /// Other hosts that mean this upstream in an absolute-form target: lower case, without port.
+    pub also_hosts: Vec<String>,
+    /// The version spoken to it.
+    pub http: HttpVersion,
+    /// Its connections.
+    pub pool: PoolPlan,
+    /// TCP and TLS together.
+    pub connect_timeout: Duration,
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TlsPlan {
+    /// Trust these certificates (PEM) instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The HTTP version spoken to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HttpVersion {
+    /// HTTP/2 when TLS negotiates it, else HTTP/1.1.
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only; in clear with prior knowledge.
+    Http2,
+}
+
+/// The connections of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PoolPlan {
+    /// At the most, over all workers.
+    pub max: usize,
+    /// Kept open ahead, over all workers.
+    pub min: usize,
+    /// How long a call waits for one when all are in use.
+    pub acquire_timeout: Duration,
+    /// How long an unused one is kept.
+    pub idle_timeout: Duration,
+    /// How often they are looked through.
+    pub evict_every: Duration,
+    /// How long one is used.
+    pub max_lifetime: Duration,
+}
+
+/// Which requests a route takes besides those that name it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MatchPlan {
+    /// Their host.
+    pub host: Option<HostPattern>,
+    /// How their path begins; whole segments.
+    pub path_prefix: Option<String>,
+    /// Their methods; empty for all.
+    pub methods: Vec<Method>,
+    /// Header fields they have, each with the value it must have, if any.
+    pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
+}
+
+/// A host to match, in lower case and without port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// That very host.
+    Exact(String),
+    /// Every host that ends with this, written `*.example.com`, held as `.example.com`.
+    Suffix(String),
+}
+
+/// What happens to header fields on the way.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeadersPlan {
+    /// On the way up.
+    pub request: HeaderEdits,
+    /// On the way back.
+    pub response: HeaderEdits,
+}
+
+/// Changes to a header section: first the removals, then the settings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeaderEdits {
+    /// Set to this, replacing what was there.
+    pub set: Vec<(HeaderName, HeaderText)>,
+    /// Taken away.
+    pub remove: Vec<HeaderName>,
+}
+
+/// The value a header field is set to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeaderText {
+    /// As written.
+    Literal(HeaderValue),
+    /// A secret in a file.
+    File {
+        /// The file; its final newline does not count.
+        path: PathBuf,
+        /// Stands before the file's text.
+        prefix: String,
+    },
+}

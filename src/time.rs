@@ -1,0 +1,97 @@
+//! The only clock.
+//!
+//! Everything that asks for the time asks here, so that a test which pauses tokio's clock pauses the whole program. Pure code does
+//! not even do that: it takes `now` as an argument. Clippy bans every other way of reading a clock.
+
+use std::future::Future;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Reads the monotonic clock. Durations and deadlines are differences of this clock only, so a jump of the wall clock moves nothing.
+///
+/// Follows tokio's clock when that is paused.
+#[must_use]
+pub fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+    tokio::time::Instant::now().into_std()
+}
+
+/// Reads the wall clock, for people only: log lines, JSON answers, certificate dates.
+#[must_use]
+pub fn wall() -> SystemTime {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+    SystemTime::now()
+}
+
+/// Converts an instant near `now` to the wall clock, as that clock stands at this moment.
+#[must_use]
+pub fn wall_at(instant: Instant, now: Instant) -> SystemTime {
+    let wall = wall();
+    if instant >= now {
+        wall.checked_add(instant - now).unwrap_or(wall)
+    } else {
+        wall.checked_sub(now - instant).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
+/// An absolute instant by which something must have happened: computed once, then passed down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The deadline `after` from `now`. A duration too long for the clock is cut to a century, which no process outlives.
+    #[must_use]
+    pub fn after(now: Instant, after: Duration) -> Self {
+        const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        Self(now.checked_add(after).unwrap_or_else(|| now + CENTURY))
+    }
+
+    /// The instant itself.
+    #[must_use]
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// What is left at `now`; zero when it has passed.
+    #[must_use]
+    pub fn remaining(self, now: Instant) -> Duration {
+        self.0.saturating_duration_since(now)
+    }
+}
+
+/// The deadline passed before the future was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("deadline passed")]
+pub struct Elapsed;
+
+/// Waits until `deadline`.
+pub async fn sleep_until(deadline: Deadline) {
+    tokio::time::sleep_until(deadline.0.into()).await;
+}
+
+/// Runs `future` until `deadline`; dropping it there.
+///
+/// # Errors
+/// [`Elapsed`] when the deadline passed first. A future that is ready at once wins even over a deadline that has passed.
+pub async fn timeout_at<F: Future>(deadline: Deadline, future: F) -> Result<F::Output, Elapsed> {
+    tokio::time::timeout_at(deadline.0.into(), future).await.map_err(|_| Elapsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_too_far_for_the_clock_is_cut_and_not_a_panic() {
+        let now = now();
+        assert!(Deadline::after(now, Duration::MAX).remaining(now) > Duration::from_secs(3600 * 24 * 365));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_follows_a_paused_runtime() {
+        let begin = now();
+        let elapsed = timeout_at(Deadline::after(begin, Duration::from_secs(3600)), std::future::pending::<()>()).await;
+        assert_eq!(elapsed, Err(Elapsed));
+        let passed = now() - begin;
+        assert!(passed >= Duration::from_secs(3600) && passed < Duration::from_secs(3601));
+    }
+}
