@@ -1,0 +1,55 @@
+//! The settings of one route, all layers laid together.
+
+use std::time::Duration;
+
+use ::http::HeaderName;
+
+use super::{Scope, breaker, headers, matches, some_time, upstream};
+use crate::config::fields::{Fields, flag};
+use crate::config::plan::RoutePlan;
+
+/// Keys that the design names and this version does not know yet.
+const NOT_YET: [&str; 10] = [
+    "retry",
+    "limits",
+    "fallback",
+    "classify",
+    "throttle",
+    "probe",
+    "attempt_timeout",
+    "max_duration",
+    "shadow",
+    "rewrite_redirects",
+];
+
+/// Reads route settings; `None` when they are not a whole route.
+pub(super) fn route(fields: &mut Fields<'_, '_>, scope: Scope, preset: &str, correlation: &HeaderName) -> Option<RoutePlan> {
+    fields.not_yet(&NOT_YET);
+    let upstream = fields.section("upstream", |fields| upstream::upstream(fields, scope));
+    let matches = match scope {
+        Scope::Route(_) if fields.has("match") => Some(fields.section("match", matches::matches)),
+        Scope::Route(_) => {
+            fields.may_have("match");
+            None
+        }
+        Scope::Shared => {
+            fields.refuse("match", "belongs to a route");
+            None
+        }
+    };
+    let timeout = fields.parse("timeout", some_time()).unwrap_or(Duration::from_secs(20));
+    let idle_timeout = fields.parse("idle_timeout", some_time()).unwrap_or(Duration::from_secs(30));
+    let preserve_host = fields.parse("preserve_host", flag).unwrap_or(false);
+    let breaker = fields.section("breaker", |fields| breaker::breaker(fields, timeout, scope));
+    let headers = fields.section("headers", |fields| headers::headers(fields, correlation));
+    Some(RoutePlan {
+        preset: preset.to_owned(),
+        upstream: upstream?,
+        matches,
+        timeout,
+        idle_timeout,
+        preserve_host,
+        breaker: breaker?,
+        headers,
+    })
+}

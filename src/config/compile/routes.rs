@@ -1,0 +1,98 @@
+//! `defaults:`, `presets:` and `routes:`: each checked by itself, then laid together route by route.
+
+use std::collections::BTreeMap;
+
+use ::http::HeaderName;
+
+use super::matches::refuse_duplicates;
+use super::{Scope, route::route};
+use crate::config::fields::{Fields, mapping};
+use crate::config::plan::RoutePlan;
+use crate::config::preset::{self, Presets, merge};
+use crate::config::problem::{Code, Problem, Problems};
+use crate::config::tree::{Entry, Key, Node, Value};
+use crate::config::yaml::show;
+
+pub(super) fn routes(file: &mut Fields<'_, '_>, correlation: &HeaderName) -> BTreeMap<String, RoutePlan> {
+    let defaults = file.take("defaults").map(|entry| &entry.node);
+    if let Some(defaults) = defaults {
+        mapping("defaults", Some(defaults), file.problems, |fields| {
+            let _ = fields.text("preset");
+            route(fields, Scope::Shared, preset::DEFAULT, correlation)
+        });
+    }
+    let written = file.section("presets", |fields| fields.take_all());
+    let presets = Presets::new(&written);
+    for entry in &written {
+        check_preset(entry, &presets, correlation, file.problems);
+    }
+    let base = match defaults {
+        Some(defaults) => merge(&Presets::base(), defaults),
+        None => Presets::base(),
+    };
+    let Some(entry) = file.take("routes") else {
+        let missing = Problem::error(Code::Missing, file.span, "`routes` is missing");
+        file.problems.push(missing.hint("add `routes: {partner: {upstream: https://api.example.com}}`"));
+        return BTreeMap::new();
+    };
+    let entries = mapping("routes", Some(&entry.node), file.problems, |fields| fields.take_all());
+    if entries.is_empty() && matches!(entry.node.value, Value::Null | Value::Mapping(_)) {
+        let empty = Problem::error(Code::NoValue, entry.key.span, "`routes` names no route");
+        file.problems.push(empty.hint("add `partner: {upstream: https://api.example.com}` below it"));
+    }
+    let (mut plans, mut places) = (BTreeMap::new(), BTreeMap::new());
+    for Entry { key, node } in entries {
+        check_name("a route", key, file.problems);
+        let Some((preset, settings)) = lay(node, &base, &presets, file.problems) else { continue };
+        let scope = Scope::Route(key.span);
+        let name = show(&key.text);
+        let Some(plan) = mapping(&name, Some(&settings), file.problems, |fields| {
+            let _ = fields.take("preset");
+            route(fields, scope, &preset, correlation)
+        }) else {
+            continue;
+        };
+        places.insert(key.text.clone(), node.entry("match").map_or(key.span, |entry| entry.key.span));
+        plans.insert(key.text.clone(), plan);
+    }
+    refuse_duplicates(&plans, &places, file.problems);
+    plans
+}
+
+/// The settings of a route over those of its preset over `base`, with the preset's name.
+fn lay(route: &Node, base: &Node, presets: &Presets<'_>, problems: &mut Problems) -> Option<(String, Node)> {
+    let named = [route, base].into_iter().find_map(|node| node.entry("preset"));
+    let Some(Entry { node, .. }) = named else { return Some((preset::DEFAULT.to_owned(), merge(base, route))) };
+    let (name, at) = crate::config::fields::scalar("preset", node, problems)?;
+    let settings = presets.settings(&name.text, at, problems)?;
+    Some((name.text.clone(), merge(&merge(base, &settings), route)))
+}
+
+fn check_preset(entry: &Entry, presets: &Presets<'_>, correlation: &HeaderName, problems: &mut Problems) {
+    let Entry { key, node } = entry;
+    check_name("a preset", key, problems);
+    if preset::built_in_names().any(|name| name == key.text) {
+        let problem = Problem::error(Code::PresetTaken, key.span, format!("the preset `{}` is built in", key.text));
+        problems.push(problem.hint(format!("choose another name and say `extends: {}`", key.text)));
+        return;
+    }
+    mapping(&show(&key.text), Some(node), problems, |fields| {
+        let _ = fields.text("extends");
+        route(fields, Scope::Shared, preset::DEFAULT, correlation)
+    });
+    let _ = presets.settings(&key.text, key.span, problems);
+}
+
+/// Names are URL segments and label values.
+fn check_name(what: &str, key: &Key, problems: &mut Problems) {
+    let name = key.text.as_bytes();
+    let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let good = (1..=63).contains(&name.len())
+        && name.first().is_some_and(inner)
+        && name.iter().all(|byte| inner(byte) || *byte == b'-');
+    if !good {
+        let message = format!("`{}` cannot be the name of {what}", show(&key.text));
+        let problem = Problem::error(Code::Name, key.span, message);
+        problems.push(problem.hint("use 1 to 63 of a-z, 0-9 and `-`, not beginning with `-`"));
+    }
+}

@@ -1,0 +1,245 @@
+//! Reading a mapping so that no key can be forgotten: each is taken by somebody, or reported.
+
+use super::expand::shown;
+use super::problem::{Code, Problem, Problems};
+use super::suggest::nearest;
+use super::tree::{Entry, Node, Scalar, Span, Value};
+use super::units::Invalid;
+use super::yaml::show;
+
+/// Keys that people look for in the wrong place, with where they are.
+const ELSEWHERE: [(&str, &str); 12] = [
+    ("connect_timeout", "upstream"),
+    ("pool", "upstream"),
+    ("also_hosts", "upstream"),
+    ("failure_threshold", "breaker"),
+    ("failure_ratio", "breaker"),
+    ("success_threshold", "breaker"),
+    ("reset_timeout", "breaker"),
+    ("min_calls", "breaker"),
+    ("window", "breaker"),
+    ("user_id_header", "logs"),
+    ("operator_token_file", "admin"),
+    ("drain", "shutdown"),
+];
+
+/// The keys of one mapping while they are being read.
+pub(crate) struct Fields<'n, 'p> {
+    /// Where the mapping stands.
+    pub(crate) span: Span,
+    /// Where problems go.
+    pub(crate) problems: &'p mut Problems,
+    left: Vec<&'n Entry>,
+    known: Vec<&'static str>,
+}
+
+/// Reads the mapping `node`, then reports the keys that `read` did not take. Something else than a mapping is reported as
+/// well, and read as if it were empty; so is nothing.
+pub(crate) fn mapping<'n, T>(
+    name: &str,
+    node: Option<&'n Node>,
+    problems: &mut Problems,
+    read: impl FnOnce(&mut Fields<'n, '_>) -> T,
+) -> T {
+    if let Some(node) = node {
+        match &node.value {
+            Value::Null | Value::Mapping(_) | Value::Unusable => {}
+            Value::Scalar(_) | Value::Sequence(_) => {
+                problems.push(wrong_kind(name, node, "a mapping (`key: value`)"));
+            }
+        }
+    }
+    let span = node.map_or(Span::BUILT_IN, |node| node.span);
+    let left = node.map(Node::entries).unwrap_or_default().iter().collect();
+    let mut fields = Fields { span, problems, left, known: Vec::new() };
+    let read = read(&mut fields);
+    fields.finish();
+    read
+}
+
+fn wrong_kind(name: &str, node: &Node, expected: &str) -> Problem {
+    Problem::error(Code::WrongKind, node.span, format!("`{name}` must be {expected}, not {}", node.kind()))
+}
+
+impl<'n> Fields<'n, '_> {
+    /// Takes a key of a fixed name.
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<&'n Entry> {
+        self.known.push(key);
+        let at = self.left.iter().position(|entry| entry.key.text == key)?;
+        Some(self.left.remove(at))
+    }
+
+    /// Where a key is written.
+    pub(crate) fn key_span(&self, key: &str) -> Option<Span> {
+        self.left.iter().find(|entry| entry.key.text == key).map(|entry| entry.key.span)
+    }
+
+    /// Where the keys are written that nobody took yet.
+    pub(crate) fn places(&self) -> Vec<(&'n str, Span)> {
+        self.left.iter().map(|entry| (entry.key.text.as_str(), entry.key.span)).collect()
+    }
+
+    /// Names a key that is allowed here.
+    pub(crate) fn may_have(&mut self, key: &'static str) {
+        self.known.push(key);
+    }
+
+    /// Whether a key is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.left.iter().any(|entry| entry.key.text == key)
+    }
+
+    /// Takes all keys that are left: for mappings whose keys are names.
+    pub(crate) fn take_all(&mut self) -> Vec<&'n Entry> {
+        std::mem::take(&mut self.left)
+    }
+
+    /// Refuses keys whose meaning is not built yet.
+    pub(crate) fn not_yet(&mut self, keys: &[&'static str]) {
+        let (refused, left) = self.left.iter().partition(|entry| keys.contains(&entry.key.text.as_str()));
+        self.left = left;
+        let refused: Vec<&Entry> = refused;
+        for Entry { key, .. } in refused {
+            self.problems.push(
+                Problem::error(Code::NotSupported, key.span, format!("`{}` is not supported yet", key.text))
+                    .hint("remove it: this version would ignore it"),
+            );
+        }
+    }
+
+    /// Refuses a key that has no meaning in this place.
+    pub(crate) fn refuse(&mut self, key: &'static str, why: &str) {
+        let Some(at) = self.left.iter().position(|entry| entry.key.text == key) else { return };
+        let span = self.left.remove(at).key.span;
+        self.problems.push(Problem::error(Code::Misplaced, span, format!("`{key}` {why}")));
+    }
+
+    /// Reads a mapping within this one.
+    pub(crate) fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Fields<'n, '_>) -> T) -> T {
+        let node = self.take(key).map(|entry| &entry.node);
+        mapping(key, node, self.problems, read)
+    }
+
+    /// Reads a text.
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<(&'n Scalar, Span)> {
+        let entry = self.take(key)?;
+        scalar(key, &entry.node, self.problems)
+    }
+
+    /// Reads a value of some type.
+    pub(crate) fn parse<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
+        let node = &self.take(key)?.node;
+        value(key, node, self.problems, parse)
+    }
+
+    /// Reads a list of values of some type.
+    pub(crate) fn list<T>(&mut self, key: &'static str, mut parse: impl FnMut(&str) -> Result<T, Invalid>) -> Option<Vec<T>> {
+        let node = &self.take(key)?.node;
+        match &node.value {
+            Value::Sequence(items) => {
+                Some(items.iter().filter_map(|item| value(key, item, self.problems, &mut parse)).collect())
+            }
+            Value::Unusable => None,
+            Value::Null | Value::Scalar(_) | Value::Mapping(_) => {
+                self.problems.push(wrong_kind(key, node, "a list").hint("write `[a, b]`"));
+                None
+            }
+        }
+    }
+
+    fn finish(self) {
+        for Entry { key, .. } in self.left {
+            let mut problem = Problem::error(Code::UnknownKey, key.span, format!("unknown key `{}`", show(&key.text)));
+            if let Some(meant) = nearest(&key.text, self.known.iter().copied()) {
+                problem = problem.hint(format!("did you mean `{meant}`?"));
+            } else if let Some((key, home)) = ELSEWHERE.iter().find(|(name, _)| *name == key.text) {
+                problem = problem.hint(format!("`{key}` belongs under `{home}`"));
+            } else if key.text == "<<" {
+                problem = problem.hint("share settings with `defaults` or with `presets` and `extends`");
+            }
+            if !self.known.is_empty() {
+                problem = problem.help(format!("allowed here: {}", self.known.join(", ")));
+            }
+            self.problems.push(problem);
+        }
+    }
+}
+
+/// Reads the text that `node` must be.
+pub(crate) fn scalar<'n>(key: &str, node: &'n Node, problems: &mut Problems) -> Option<(&'n Scalar, Span)> {
+    match &node.value {
+        Value::Scalar(scalar) => Some((scalar, node.span)),
+        Value::Unusable => None,
+        Value::Null => {
+            problems.push(Problem::error(Code::NoValue, node.span, format!("`{}` has no value", show(key))));
+            None
+        }
+        Value::Sequence(_) | Value::Mapping(_) => {
+            problems.push(wrong_kind(&show(key), node, "a single value"));
+            None
+        }
+    }
+}
+
+/// Reads a value of some type. A hint that might repeat a value from the environment gives way to the reference.
+pub(crate) fn value<T>(
+    key: &str,
+    node: &Node,
+    problems: &mut Problems,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Option<T> {
+    let (scalar, span) = scalar(key, node, problems)?;
+    match parse(&scalar.text) {
+        Ok(value) => Some(value),
+        Err(Invalid { code, what, hint }) => {
+            let problem = Problem::error(code, span, format!("`{}` {what}", show(key)));
+            problems.push(match (&scalar.reference, hint) {
+                (Some(_), _) => problem.hint(format!("the value comes from `{}`", shown(scalar))),
+                (None, Some(hint)) => problem.hint(hint),
+                (None, None) => problem,
+            });
+            None
+        }
+    }
+}
+
+/// A reader of one word out of several.
+pub(crate) fn word<T: Copy>(words: &[(&str, T)]) -> impl Fn(&str) -> Result<T, Invalid> {
+    |text| {
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return Ok(*value);
+        }
+        let all = words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        let invalid = Invalid::new(Code::UnknownWord, format!("must be one of {all}"));
+        Err(match nearest(text, words.iter().map(|(word, _)| *word)) {
+            Some(meant) => invalid.hint(format!("did you mean `{meant}`?")),
+            None => invalid,
+        })
+    }
+}
+
+/// A reader of a whole number within a range.
+pub(crate) fn number<T>(min: T, max: T) -> impl Fn(&str) -> Result<T, Invalid>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    move |text| {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Invalid::new(Code::Malformed, format!("must be a whole number from {min} to {max}")));
+        }
+        match text.parse::<T>() {
+            Ok(number) if number >= min && number <= max => Ok(number),
+            Ok(_) | Err(_) => Err(Invalid::new(Code::OutOfRange, format!("must be from {min} to {max}"))),
+        }
+    }
+}
+
+/// A reader of `true` or `false`.
+pub(crate) fn flag(text: &str) -> Result<bool, Invalid> {
+    word(&[("true", true), ("false", false)])(text)
+}
+
+/// A reader of something that `off` turns off.
+pub(crate) fn or_off<T>(parse: impl FnOnce(&str) -> Result<T, Invalid>) -> impl FnOnce(&str) -> Result<Option<T>, Invalid> {
+    |text| if text == "off" { Ok(None) } else { parse(text).map(Some) }
+}

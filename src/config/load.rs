@@ -1,0 +1,116 @@
+//! The front door: a text or a file becomes a plan or a report.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::compile::compile;
+use super::expand::expand;
+use super::plan::Plan;
+use super::problem::{Code, Problem, Problems};
+use super::report::Report;
+use super::tree::Span;
+use super::yaml;
+
+/// Names a configuration by its content: the first 8 hexadecimal digits of the SHA-256 of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Revision(String);
+
+impl Revision {
+    /// The revision of that content.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        Self(Sha256::digest(content).iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// As it is printed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A configuration that was found good.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What it means.
+    pub plan: Plan,
+    /// Which content it was.
+    pub revision: Revision,
+    /// What could be better; may be empty.
+    pub warnings: Report,
+}
+
+/// Reads a configuration. `origin` is the file name that messages show; `env` looks up environment variables.
+///
+/// Files that the configuration names (tokens, certificates, header secrets) are opened to see that they can be read; nothing
+/// else is touched.
+///
+/// # Errors
+/// Everything that is wrong with it, warnings included.
+pub fn load(text: &str, origin: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Report> {
+    let revision = Revision::of(text.as_bytes());
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut problems = Problems::default();
+    let plan = yaml::parse(text, &mut problems).and_then(|mut root| {
+        expand(&mut root, env, &mut problems);
+        compile(&mut root, &mut problems)
+    });
+    match plan {
+        Some(plan) if !problems.has_errors() => Ok(Loaded { plan, revision, warnings: Report::new(origin, text, problems) }),
+        Some(_) | None => Err(Report::new(origin, text, problems)),
+    }
+}
+
+/// Reads the configuration file at `path`; see [`load()`].
+///
+/// # Errors
+/// A file that cannot be read or is no UTF-8; else as [`load()`].
+pub fn load_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Report> {
+    let origin = path.display().to_string();
+    let fail = |code, message: String, hint: &str| {
+        Report::of(&origin, Problem::error(code, Span::default(), message).hint(hint))
+    };
+    let content = read(path).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => "name the file with `-c FILE` or in SIDEFUSE_CONFIG",
+            io::ErrorKind::PermissionDenied => "let the user that runs sidefuse read it",
+            _ => "name a regular file that can be read",
+        };
+        fail(Code::Unreadable, format!("cannot read {origin}: {}", reason(&error)), hint)
+    })?;
+    if content.len() > yaml::MAX_BYTES {
+        let message = format!("{origin} is larger than the {} bytes allowed", yaml::MAX_BYTES);
+        return Err(fail(Code::Budget, message, "is this the right file?"));
+    }
+    match String::from_utf8(content) {
+        Ok(text) => load(&text, &origin, env),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let message = format!("{origin} is not UTF-8 text: byte {valid}, in line {line}, begins no character");
+            Err(fail(Code::Unreadable, message, "save the file as UTF-8"))
+        }
+    }
+}
+
+/// Reads at most one byte more than is allowed, so that an endless file ends.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    super::compile::read_limited(path, yaml::MAX_BYTES)
+}
+
+/// What an I/O error says, in our style: lower case, without the number of the operating system.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}

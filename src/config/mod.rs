@@ -1,0 +1,30 @@
+//! The configuration file: from its text to a [`Plan`](plan::Plan).
+//!
+//! ```text
+//! text → tree (every node knows its line) → ${VAR} replaced → one walk that takes every key or reports it → Plan
+//! ```
+//!
+//! The walk goes on after a problem, so one run reports all of them; a [`Report`] prints them with line, caret and suggestion.
+//! Route settings are laid over each other as trees before they are read: built-in < `defaults` < presets < route. A value so
+//! keeps its place in the file wherever it comes from. Callers begin at [`load()`] or [`load_file`].
+
+pub mod plan;
+pub mod units;
+
+mod compile;
+mod excerpt;
+mod expand;
+mod fields;
+mod load;
+mod preset;
+mod problem;
+mod report;
+mod suggest;
+mod tree;
+mod yaml;
+
+pub use load::{Loaded, Revision, load, load_file};
+pub use plan::Plan;
+pub use preset::built_in_names;
+pub use problem::{Code, Problem, Severity};
+pub use report::Report;

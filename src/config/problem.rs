@@ -1,0 +1,213 @@
+//! One thing that is wrong with a configuration, and the collection of all of them.
+
+use std::fmt;
+
+use super::tree::Span;
+
+/// Whether a problem forbids the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The configuration is refused.
+    Error,
+    /// The configuration works, but not well.
+    Warning,
+}
+
+impl Severity {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Declares the codes once: the variant, its number, what it means.
+macro_rules! codes {
+    ($($(#[doc = $meaning:literal])+ $name:ident = $code:literal,)+) => {
+        /// The kind of a problem. Its text (`C012`) never changes its meaning and is never used again for another.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[doc = $meaning])+ $name,)+
+        }
+
+        impl Code {
+            /// All of them, by number.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// As it is printed: `C012`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// What it means, in one sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($meaning,)+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The text is not valid YAML.
+    Syntax = "C001",
+    /// The file holds nothing.
+    Empty = "C002",
+    /// The file is larger, deeper or has more nodes than allowed.
+    Budget = "C003",
+    /// A key is written twice in one mapping.
+    DuplicateKey = "C004",
+    /// Valid YAML that a configuration may not use: tags, several documents, keys that are no text.
+    Structure = "C005",
+    /// The configuration file cannot be read.
+    Unreadable = "C006",
+    /// A key that must be there is missing.
+    Missing = "C010",
+    /// A mapping, list or text stands where another of these is expected.
+    WrongKind = "C011",
+    /// No such key exists here.
+    UnknownKey = "C012",
+    /// The key is part of the design, but does nothing in this version.
+    NotSupported = "C013",
+    /// A key has no value.
+    NoValue = "C014",
+    /// A key stands where it cannot have a meaning.
+    Misplaced = "C015",
+    /// The version of the file is not one that is understood.
+    Version = "C016",
+    /// An environment variable is not set.
+    UndefinedVariable = "C020",
+    /// A `${…}` reference is malformed.
+    MalformedReference = "C021",
+    /// An environment variable holds a line break or another control character.
+    ControlInVariable = "C022",
+    /// A word is none of those expected.
+    UnknownWord = "C030",
+    /// A duration, size or share has no unit.
+    NoUnit = "C031",
+    /// A value is malformed.
+    Malformed = "C032",
+    /// A value is out of its range.
+    OutOfRange = "C033",
+    /// A route or preset has a name that cannot be part of a URL and a label.
+    Name = "C040",
+    /// An upstream is no usable URL.
+    Url = "C041",
+    /// No preset has that name.
+    UnknownPreset = "C042",
+    /// Presets extend each other in a circle.
+    PresetCycle = "C043",
+    /// A preset has the name of a built-in one.
+    PresetTaken = "C044",
+    /// Two routes have the same explicit match.
+    DuplicateMatch = "C045",
+    /// Two listeners have the same address.
+    DuplicateAddress = "C046",
+    /// The admin port would be open to the network without a token.
+    OpenAdmin = "C047",
+    /// Breaker settings that make no sense together.
+    Breaker = "C050",
+    /// Timeouts that contradict each other.
+    Timeouts = "C051",
+    /// Pool settings that contradict each other.
+    Pool = "C052",
+    /// A header name or value that HTTP does not allow.
+    Header = "C060",
+    /// A header that the proxy itself is in charge of.
+    OwnedHeader = "C061",
+    /// A secret is written into the configuration.
+    LiteralSecret = "C062",
+    /// A file that the configuration names cannot be used.
+    File = "C063",
+    /// A secret file can be read by everyone.
+    ExposedSecret = "C064",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing that is wrong. Its texts never hold a value from the environment or a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Whether it forbids the configuration.
+    pub severity: Severity,
+    /// Its kind.
+    pub code: Code,
+    /// What failed on what.
+    pub message: String,
+    /// The line in the file, from 1; 0 when it has no place there.
+    pub line: usize,
+    /// The column in characters, from 1; 0 when it has no place in the file.
+    pub column: usize,
+    /// How many characters are concerned.
+    pub width: usize,
+    /// The best suggestion, in a few words.
+    pub hint: Option<String>,
+    /// More help: what is allowed here, why it matters.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// An error at `span`.
+    pub(crate) fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            message: message.into(),
+            line: span.line,
+            column: span.column,
+            width: span.width,
+            hint: None,
+            help: None,
+        }
+    }
+
+    /// A warning at `span`.
+    pub(crate) fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, span, message) }
+    }
+
+    /// With a suggestion.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// With more help.
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+/// All that was found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub(crate) fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// Whether one of them forbids the configuration.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.0.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// All of them by their place in the file; what several routes inherit from one line is told once.
+    pub(crate) fn into_sorted(self) -> Vec<Problem> {
+        let mut problems = self.0;
+        problems.sort_by(|a, b| {
+            let place = |p: &Problem| (p.line, p.column, p.code);
+            place(a).cmp(&place(b)).then_with(|| a.message.cmp(&b.message))
+        });
+        problems.dedup_by(|b, a| (a.line, a.column, a.code, &a.message) == (b.line, b.column, b.code, &b.message));
+        problems
+    }
+}

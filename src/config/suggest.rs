@@ -1,0 +1,42 @@
+//! What somebody probably meant.
+
+/// Words longer than this get no suggestion: comparing costs the square of the length.
+const LONGEST: usize = 64;
+
+/// The candidate that `word` most resembles, if any does well enough.
+pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    if word.len() > LONGEST {
+        return None;
+    }
+    let word = word.to_ascii_lowercase().replace(['-', ' '], "_");
+    let allowed = (word.len() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.replace('-', "_")), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by(|(a, x), (b, y)| {
+            a.cmp(b).then_with(|| strsim::jaro_winkler(&word, y).total_cmp(&strsim::jaro_winkler(&word, x)))
+        })
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    const KEYS: [&str; 4] = ["failure_threshold", "failure_ratio", "reset_timeout", "window"];
+
+    #[test]
+    fn a_misspelt_word_finds_its_nearest_candidate() {
+        assert_eq!(nearest("failure_treshold", KEYS), Some("failure_threshold"));
+        assert_eq!(nearest("resetTimeout", KEYS), Some("reset_timeout"));
+        assert_eq!(nearest("WINDOW", KEYS), Some("window"));
+        assert_eq!(nearest("external_api", ["external-api", "email"]), Some("external-api"));
+    }
+
+    #[test]
+    fn a_word_like_none_and_an_endless_one_get_no_suggestion() {
+        assert_eq!(nearest("banana", KEYS), None);
+        assert_eq!(nearest(&"window".repeat(10_000), KEYS), None);
+    }
+}
