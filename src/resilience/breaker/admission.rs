@@ -1,0 +1,61 @@
+//! The answers to a call that asks: an admission, or a refusal.
+
+use std::time::Instant;
+
+use crate::resilience::breaker::state::State;
+
+/// The right to make one call, as [`Machine::admit`](super::Machine::admit) gives it and [`Machine::record`](super::Machine::record) or [`Machine::release`](super::Machine::release) takes it back, once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Admission {
+    pub(super) generation: u64,
+    pub(super) role: Role,
+}
+
+/// What the result of an admitted call may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Counts towards opening.
+    Call,
+    /// Decides a half-open breaker.
+    Probe,
+    /// Nothing: it passed although the automatic state would have rejected it.
+    Bystander,
+}
+
+/// Why a call was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusalKind {
+    /// The breaker is open.
+    CircuitOpen,
+    /// It is half-open and all its probes are out.
+    HalfOpenFull,
+    /// An operator holds it open.
+    ForcedOpen,
+}
+
+/// A call was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.kind.phrase())]
+pub struct Refusal {
+    /// Why.
+    pub kind: RefusalKind,
+    /// The state in force.
+    pub state: State,
+    /// When a call may pass again; `None` when nobody knows. Equal to the view's `next_probe_at`.
+    pub retry_at: Option<Instant>,
+}
+
+impl RefusalKind {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 3] = [Self::CircuitOpen, Self::HalfOpenFull, Self::ForcedOpen];
+
+    /// Fixed words for it.
+    #[must_use]
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::CircuitOpen => "the breaker is open",
+            Self::HalfOpenFull => "the breaker is half-open and all its probes are out",
+            Self::ForcedOpen => "an operator holds the breaker open",
+        }
+    }
+}

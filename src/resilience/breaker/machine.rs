@@ -1,0 +1,461 @@
+//! The breaker as a value: `now` and plain data go in, a verdict comes out.
+//!
+//! There are no timers and no tasks: time passes when somebody asks. [`Machine::roll`] is the only place where it does, it runs first
+//! in every method that takes `now`, and it makes each change at the instant it was due. So what a machine says at an instant does
+//! not depend on who asked before. An instant before the latest one seen is taken as that one: threads read the clock before they
+//! reach the lock.
+//!
+//! Every change of the automatic state, and every order that closes, begins a new *generation*. An [`Admission`] carries the one it
+//! was given in; a result of an older generation is counted and moves nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::resilience::breaker::admission::{Admission, Refusal, RefusalKind, Role};
+use crate::resilience::breaker::backoff::Jitter;
+use crate::resilience::breaker::force::{Author, Hold};
+use crate::resilience::breaker::labels::{LabelTable, Tally};
+use crate::resilience::breaker::spec::{BreakerSpec, Enforcement};
+use crate::resilience::breaker::state::{Mode, Standing, State};
+use crate::resilience::breaker::transition::{Cause, Evidence, Measure, Transition};
+use crate::resilience::breaker::view::{LastFailure, Statistics};
+use crate::resilience::breaker::window::Window;
+use crate::resilience::outcome::Sample;
+
+/// So many transitions are remembered.
+const HISTORY: usize = 32;
+
+/// A breaker without lock and observer.
+///
+/// Whoever drives it takes the transitions out with [`Machine::next_transition`] after each call; they wait there until then.
+///
+/// ```
+/// use std::time::Duration;
+/// use sidefuse::resilience::{BreakerKeys, BreakerSpec, Cause, Label, Machine, RefusalKind, Sample, State};
+///
+/// let keys = BreakerKeys { failure_threshold: 1, reset_timeout: Duration::from_secs(30), ..BreakerKeys::default() };
+/// let begin = sidefuse::time::now();
+/// let mut machine = Machine::new(BreakerSpec::try_new(keys).unwrap(), 0, begin);
+///
+/// let admission = machine.admit(begin).unwrap();
+/// machine.record(admission, Sample::failure(Label::Status(503)), begin);
+/// assert_eq!(machine.next_transition().unwrap().cause, Cause::ConsecutiveFailures);
+///
+/// let refusal = machine.admit(begin).unwrap_err();
+/// assert_eq!(refusal.kind, RefusalKind::CircuitOpen);
+/// assert_eq!(refusal.retry_at, Some(begin + Duration::from_secs(30)));
+/// assert_eq!(machine.standing(begin + Duration::from_secs(30)).state(), State::HalfOpen);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub(super) spec: BreakerSpec,
+    pub(super) latest: Instant,
+    pub(super) generation: u64,
+    pub(super) phase: Phase,
+    /// Since when the phase holds.
+    pub(super) phase_since: Instant,
+    pub(super) hold: Option<Box<Hold>>,
+    /// Openings in a row, for the back-off.
+    pub(super) openings: u32,
+    jitter: Jitter,
+    pub(super) window: Window,
+    pub(super) labels: LabelTable,
+    /// The failures of the present run.
+    pub(super) run: Tally,
+    pub(super) statistics: Statistics,
+    /// `statistics.rejected` when the state in force last changed.
+    pub(super) rejected_before: u64,
+    pub(super) last_failure: Option<LastFailure>,
+    pub(super) because: Option<Arc<Transition>>,
+    pub(super) history: VecDeque<Arc<Transition>>,
+    unreported: VecDeque<Arc<Transition>>,
+}
+
+/// The automatic state with what belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Closed,
+    Open {
+        until: Instant,
+    },
+    HalfOpen {
+        out: u32,
+        succeeded: u32,
+        /// Counted from the first probe of those out; none are out, none is late.
+        verdict_by: Option<Instant>,
+    },
+}
+
+/// What time alone does.
+#[derive(Clone, Copy)]
+enum Due {
+    HoldEnds,
+    Reset,
+    Verdict,
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// A closed breaker. The seed decides the jitter of its reset timeouts.
+    #[must_use]
+    pub fn new(spec: BreakerSpec, seed: u64, now: Instant) -> Self {
+        let window = Window::new(spec.keys().window, now);
+        Self {
+            spec,
+            latest: now,
+            generation: 0,
+            phase: Phase::Closed,
+            phase_since: now,
+            hold: None,
+            openings: 0,
+            jitter: Jitter::new(seed),
+            window,
+            labels: LabelTable::default(),
+            run: Tally::default(),
+            statistics: Statistics::default(),
+            rejected_before: 0,
+            last_failure: None,
+            because: None,
+            history: VecDeque::new(),
+            unreported: VecDeque::new(),
+        }
+    }
+
+    /// Asks for the right to make one call.
+    ///
+    /// # Errors
+    /// The refusal, when the state in force rejects it; it is counted.
+    pub fn admit(&mut self, now: Instant) -> Result<Admission, Refusal> {
+        self.roll(now);
+        self.statistics.total_calls += 1;
+        if self.mode() == Mode::ForcedOpen {
+            return Err(self.reject(RefusalKind::ForcedOpen));
+        }
+        if self.spec.keys().enforcement == Enforcement::Off {
+            return Ok(self.admission(Role::Bystander));
+        }
+        match self.automatic_refusal() {
+            None => Ok(self.let_pass()),
+            Some(_) if self.present().lets_all_pass() => {
+                self.statistics.would_reject += 1;
+                Ok(self.admission(Role::Bystander))
+            }
+            Some(kind) => Err(self.reject(kind)),
+        }
+    }
+
+    /// Takes the result of an admitted call. Of an older generation it is counted and moves nothing.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "taken by value, an admission comes back once"
+    )]
+    pub fn record(&mut self, admission: Admission, sample: Sample, now: Instant) {
+        self.roll(now);
+        let slow = self.count(&sample);
+        let Admission { generation, role } = admission;
+        if generation != self.generation {
+            return;
+        }
+        match role {
+            Role::Bystander => {}
+            Role::Call => self.judge_call(&sample, slow),
+            Role::Probe => self.judge_probe(&sample),
+        }
+    }
+
+    /// Takes back an admission whose call was abandoned: the slot is free, nobody is blamed.
+    ///
+    /// Needs no `now`, because a drop has none: it happens at the latest instant this machine has seen.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "taken by value, an admission comes back once"
+    )]
+    pub fn release(&mut self, admission: Admission) {
+        self.statistics.ignored += 1;
+        let Admission { generation, role } = admission;
+        if generation == self.generation && role == Role::Probe {
+            self.return_probe();
+        }
+    }
+
+    /// Gives it new settings. Its state stays; a window of another shape starts empty.
+    pub fn respec(&mut self, spec: BreakerSpec, now: Instant) {
+        self.roll(now);
+        let before = self.present();
+        let old = std::mem::replace(&mut self.spec, spec);
+        let window = self.spec.keys().window;
+        if window != old.keys().window {
+            self.window = Window::new(window, self.latest);
+        }
+        let evidence = Evidence::none(self.window.counts(self.latest));
+        self.note(
+            before,
+            Change {
+                at: self.latest,
+                cause: Cause::Config,
+                evidence,
+                author: None,
+            },
+        );
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub const fn spec(&self) -> &BreakerSpec {
+        &self.spec
+    }
+
+    /// How it stands at `now`.
+    pub fn standing(&mut self, now: Instant) -> Standing {
+        self.roll(now);
+        self.present()
+    }
+
+    /// The oldest transition that was not taken yet.
+    pub fn next_transition(&mut self) -> Option<Arc<Transition>> {
+        self.unreported.pop_front()
+    }
+
+    /// Whether [`Machine::next_transition`] has one.
+    #[must_use]
+    pub fn has_transition(&self) -> bool {
+        !self.unreported.is_empty()
+    }
+
+    /// How it stands at the latest instant it has seen: the one place that says so.
+    pub(super) fn present(&self) -> Standing {
+        let automatic = match self.phase {
+            Phase::Closed => State::Closed,
+            Phase::Open { .. } => State::Open,
+            Phase::HalfOpen { .. } => State::HalfOpen,
+        };
+        Standing {
+            automatic,
+            mode: self.mode(),
+            enforcement: self.spec.keys().enforcement,
+        }
+    }
+
+    /// When a call may pass again, if a time is known: what `Retry-After` and the view tell.
+    pub(super) fn next_probe_at(&self) -> Option<Instant> {
+        let reset = match self.phase {
+            Phase::Open { until } => Some(until),
+            Phase::Closed | Phase::HalfOpen { .. } => None,
+        };
+        match &self.hold {
+            Some(hold) if hold.mode == Mode::ForcedOpen => hold
+                .until
+                .map(|until| reset.map_or(until, |reset| reset.max(until))),
+            Some(_) | None => reset,
+        }
+    }
+
+    /// Why the next call would be rejected at the latest instant seen.
+    pub(super) fn rejects(&self) -> Option<RefusalKind> {
+        if self.mode() == Mode::ForcedOpen {
+            return Some(RefusalKind::ForcedOpen);
+        }
+        self.automatic_refusal()
+            .filter(|_| !self.present().lets_all_pass())
+    }
+
+    fn automatic_refusal(&self) -> Option<RefusalKind> {
+        match self.phase {
+            Phase::Closed => None,
+            Phase::Open { .. } => Some(RefusalKind::CircuitOpen),
+            Phase::HalfOpen { out, .. } => {
+                (out >= self.spec.keys().half_open_max).then_some(RefusalKind::HalfOpenFull)
+            }
+        }
+    }
+
+    /// Admits a call that the automatic state does not refuse: as a probe when it is half-open.
+    fn let_pass(&mut self) -> Admission {
+        let Phase::HalfOpen {
+            out, verdict_by, ..
+        } = &mut self.phase
+        else {
+            return self.admission(Role::Call);
+        };
+        *out += 1;
+        verdict_by.get_or_insert(self.latest + self.spec.keys().half_open_timeout);
+        self.admission(Role::Probe)
+    }
+
+    fn mode(&self) -> Mode {
+        self.hold.as_ref().map_or(Mode::Auto, |hold| hold.mode)
+    }
+
+    const fn admission(&self, role: Role) -> Admission {
+        Admission {
+            generation: self.generation,
+            role,
+        }
+    }
+
+    fn reject(&mut self, kind: RefusalKind) -> Refusal {
+        self.statistics.rejected += 1;
+        Refusal {
+            kind,
+            state: self.present().state(),
+            retry_at: self.next_probe_at(),
+        }
+    }
+}
+
+/// What [`Machine::note`] is told of a change.
+pub(super) struct Change {
+    pub(super) at: Instant,
+    pub(super) cause: Cause,
+    pub(super) evidence: Evidence,
+    pub(super) author: Option<Author>,
+}
+
+// === time ===
+
+impl Machine {
+    /// Lets time pass up to `now`.
+    pub(super) fn roll(&mut self, now: Instant) {
+        self.latest = self.latest.max(now);
+        while let Some((due, at)) = self.next_due() {
+            if at > self.latest {
+                return;
+            }
+            match due {
+                Due::HoldEnds => self.end_hold(at),
+                Due::Reset => self.half_open(at),
+                Due::Verdict => self.reopen_without_verdict(at),
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<(Due, Instant)> {
+        let phase = match self.phase {
+            Phase::Closed => None,
+            Phase::Open { until } => Some((Due::Reset, until)),
+            Phase::HalfOpen { verdict_by, .. } => verdict_by.map(|at| (Due::Verdict, at)),
+        };
+        let hold = self
+            .hold
+            .as_ref()
+            .and_then(|hold| hold.until)
+            .map(|at| (Due::HoldEnds, at));
+        match (phase, hold) {
+            (Some(phase), Some(hold)) => Some(if phase.1 <= hold.1 { phase } else { hold }),
+            (phase, hold) => phase.or(hold),
+        }
+    }
+
+    fn end_hold(&mut self, at: Instant) {
+        let before = self.present();
+        let author = self.hold.take().map(|hold| Author {
+            by: hold.by,
+            reason: hold.reason,
+            until: Some(at),
+        });
+        let evidence = Evidence::none(self.window.counts(at));
+        self.note(
+            before,
+            Change {
+                at,
+                cause: Cause::Forced,
+                evidence,
+                author,
+            },
+        );
+    }
+
+    fn half_open(&mut self, at: Instant) {
+        let time = Measure::Time(at - self.phase_since);
+        let evidence = Evidence {
+            observed: time,
+            threshold: time,
+            ..Evidence::none(self.window.counts(at))
+        };
+        self.enter(
+            Phase::HalfOpen {
+                out: 0,
+                succeeded: 0,
+                verdict_by: None,
+            },
+            at,
+            Cause::ResetTimeout,
+            evidence,
+        );
+    }
+
+    fn reopen_without_verdict(&mut self, at: Instant) {
+        let time = Measure::Time(self.spec.keys().half_open_timeout);
+        let evidence = Evidence {
+            observed: time,
+            threshold: time,
+            ..Evidence::none(self.window.counts(at))
+        };
+        self.open(at, Cause::HalfOpenTimeout, evidence);
+    }
+}
+
+// === changes ===
+
+impl Machine {
+    pub(super) fn open(&mut self, at: Instant, cause: Cause, evidence: Evidence) {
+        let keys = self.spec.keys();
+        if self.phase == Phase::Closed && at - self.phase_since >= keys.reset_timeout {
+            self.openings = 0;
+        }
+        let until = at + self.jitter.reset_timeout(keys, self.openings);
+        self.openings = self.openings.saturating_add(1);
+        self.enter(Phase::Open { until }, at, cause, evidence);
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase, at: Instant, cause: Cause, evidence: Evidence) {
+        let before = self.present();
+        self.generation += 1;
+        self.phase = phase;
+        self.phase_since = at;
+        self.note(
+            before,
+            Change {
+                at,
+                cause,
+                evidence,
+                author: None,
+            },
+        );
+    }
+
+    /// Remembers and reports a change of the standing, if it is one.
+    pub(super) fn note(&mut self, before: Standing, change: Change) {
+        let after = self.present();
+        if before == after {
+            return;
+        }
+        if before.state() != after.state() || before.mode != after.mode {
+            self.rejected_before = self.statistics.rejected;
+        }
+        let Change {
+            at,
+            cause,
+            evidence,
+            author,
+        } = change;
+        let transition = Arc::new(Transition {
+            before,
+            after,
+            at,
+            cause,
+            evidence,
+            author,
+        });
+        if before.automatic != after.automatic {
+            self.because = Some(Arc::clone(&transition));
+        }
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(Arc::clone(&transition));
+        self.unreported.push_back(transition);
+    }
+}

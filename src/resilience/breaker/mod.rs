@@ -1,0 +1,217 @@
+//! The circuit breaker: a pure [`Machine`] behind one short lock.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `spec` | what a breaker is asked to do, checked |
+//! | `machine` | the state, and how time moves it |
+//! | `verdict` | how results move it |
+//! | `force` | how operators move it |
+//! | `window`, `labels`, `backoff` | its counts, and its patience |
+//! | `state`, `admission`, `transition`, `view` | what it says |
+//! | `explain` | the same in plain words |
+//!
+//! Invariants: probes out never exceed `half_open_max` (a reload that lowers it takes back none that are out); each change is one
+//! [`Transition`], reported once and in order; a result of an older generation moves nothing.
+
+mod admission;
+mod backoff;
+mod explain;
+mod force;
+mod labels;
+mod machine;
+mod spec;
+mod state;
+#[cfg(test)]
+mod tests;
+mod transition;
+mod verdict;
+mod view;
+mod window;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::resilience::outcome::Sample;
+
+pub use admission::{Admission, Refusal, RefusalKind};
+pub use explain::explain;
+pub use force::{Author, ForceRequest, Hold, Order};
+pub use labels::LabelCount;
+pub use machine::Machine;
+pub use spec::{BreakerKeys, BreakerSpec, Enforcement, ResetBackoff, SpecProblem, WindowSpec};
+pub use state::{Mode, Standing, State};
+pub use transition::{Cause, Evidence, Measure, Transition};
+pub use view::{CountDistance, Distances, LastFailure, Probes, ShareDistance, Statistics, View};
+pub use window::WindowCounts;
+
+/// What is told each transition.
+pub type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
+
+/// A breaker that threads share.
+///
+/// The observer is told each transition exactly once and in order, outside the lock, by one of the threads that use the breaker. So
+/// it may call the breaker itself, and a call may return shortly before its transition was told (another thread is telling).
+pub struct Breaker {
+    cell: Mutex<Cell>,
+    observer: Observer,
+}
+
+struct Cell {
+    machine: Machine,
+    /// Whether a thread is telling the observer; it tells what others add meanwhile.
+    telling: bool,
+}
+
+/// The right to make one call. Dropping it says that the call was abandoned: its slot is free, nobody is blamed.
+#[must_use = "dropping a permit abandons the call; finish it with what the call proved"]
+pub struct Permit {
+    breaker: Arc<Breaker>,
+    /// Empty once it was given back.
+    admission: Option<Admission>,
+}
+
+// === impl Breaker ===
+
+impl Breaker {
+    /// A closed breaker. The seed decides the jitter of its reset timeouts.
+    #[must_use]
+    pub fn new(spec: BreakerSpec, seed: u64, now: Instant, observer: Observer) -> Arc<Self> {
+        let cell = Cell {
+            machine: Machine::new(spec, seed, now),
+            telling: false,
+        };
+        Arc::new(Self {
+            cell: Mutex::new(cell),
+            observer,
+        })
+    }
+
+    /// Asks for the right to make one call.
+    ///
+    /// # Errors
+    /// The refusal, when the state in force rejects it; it is counted.
+    pub fn admit(self: &Arc<Self>, now: Instant) -> Result<Permit, Refusal> {
+        self.with(|machine| {
+            let admission = machine.admit(now)?;
+            Ok(Permit {
+                breaker: Arc::clone(self),
+                admission: Some(admission),
+            })
+        })
+    }
+
+    /// The state in force and who decides, at `now`. Cheap; a scrape asks this before it shows a gauge.
+    pub fn in_force(&self, now: Instant) -> (State, Mode) {
+        let standing = self.with(|machine| machine.standing(now));
+        (standing.state(), standing.mode)
+    }
+
+    /// The whole picture at `now`.
+    pub fn view(&self, now: Instant) -> View {
+        self.with(|machine| machine.view(now))
+    }
+
+    /// Gives it new settings. Its state stays; a window of another shape starts empty.
+    pub fn respec(&self, spec: BreakerSpec, now: Instant) {
+        self.with(|machine| machine.respec(spec, now));
+    }
+
+    /// The settings in force.
+    pub fn spec(&self) -> BreakerSpec {
+        self.lock().machine.spec().clone()
+    }
+
+    /// Obeys an operator. Says whether anything changed: the same order twice changes something once.
+    pub fn force(&self, request: ForceRequest, now: Instant) -> bool {
+        self.with(|machine| machine.force(request, now))
+    }
+
+    /// Runs `act` under the lock, then tells what changed outside of it.
+    fn with<T>(&self, act: impl FnOnce(&mut Machine) -> T) -> T {
+        let mut cell = self.lock();
+        let answer = act(&mut cell.machine);
+        let must_tell = cell.machine.has_transition() && !cell.telling;
+        cell.telling |= must_tell;
+        drop(cell);
+        if must_tell {
+            self.tell();
+        }
+        answer
+    }
+
+    fn tell(&self) {
+        let telling = Telling(self);
+        while let Some(transition) = telling.next() {
+            (self.observer)(&transition);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cell> {
+        // No step of a machine can be seen half done: a panic under the lock is a defect, but not one that should stop all traffic.
+        self.cell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker")
+            .field("machine", &self.lock().machine)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The turn to tell the observer: ended when nothing is left, and by a panic of the observer, so that the next thread goes on.
+struct Telling<'a>(&'a Breaker);
+
+impl Telling<'_> {
+    /// The next transition. With none left the turn ends under the same lock, so that no transition is left behind untold.
+    fn next(&self) -> Option<Arc<Transition>> {
+        let mut cell = self.0.lock();
+        let next = cell.machine.next_transition();
+        cell.telling = next.is_some();
+        next
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().telling = false;
+        }
+    }
+}
+
+// === impl Permit ===
+
+impl Permit {
+    /// Gives it back with what the call proved.
+    pub fn finish(mut self, sample: Sample, now: Instant) {
+        if let Some(admission) = self.admission.take() {
+            self.breaker
+                .with(|machine| machine.record(admission, sample, now));
+        }
+    }
+
+    /// The breaker that gave it.
+    #[must_use]
+    pub fn breaker(&self) -> &Arc<Breaker> {
+        &self.breaker
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(admission) = self.admission.take() {
+            self.breaker.lock().machine.release(admission);
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("admission", &self.admission)
+            .finish_non_exhaustive()
+    }
+}

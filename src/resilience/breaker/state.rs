@@ -1,0 +1,87 @@
+//! Where a breaker stands: its automatic state, the mode beside it, and what of both is in force.
+
+use crate::resilience::breaker::spec::Enforcement;
+
+/// The state of a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Calls pass and are watched.
+    Closed,
+    /// Calls are rejected until the reset time has passed.
+    Open,
+    /// A few calls pass as probes.
+    HalfOpen,
+}
+
+/// Who decides: an axis beside the state, not more states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The automatic state.
+    Auto,
+    /// An operator holds it open: nothing passes.
+    ForcedOpen,
+    /// An operator holds it closed: everything passes.
+    ForcedClosed,
+}
+
+/// Everything that decides what happens to the next call; a [`Transition`](super::Transition) is a change of this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Standing {
+    /// The state that the outcomes lead to, hold or no hold.
+    pub automatic: State,
+    /// Who decides.
+    pub mode: Mode,
+    /// What is done with the automatic decision.
+    pub enforcement: Enforcement,
+}
+
+impl State {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
+
+    /// The word for it in logs, metrics and JSON.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+impl Mode {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::ForcedOpen, Self::ForcedClosed];
+
+    /// The word for it in logs, metrics and JSON.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::ForcedOpen => "forced_open",
+            Self::ForcedClosed => "forced_closed",
+        }
+    }
+}
+
+impl Standing {
+    /// The state in force: the held one under a hold, else the automatic one. Gauge, admin view and log line all show this.
+    #[must_use]
+    pub const fn state(self) -> State {
+        match self.mode {
+            Mode::Auto => self.automatic,
+            Mode::ForcedOpen => State::Open,
+            Mode::ForcedClosed => State::Closed,
+        }
+    }
+
+    /// Whether calls that the automatic state would reject pass all the same: shadow, off, or held closed.
+    #[must_use]
+    pub const fn lets_all_pass(self) -> bool {
+        match (self.mode, self.enforcement) {
+            (Mode::ForcedOpen, _) | (Mode::Auto, Enforcement::Enforce) => false,
+            (Mode::ForcedClosed, _) | (Mode::Auto, Enforcement::Shadow | Enforcement::Off) => true,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The whole picture of a breaker at one instant.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::resilience::breaker::admission::RefusalKind;
+use crate::resilience::breaker::force::Hold;
+use crate::resilience::breaker::labels::LabelCount;
+use crate::resilience::breaker::machine::{Machine, Phase};
+use crate::resilience::breaker::state::{Mode, Standing, State};
+use crate::resilience::breaker::transition::Transition;
+use crate::resilience::breaker::window::WindowCounts;
+use crate::resilience::outcome::Label;
+use crate::resilience::ratio::Ratio;
+
+/// What was counted since the breaker was made or cleared.
+///
+/// `total_calls` = `successes` + `failures` + `alive` + `throttled` + `ignored` + `rejected` + the calls still out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Calls that asked.
+    pub total_calls: u64,
+    /// Calls that went well.
+    pub successes: u64,
+    /// Calls that the upstream failed.
+    pub failures: u64,
+    /// Calls that were wrong themselves.
+    pub alive: u64,
+    /// Calls that the upstream answered with a wish for a pause.
+    pub throttled: u64,
+    /// Calls that say nothing about the upstream, abandoned ones among them.
+    pub ignored: u64,
+    /// Calls that were rejected.
+    pub rejected: u64,
+    /// Calls that the automatic state would have rejected but that passed: shadow, or held closed.
+    pub would_reject: u64,
+    /// The failures that were timeouts.
+    pub timeouts: u64,
+    /// The calls that were slow, whatever their outcome except ignored.
+    pub slow: u64,
+    /// Failures in a row at present.
+    pub consecutive_failures: u32,
+    /// Successes in a row at present.
+    pub consecutive_successes: u32,
+}
+
+/// The latest failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastFailure {
+    /// When its result arrived.
+    pub at: Instant,
+    /// What it was.
+    pub label: Option<Label>,
+}
+
+/// A count on its way to a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountDistance {
+    /// So many are counted.
+    pub reached: u32,
+    /// So many are needed.
+    pub threshold: u32,
+}
+
+/// A share on its way to a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareDistance {
+    /// The share at present, rounded down; `None` while the window is empty.
+    pub reached: Option<Ratio>,
+    /// The share that opens.
+    pub threshold: Ratio,
+    /// The calls of the window.
+    pub calls: CountDistance,
+}
+
+/// How far it is to each rule that is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Distances {
+    /// To opening by failures in a row.
+    pub consecutive_failures: Option<CountDistance>,
+    /// To opening by the share of failures.
+    pub failure_ratio: Option<ShareDistance>,
+    /// To opening by the share of slow calls.
+    pub slow_ratio: Option<ShareDistance>,
+}
+
+/// The probes of a half-open breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// So many are out.
+    pub out: u32,
+    /// So many may be out.
+    pub max: u32,
+    /// Successful ones towards closing.
+    pub succeeded: CountDistance,
+    /// Without a verdict by then it reopens; `None` while no probe is out.
+    pub verdict_by: Option<Instant>,
+}
+
+/// The whole picture of a breaker at one instant.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The instant: the one asked for, or a later one that another thread has reached already.
+    pub now: Instant,
+    /// The automatic state, the mode and the enforcement.
+    pub standing: Standing,
+    /// Since when the state in force holds.
+    pub since: Instant,
+    /// When a call may pass again, for an open breaker: the same instant that a refusal tells. `None` when nobody knows.
+    pub next_probe_at: Option<Instant>,
+    /// The hold in force: until when, by whom, why.
+    pub hold: Option<Hold>,
+    /// Why the next call would be rejected; `None` if it would pass.
+    pub rejects: Option<RefusalKind>,
+    /// The probes, while the automatic state is half-open.
+    pub probes: Option<Probes>,
+    /// What was counted.
+    pub statistics: Statistics,
+    /// Calls rejected since `since`.
+    pub rejected_since: u64,
+    /// What the window holds.
+    pub window: WindowCounts,
+    /// Failed share of the window, rounded down; `None` while it is empty.
+    pub failure_ratio: Option<Ratio>,
+    /// Slow share of the window, rounded down; `None` while it is empty.
+    pub slow_ratio: Option<Ratio>,
+    /// How far it is to each rule that is on.
+    pub distances: Distances,
+    /// The failures of the present run by label, most frequent first.
+    pub run_labels: Vec<LabelCount>,
+    /// The latest failure.
+    pub last_failure: Option<LastFailure>,
+    /// What led to the automatic state; `None` if it never changed.
+    pub because: Option<Arc<Transition>>,
+    /// The last 32 transitions, oldest first.
+    pub transitions: Vec<Arc<Transition>>,
+}
+
+impl Machine {
+    /// The whole picture at `now`.
+    pub fn view(&mut self, now: Instant) -> View {
+        self.roll(now);
+        let window = self.window.counts(self.latest);
+        let share = |part: u32| Ratio::of(u64::from(part), u64::from(window.calls));
+        View {
+            now: self.latest,
+            standing: self.present(),
+            since: self
+                .hold
+                .as_ref()
+                .map_or(self.phase_since, |hold| hold.since),
+            next_probe_at: self.next_probe_at(),
+            hold: self.hold.as_deref().cloned(),
+            rejects: self.rejects(),
+            probes: self.probes(),
+            statistics: self.statistics,
+            rejected_since: self.statistics.rejected - self.rejected_before,
+            window,
+            failure_ratio: share(window.failed),
+            slow_ratio: share(window.slow),
+            distances: self.distances(window),
+            run_labels: self.labels.counts(&self.run),
+            last_failure: self.last_failure,
+            because: self.because.clone(),
+            transitions: self.history.iter().cloned().collect(),
+        }
+    }
+
+    fn probes(&self) -> Option<Probes> {
+        match self.phase {
+            Phase::Closed | Phase::Open { .. } => None,
+            Phase::HalfOpen {
+                out,
+                succeeded,
+                verdict_by,
+            } => {
+                let keys = self.spec.keys();
+                let succeeded = CountDistance {
+                    reached: succeeded,
+                    threshold: keys.success_threshold,
+                };
+                Some(Probes {
+                    out,
+                    max: keys.half_open_max,
+                    succeeded,
+                    verdict_by,
+                })
+            }
+        }
+    }
+
+    fn distances(&self, window: WindowCounts) -> Distances {
+        let keys = self.spec.keys();
+        let calls = CountDistance {
+            reached: window.calls,
+            threshold: keys.min_calls,
+        };
+        let share = |ratio: Option<Ratio>, part: u32| {
+            let reached = Ratio::of(u64::from(part), u64::from(window.calls));
+            ratio.map(|threshold| ShareDistance {
+                reached,
+                threshold,
+                calls,
+            })
+        };
+        Distances {
+            consecutive_failures: (keys.failure_threshold > 0).then_some(CountDistance {
+                reached: self.statistics.consecutive_failures,
+                threshold: keys.failure_threshold,
+            }),
+            failure_ratio: share(keys.failure_ratio, window.failed),
+            slow_ratio: share(keys.slow_ratio, window.slow),
+        }
+    }
+}
+
+impl View {
+    /// The state in force.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.standing.state()
+    }
+
+    /// Who decides.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.standing.mode
+    }
+}

@@ -1,0 +1,54 @@
+//! When to stop calling an upstream that fails, and when to try again: a library in its own right.
+//!
+//! Everything here is *pure*: it takes `now` and plain data and returns a verdict. No I/O, no clock, no logging, no tasks. The shell
+//! moves bytes and asks.
+//!
+//! # Words
+//! - An [`Outcome`] is what one call proved about the upstream. Only the upstream's own doing may move a breaker: a caller's mistake,
+//!   a wish for a pause or a caller that went away is not a failure.
+//! - A [`Breaker`] has an automatic [`State`]. *Closed*: calls pass and are counted. *Open*: calls are rejected. *Half-open*: a few
+//!   calls pass as *probes*, whose results close or reopen it. Beside the state stands a [`Mode`]: an operator may hold it open or
+//!   closed while the automatic state goes on being computed.
+//! - A [`Permit`] is the right to make one call. It is finished with a [`Sample`], or dropped: then its slot is free and nobody is
+//!   blamed.
+//! - A [`Transition`] is a change with its evidence; a [`View`] is the whole picture; [`explain()`] says it in one plain sentence.
+//!
+//! # Example
+//! ```
+//! use std::time::Duration;
+//! use sidefuse::resilience::{Breaker, BreakerKeys, BreakerSpec, Label, Outcome, Sample, State, explain};
+//!
+//! let keys = BreakerKeys { failure_threshold: 2, reset_timeout: Duration::from_secs(30), ..BreakerKeys::default() };
+//! let spec = BreakerSpec::try_new(keys).expect("two failures and half a minute make sense");
+//! let begin = sidefuse::time::now();
+//! let breaker = Breaker::new(spec, 0, begin, Box::new(|transition| println!("{}", transition.to().label())));
+//!
+//! for _ in 0..2 {
+//!     let permit = breaker.admit(begin).expect("it is closed");
+//!     permit.finish(Sample::failure(Label::Named("timeout")), begin);
+//! }
+//! assert!(breaker.admit(begin).is_err());
+//! assert_eq!(
+//!     explain(&breaker.view(begin), |_| "02:14:09".to_owned()),
+//!     "open since 02:14:09 because 2 consecutive calls failed (2 timeout); next probe in 30 s; 1 call rejected",
+//! );
+//!
+//! let later = begin + Duration::from_secs(30);
+//! for _ in 0..2 {
+//!     breaker.admit(later).expect("it probes").finish(Sample::new(Outcome::Success), later);
+//! }
+//! assert_eq!(breaker.in_force(later).0, State::Closed);
+//! ```
+
+mod breaker;
+mod outcome;
+mod ratio;
+
+pub use breaker::{
+    Admission, Author, Breaker, BreakerKeys, BreakerSpec, Cause, CountDistance, Distances,
+    Enforcement, Evidence, ForceRequest, Hold, LabelCount, LastFailure, Machine, Measure, Mode,
+    Observer, Order, Permit, Probes, Refusal, RefusalKind, ResetBackoff, ShareDistance,
+    SpecProblem, Standing, State, Statistics, Transition, View, WindowCounts, WindowSpec, explain,
+};
+pub use outcome::{Label, Outcome, Sample};
+pub use ratio::Ratio;
