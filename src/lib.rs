@@ -1,5 +1,7 @@
 //! sidefuse
 
+/// The configuration file: from its text to a plan.
+pub mod config;
 /// Why an exchange was not simply relayed: one closed list with its projections.
 pub mod failure;
 /// When to stop calling an upstream that fails, as pure decisions.

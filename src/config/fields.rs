@@ -74,9 +74,9 @@ impl<'n> Fields<'n, '_> {
         self.left.iter().find(|entry| entry.key.text == key).map(|entry| entry.key.span)
     }
 
-    /// Where the keys are written that nobody took yet.
-    pub(crate) fn places(&self) -> Vec<(&'n str, Span)> {
-        self.left.iter().map(|entry| (entry.key.text.as_str(), entry.key.span)).collect()
+    /// The entries that nobody took yet.
+    pub(crate) fn entries(&self) -> Vec<&'n Entry> {
+        self.left.clone()
     }
 
     /// Names a key that is allowed here.

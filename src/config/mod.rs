@@ -28,3 +28,6 @@ pub use plan::Plan;
 pub use preset::built_in_names;
 pub use problem::{Code, Problem, Severity};
 pub use report::Report;
+
+#[cfg(test)]
+mod tests;

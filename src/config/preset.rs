@@ -6,7 +6,7 @@ use super::tree::{Entry, Key, Node, Span, Value};
 use super::yaml::show;
 
 /// The preset of a route that names none.
-pub const DEFAULT: &str = "external-api";
+pub(crate) const DEFAULT: &str = "external-api";
 
 /// The numbers of a built-in preset.
 struct BuiltIn {
