@@ -1,1 +1,5 @@
 //! sidefuse
+
+pub mod failure;
+pub mod telemetry;
+pub mod time;
