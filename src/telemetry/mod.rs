@@ -6,9 +6,11 @@
 pub mod access_log;
 pub mod correlation;
 mod escape;
+pub mod exchange;
 pub mod exposition;
 pub mod histogram;
 pub mod line;
+pub mod logging;
 pub mod meters;
 pub mod names;
 mod pretty;
@@ -20,8 +22,10 @@ pub mod writer;
 
 pub use access_log::AccessRecord;
 pub use correlation::{Acceptance, Correlation, CorrelationId};
+pub use exchange::{Begin, ByteCount, End, Exchange, WorkerTelemetry};
 pub use exposition::Exposition;
 pub use line::{Level, LineFormat, Stamp};
+pub use logging::Logging;
 pub use meters::Meters;
 pub use names::OutcomeLabel;
 pub use route_meters::{InFlight, RouteMeters};

@@ -116,6 +116,8 @@ pub struct MethodLabel(u8);
 impl MethodLabel {
     /// How many there are.
     pub const COUNT: usize = Self::WORDS.len();
+    /// Whatever is none of the standard methods.
+    pub const OTHER: Self = Self(9);
     const WORDS: [&'static str; 10] = [
         "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "OTHER",
     ];
@@ -150,7 +152,7 @@ impl From<&Method> for MethodLabel {
             Method::OPTIONS => 6,
             Method::CONNECT => 7,
             Method::TRACE => 8,
-            _ => 9,
+            _ => return Self::OTHER,
         })
     }
 }

@@ -4,10 +4,13 @@ use super::access_log::{AccessRecord, MAX_PATH, MAX_WORD, rounded_millis};
 use super::escape::{self, Place};
 use super::line::{Level, TimeText};
 
+/// The longest value of an event's field that is shown whole, in bytes.
+pub(super) const MAX_FIELD: usize = 8 * 1024;
+
 const RESET: &[u8] = b"\x1b[0m";
 const DIM: &str = "\x1b[2m";
 
-/// Appends `15:00:00.000 INFO  ` and returns what of the line is left to the caller.
+/// Appends `15:00:00.000 INFO  `; the caller goes on from there.
 pub(super) fn push_head(line: &mut Vec<u8>, level: Level, time: &[u8; 24], color: bool) {
     // Hours to milliseconds of `2025-10-16T15:00:00.000Z`.
     painted(line, color, DIM, &time[11..23]);
@@ -54,12 +57,18 @@ pub(super) fn push_access(
     line.push(b'\n');
 }
 
-/// Appends ` key=value` of an event.
-pub(super) fn push_field(line: &mut Vec<u8>, color: bool, key: &[u8], value: &[u8]) {
+/// Appends ` key=value` of an event. A value that is not one plain word is quoted.
+pub(super) fn push_field(line: &mut Vec<u8>, color: bool, key: &[u8], value: &str) {
     line.push(b' ');
     painted(line, color, DIM, key);
     painted(line, color, DIM, b"=");
-    line.extend_from_slice(value);
+    if value.is_empty() || value.contains([' ', '"', '=']) {
+        line.push(b'"');
+        escape::push(line, value.as_bytes(), Place::Json, MAX_FIELD);
+        line.push(b'"');
+    } else {
+        escape::push(line, value.as_bytes(), Place::Word, MAX_FIELD);
+    }
 }
 
 fn painted(line: &mut Vec<u8>, color: bool, paint: &str, text: &[u8]) {
