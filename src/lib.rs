@@ -6,5 +6,6 @@ pub mod config;
 pub mod failure;
 /// When to stop calling an upstream that fails, as pure decisions.
 pub mod resilience;
+pub mod telemetry;
 /// The only clock.
 pub mod time;
