@@ -12,7 +12,7 @@ use super::escape::{self, Place};
 use super::line::{Level, LineFormat, Stamp, TimeText};
 use super::names::OutcomeLabel;
 use super::pretty;
-use super::route_meters::is_refusal;
+use super::refusal::is_refusal;
 
 /// The longest path that is shown whole, in bytes.
 pub const MAX_PATH: usize = 2_048;
@@ -144,7 +144,7 @@ fn push_json(line: &mut Vec<u8>, record: &AccessRecord<'_>, stamp: &Stamp, times
         record.method.as_bytes(),
         MAX_WORD,
     );
-    push_string(line, b",\"msg\":", record.message().as_bytes(), MAX_WORD);
+    push_word(line, b",\"msg\":\"", record.message());
     push_number(line, b",\"statusCode\":", u64::from(record.status));
     push_number(line, b",\"duration\":\"", rounded_millis(record.duration));
     line.extend_from_slice(b"ms\",\"durationMs\":");
@@ -155,12 +155,7 @@ fn push_json(line: &mut Vec<u8>, record: &AccessRecord<'_>, stamp: &Stamp, times
     if let Some(upstream) = record.upstream {
         push_string(line, b",\"upstream\":", upstream, 2 * MAX_WORD);
     }
-    push_string(
-        line,
-        b",\"outcome\":",
-        record.outcome.label().as_bytes(),
-        MAX_WORD,
-    );
+    push_word(line, b",\"outcome\":\"", record.outcome.label());
     push_number(line, b",\"attempts\":", u64::from(record.attempts));
     push_number(line, b",\"bytesIn\":", record.bytes_in);
     push_number(line, b",\"bytesOut\":", record.bytes_out);
@@ -171,10 +166,10 @@ fn push_json(line: &mut Vec<u8>, record: &AccessRecord<'_>, stamp: &Stamp, times
 /// The keys that a line has only when they apply.
 fn push_optional(line: &mut Vec<u8>, record: &AccessRecord<'_>) {
     if let Some(reason) = record.reason {
-        push_string(line, b",\"reason\":", reason.label().as_bytes(), MAX_WORD);
+        push_word(line, b",\"reason\":\"", reason.label());
     }
     if let Some(state) = record.breaker_state {
-        push_string(line, b",\"breakerState\":", state.as_bytes(), MAX_WORD);
+        push_word(line, b",\"breakerState\":\"", state);
     }
     if let Some(time) = record.upstream_time {
         line.extend_from_slice(b",\"upstreamMs\":");
@@ -208,6 +203,13 @@ fn push_string(line: &mut Vec<u8>, key: &[u8], value: &[u8], limit: usize) {
     line.extend_from_slice(key);
     line.push(b'"');
     escape::push(line, value, Place::Json, limit);
+    line.push(b'"');
+}
+
+/// Our own words need no escaping. The key brings the opening quote.
+fn push_word(line: &mut Vec<u8>, key: &[u8], word: &'static str) {
+    line.extend_from_slice(key);
+    line.extend_from_slice(word.as_bytes());
     line.push(b'"');
 }
 

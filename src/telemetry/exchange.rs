@@ -16,7 +16,8 @@ use super::access_log::AccessRecord;
 use super::correlation::{Correlation, CorrelationId, TraceId};
 use super::meters::Meters;
 use super::names::{CodeClass, MethodLabel, OutcomeLabel};
-use super::route_meters::{InFlight, RouteMeters, is_refusal};
+use super::refusal::is_refusal;
+use super::route_meters::{InFlight, RouteMeters};
 use super::worker_log::WorkerLog;
 
 /// Where a worker's exchanges are recorded.
@@ -272,11 +273,11 @@ fn default_outcome(reason: Option<Failure>, status: Option<StatusCode>) -> Outco
         Some(Blame::Ours | Blame::Caller) => return OutcomeLabel::Ignored,
         None => {}
     }
-    match status.map_or(0, |status| status.as_u16()) {
-        0 => OutcomeLabel::Ignored,
-        ..400 => OutcomeLabel::Success,
-        ..500 | 501 | 505 => OutcomeLabel::Alive,
-        500.. => OutcomeLabel::Failure,
+    match status.map(|status| status.as_u16()) {
+        None => OutcomeLabel::Ignored,
+        Some(..=399) => OutcomeLabel::Success,
+        Some(400..=499 | 501 | 505) => OutcomeLabel::Alive,
+        Some(_) => OutcomeLabel::Failure,
     }
 }
 

@@ -1,7 +1,16 @@
 //! What the outside sees of the traffic: correlation ids, log lines and metrics.
 //!
-//! Knows time and failures, nothing of HTTP connections or breakers. [`Exchange`] is the front door for the data path: the record
-//! of one request, and the only place that emits its access line and its metrics.
+//! Knows time and failures, nothing of connections or breakers. [`Exchange`] is the front door for the data path: the record of
+//! one request, and the only place that emits its access line and its metrics.
+//!
+//! # Life of an access line
+//! [`Exchange::finish`] → [`AccessRecord`] → the worker's own buffer ([`WorkerLog`]; level and [`Sample`] decide) → in batches
+//! through a bounded queue → the writing thread ([`LogWriter`]). Nothing on this way waits: what does not fit is dropped and
+//! counted in `sidefuse_log_lines_dropped_total`. Life-cycle events ([`Logging`]) join at the queue.
+//!
+//! # Life of a number
+//! A [`RouteMeters`] is found once per exchange, with its route; counting is one addition into an atomic. [`Meters::render`] reads
+//! them all, and its caller adds what only live objects know. The names stand in [`names`], all of them.
 
 pub mod access_log;
 pub mod correlation;
@@ -15,6 +24,7 @@ pub mod meters;
 pub mod names;
 mod pretty;
 mod process;
+pub mod refusal;
 pub mod route_meters;
 pub mod sample;
 pub mod worker_log;

@@ -10,6 +10,7 @@ use crate::failure::{Blame, Failure};
 use super::exposition::Series;
 use super::histogram::{DURATION_EDGES, FixedHistogram};
 use super::names::{CodeClass, MethodLabel, NO_ROUTE, OutcomeLabel, RetryResult};
+use super::refusal::is_refusal;
 
 /// One method's share of `requests_total`: a counter per class and outcome, so an increment is one addition and no hashing.
 type Endings = [[AtomicU64; OutcomeLabel::ALL.len()]; CodeClass::ALL.len()];
@@ -245,35 +246,6 @@ impl RouteMeters {
         for (labels, count) in &*counts {
             series.integer(&[&self.name, labels.from, labels.to, labels.cause], *count);
         }
-    }
-}
-
-/// Whether we refused the call without asking the upstream. Such an ending is counted in `rejected_total` and is a `warn` line.
-#[must_use]
-pub const fn is_refusal(reason: Failure) -> bool {
-    match reason {
-        Failure::NoRoute
-        | Failure::HostNotAllowed
-        | Failure::BadRequest
-        | Failure::MethodNotAllowed
-        | Failure::UriTooLong
-        | Failure::HeadersTooLarge
-        | Failure::RequestTimeout
-        | Failure::CircuitOpen
-        | Failure::ForcedOpen
-        | Failure::Overloaded
-        | Failure::Draining => true,
-        Failure::Dns
-        | Failure::Connect
-        | Failure::ConnectTimeout
-        | Failure::Tls
-        | Failure::Reset
-        | Failure::Protocol
-        | Failure::Timeout
-        | Failure::IdleTimeout
-        | Failure::Truncated
-        | Failure::ClientGone
-        | Failure::Internal => false,
     }
 }
 

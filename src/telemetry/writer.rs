@@ -20,7 +20,7 @@ const SPARE_BYTES: usize = 64 * 1024;
 /// A non-blocking sink that is full is asked again after this.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Owns the writing thread. Dropping it leaves the thread to write what is queued; [`LogWriter::shutdown`] waits for that.
+/// Owns the writing thread. Dropping it lets the thread write what is queued and end; [`LogWriter::shutdown`] waits for that.
 #[derive(Debug)]
 pub struct LogWriter {
     handle: LogHandle,
@@ -100,13 +100,11 @@ impl LogWriter {
     #[must_use]
     pub fn shutdown(self, patience: Duration) -> bool {
         let queue = &self.handle.queue;
-        let mut state = queue.lock();
-        state.closed = true;
-        queue.filled.notify_one();
+        queue.close();
         let busy = |state: &mut State| !state.batches.is_empty() || state.writing > 0;
         let (mut state, _) = queue
             .emptied
-            .wait_timeout_while(state, patience, busy)
+            .wait_timeout_while(queue.lock(), patience, busy)
             .unwrap_or_else(PoisonError::into_inner);
         let left: u64 = state.batches.drain(..).map(|batch| batch.lines).sum();
         state.bytes = 0;
@@ -117,6 +115,12 @@ impl LogWriter {
             queue.dropped.increment(left);
         }
         left == 0
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.handle.queue.close();
     }
 }
 
@@ -149,6 +153,11 @@ impl LogHandle {
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
     }
 
     fn run(&self, mut sink: impl Write) {
@@ -217,12 +226,10 @@ fn write_some(sink: &mut impl Write, bytes: &[u8]) -> (usize, bool) {
         match sink.write(rest) {
             Ok(0) => return (written, false),
             Ok(count) => written = (written + count).min(bytes.len()),
-            Err(error) => match error.kind() {
-                ErrorKind::Interrupted => {}
-                // Standard output may have been made non-blocking by another process that shares it.
-                ErrorKind::WouldBlock => thread::park_timeout(RETRY),
-                _ => return (written, false),
-            },
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Standard output may have been made non-blocking by another process that shares it.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::park_timeout(RETRY),
+            Err(_) => return (written, false),
         }
     }
     (written, true)
@@ -352,6 +359,49 @@ pub(crate) mod tests {
         assert!(writer.shutdown(PATIENCE));
         assert_eq!(memory.text().len(), 5 * 20);
         assert_eq!(dropped(&meters), 6 * 20);
+    }
+
+    #[test]
+    fn every_line_of_many_senders_is_either_written_or_counted_case_190() {
+        let (memory, meters) = (Memory::default(), Meters::new());
+        let writer =
+            LogWriter::spawn_with_capacity(memory.clone(), meters.log_lines_dropped(), 64).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                let handle = writer.handle();
+                scope.spawn(move || {
+                    let mut batch = Vec::new();
+                    for _ in 0..5_000 {
+                        batch.extend_from_slice(b"a\nb\n");
+                        batch = handle.send(batch, 2);
+                        assert!(batch.is_empty());
+                    }
+                });
+            }
+        });
+        assert!(writer.shutdown(PATIENCE));
+        let written = memory.text().lines().count() as u64;
+        assert_eq!(written + dropped(&meters), 4 * 5_000 * 2);
+    }
+
+    #[test]
+    fn a_dropped_writer_still_writes_what_is_queued_and_ends() {
+        let (ended, has_ended) = channel();
+        let sink = Stopped {
+            asked: ended,
+            leave: channel().1,
+            memory: Memory::default(),
+        };
+        let memory = sink.memory.clone();
+        let writer = LogWriter::spawn(sink, Counter::noop()).unwrap();
+        let handle = writer.handle();
+        handle.send(b"last\n".to_vec(), 1);
+        drop(writer);
+        has_ended.recv().unwrap();
+        // The sink, and this channel's other end with it, goes when the thread ends, although a handle lives on.
+        assert!(has_ended.recv().is_err());
+        assert_eq!(memory.text(), "last\n");
+        drop(handle);
     }
 
     #[test]
