@@ -140,6 +140,11 @@ impl Exchange {
         self.upstream = Some(Arc::clone(upstream));
     }
 
+    /// The try just begun never reached the upstream and is made anew: it does not count.
+    pub fn never_attempted(&mut self) {
+        self.attempts = self.attempts.saturating_sub(1);
+    }
+
     /// Adds time spent waiting for the upstream: for a connection, and for response headers.
     pub fn waited(&mut self, wait: Duration) {
         self.upstream_time = self.upstream_time.saturating_add(wait);
@@ -153,6 +158,13 @@ impl Exchange {
     /// We answer ourselves, for this reason. The first reason counts.
     pub fn failed(&mut self, reason: Failure) {
         self.reason.get_or_insert(reason);
+    }
+
+    /// A try failed for this reason, by the upstream's doing.
+    pub fn attempt_failed(&self, reason: Failure) {
+        if let Some(route) = &self.route {
+            route.meters().attempt_failed(reason);
+        }
     }
 
     /// The outcome is already certain, however the body ends. Without this it follows from reason and status at the end.

@@ -27,16 +27,29 @@ pub(super) fn token_file(fields: &mut Fields<'_, '_>, key: &'static str) -> Opti
     let node = &fields.take(key)?.node;
     let (path, content) = file(key, node, Secrecy::Secret, fields.problems)?;
     if content.trim_ascii().is_empty() {
-        fields.problems.push(Problem::error(Code::File, node.span, format!("the file of `{key}` is empty")));
+        fields.problems.push(Problem::error(
+            Code::File,
+            node.span,
+            format!("the file of `{key}` is empty"),
+        ));
     }
     Some(path)
 }
 
 /// Reads the file that `node` names. What is wrong with it is reported.
-pub(super) fn file(key: &str, node: &Node, secrecy: Secrecy, problems: &mut Problems) -> Option<(PathBuf, Vec<u8>)> {
+pub(super) fn file(
+    key: &str,
+    node: &Node,
+    secrecy: Secrecy,
+    problems: &mut Problems,
+) -> Option<(PathBuf, Vec<u8>)> {
     let (text, span) = scalar(key, node, problems)?;
     if text.text.is_empty() {
-        problems.push(Problem::error(Code::NoValue, span, format!("`{key}` has no value")));
+        problems.push(Problem::error(
+            Code::NoValue,
+            span,
+            format!("`{key}` has no value"),
+        ));
         return None;
     }
     let path = PathBuf::from(&text.text);
@@ -48,7 +61,8 @@ pub(super) fn file(key: &str, node: &Node, secrecy: Secrecy, problems: &mut Prob
         Ok(content) => {
             if secrecy == Secrecy::Secret && is_exposed(&path) {
                 let message = format!("everyone can read the secret file {}", shown(text));
-                problems.push(Problem::warning(Code::ExposedSecret, span, message).hint("chmod o-r"));
+                problems
+                    .push(Problem::warning(Code::ExposedSecret, span, message).hint("chmod o-r"));
             }
             Some((path, content))
         }
@@ -60,7 +74,11 @@ pub(super) fn file(key: &str, node: &Node, secrecy: Secrecy, problems: &mut Prob
 }
 
 fn unusable(key: &str, path: &Scalar, span: Span, why: &str) -> Problem {
-    Problem::error(Code::File, span, format!("`{key}` cannot be read: {}: {why}", shown(path)))
+    Problem::error(
+        Code::File,
+        span,
+        format!("`{key}` cannot be read: {}: {why}", shown(path)),
+    )
 }
 
 /// Reads a regular file, at most `max` bytes and one more, so that a longer one can be told.
@@ -70,7 +88,9 @@ pub(crate) fn read_limited(path: &Path, max: usize) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("not a regular file"));
     }
     let mut content = Vec::new();
-    File::open(path)?.take(max as u64 + 1).read_to_end(&mut content)?;
+    File::open(path)?
+        .take(max as u64 + 1)
+        .read_to_end(&mut content)?;
     Ok(content)
 }
 

@@ -13,7 +13,10 @@ use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Key, Node, Value};
 use crate::config::yaml::show;
 
-pub(super) fn routes(file: &mut Fields<'_, '_>, correlation: &HeaderName) -> BTreeMap<String, RoutePlan> {
+pub(super) fn routes(
+    file: &mut Fields<'_, '_>,
+    correlation: &HeaderName,
+) -> BTreeMap<String, RoutePlan> {
     let defaults = file.take("defaults").map(|entry| &entry.node);
     if let Some(defaults) = defaults {
         mapping("defaults", Some(defaults), file.problems, |fields| {
@@ -32,18 +35,24 @@ pub(super) fn routes(file: &mut Fields<'_, '_>, correlation: &HeaderName) -> BTr
     };
     let Some(entry) = file.take("routes") else {
         let missing = Problem::error(Code::Missing, file.span, "`routes` is missing");
-        file.problems.push(missing.hint("add `routes: {partner: {upstream: https://api.example.com}}`"));
+        file.problems
+            .push(missing.hint("add `routes: {partner: {upstream: https://api.example.com}}`"));
         return BTreeMap::new();
     };
-    let entries = mapping("routes", Some(&entry.node), file.problems, |fields| fields.take_all());
+    let entries = mapping("routes", Some(&entry.node), file.problems, |fields| {
+        fields.take_all()
+    });
     if entries.is_empty() && matches!(entry.node.value, Value::Null | Value::Mapping(_)) {
         let empty = Problem::error(Code::NoValue, entry.key.span, "`routes` names no route");
-        file.problems.push(empty.hint("add `partner: {upstream: https://api.example.com}` below it"));
+        file.problems
+            .push(empty.hint("add `partner: {upstream: https://api.example.com}` below it"));
     }
     let (mut plans, mut places) = (BTreeMap::new(), BTreeMap::new());
     for Entry { key, node } in entries {
         check_name("a route", key, file.problems);
-        let Some((preset, settings)) = lay(node, &base, &presets, file.problems) else { continue };
+        let Some((preset, settings)) = lay(node, &base, &presets, file.problems) else {
+            continue;
+        };
         let scope = Scope::Route(key.span);
         let name = show(&key.text);
         let Some(plan) = mapping(&name, Some(&settings), file.problems, |fields| {
@@ -52,7 +61,10 @@ pub(super) fn routes(file: &mut Fields<'_, '_>, correlation: &HeaderName) -> BTr
         }) else {
             continue;
         };
-        places.insert(key.text.clone(), node.entry("match").map_or(key.span, |entry| entry.key.span));
+        places.insert(
+            key.text.clone(),
+            node.entry("match").map_or(key.span, |entry| entry.key.span),
+        );
         plans.insert(key.text.clone(), plan);
     }
     refuse_duplicates(&plans, &places, file.problems);
@@ -60,20 +72,41 @@ pub(super) fn routes(file: &mut Fields<'_, '_>, correlation: &HeaderName) -> BTr
 }
 
 /// The settings of a route over those of its preset over `base`, with the preset's name.
-fn lay(route: &Node, base: &Node, presets: &Presets<'_>, problems: &mut Problems) -> Option<(String, Node)> {
-    let named = [route, base].into_iter().find_map(|node| node.entry("preset"));
-    let Some(Entry { node, .. }) = named else { return Some((preset::DEFAULT.to_owned(), merge(base, route))) };
+fn lay(
+    route: &Node,
+    base: &Node,
+    presets: &Presets<'_>,
+    problems: &mut Problems,
+) -> Option<(String, Node)> {
+    let named = [route, base]
+        .into_iter()
+        .find_map(|node| node.entry("preset"));
+    let Some(Entry { node, .. }) = named else {
+        return Some((preset::DEFAULT.to_owned(), merge(base, route)));
+    };
     let (name, at) = crate::config::fields::scalar("preset", node, problems)?;
     let settings = presets.settings(&name.text, at, problems)?;
     Some((name.text.clone(), merge(&merge(base, &settings), route)))
 }
 
-fn check_preset(entry: &Entry, presets: &Presets<'_>, correlation: &HeaderName, problems: &mut Problems) {
+fn check_preset(
+    entry: &Entry,
+    presets: &Presets<'_>,
+    correlation: &HeaderName,
+    problems: &mut Problems,
+) {
     let Entry { key, node } = entry;
     check_name("a preset", key, problems);
     if preset::built_in_names().any(|name| name == key.text) {
-        let problem = Problem::error(Code::PresetTaken, key.span, format!("the preset `{}` is built in", key.text));
-        problems.push(problem.hint(format!("choose another name and say `extends: {}`", key.text)));
+        let problem = Problem::error(
+            Code::PresetTaken,
+            key.span,
+            format!("the preset `{}` is built in", key.text),
+        );
+        problems.push(problem.hint(format!(
+            "choose another name and say `extends: {}`",
+            key.text
+        )));
         return;
     }
     mapping(&show(&key.text), Some(node), problems, |fields| {
