@@ -3,7 +3,8 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `spec` | what a breaker is asked to do, checked |
-//! | `machine` | the state, and how time moves it |
+//! | `machine` | the state, and what it answers |
+//! | `roll` | how time moves it, and how changes are made |
 //! | `verdict` | how results move it |
 //! | `force` | how operators move it |
 //! | `window`, `labels`, `backoff` | its counts, and its patience |
@@ -19,6 +20,7 @@ mod explain;
 mod force;
 mod labels;
 mod machine;
+mod roll;
 mod spec;
 mod state;
 #[cfg(test)]
@@ -141,8 +143,11 @@ impl Breaker {
     }
 
     fn tell(&self) {
-        let telling = Telling(self);
-        while let Some(transition) = telling.next() {
+        let mut turn = Turn {
+            breaker: self,
+            ended: false,
+        };
+        while let Some(transition) = turn.next() {
             (self.observer)(&transition);
         }
     }
@@ -161,23 +166,28 @@ impl fmt::Debug for Breaker {
     }
 }
 
-/// The turn to tell the observer: ended when nothing is left, and by a panic of the observer, so that the next thread goes on.
-struct Telling<'a>(&'a Breaker);
+/// The turn to tell the observer.
+struct Turn<'a> {
+    breaker: &'a Breaker,
+    ended: bool,
+}
 
-impl Telling<'_> {
-    /// The next transition. With none left the turn ends under the same lock, so that no transition is left behind untold.
-    fn next(&self) -> Option<Arc<Transition>> {
-        let mut cell = self.0.lock();
+impl Turn<'_> {
+    /// The next transition. With none left the turn ends under the same lock, so that none is left behind untold.
+    fn next(&mut self) -> Option<Arc<Transition>> {
+        let mut cell = self.breaker.lock();
         let next = cell.machine.next_transition();
         cell.telling = next.is_some();
+        self.ended = next.is_none();
         next
     }
 }
 
-impl Drop for Telling<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.lock().telling = false;
+        // A panic of the observer must not leave the turn taken for ever.
+        if !self.ended {
+            self.breaker.lock().telling = false;
         }
     }
 }

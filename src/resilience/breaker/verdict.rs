@@ -171,14 +171,11 @@ impl Machine {
     }
 
     pub(super) fn return_probe(&mut self) {
-        if let Phase::HalfOpen {
-            out, verdict_by, ..
-        } = &mut self.phase
-        {
+        if let Phase::HalfOpen { out, verdict, .. } = &mut self.phase {
             debug_assert!(*out > 0, "a probe came back that was not out");
             *out = out.saturating_sub(1);
             if *out == 0 {
-                *verdict_by = None;
+                *verdict = None;
             }
         }
     }

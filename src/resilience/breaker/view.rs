@@ -172,7 +172,7 @@ impl Machine {
             Phase::HalfOpen {
                 out,
                 succeeded,
-                verdict_by,
+                verdict,
             } => {
                 let keys = self.spec.keys();
                 let succeeded = CountDistance {
@@ -183,7 +183,7 @@ impl Machine {
                     out,
                     max: keys.half_open_max,
                     succeeded,
-                    verdict_by,
+                    verdict_by: verdict.map(|wait| wait.until),
                 })
             }
         }
