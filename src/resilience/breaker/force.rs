@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use crate::resilience::breaker::labels::Tally;
-use crate::resilience::breaker::machine::{Machine, Phase};
+use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::roll::Change;
-use crate::resilience::breaker::state::Mode;
+use crate::resilience::breaker::state::{Mode, Phase};
 use crate::resilience::breaker::transition::{Cause, Evidence};
 use crate::resilience::breaker::view::Statistics;
 use crate::resilience::breaker::window::Window;

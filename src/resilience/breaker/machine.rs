@@ -18,7 +18,7 @@ use crate::resilience::breaker::force::Hold;
 use crate::resilience::breaker::labels::{LabelTable, Tally};
 use crate::resilience::breaker::roll::Change;
 use crate::resilience::breaker::spec::{BreakerSpec, Enforcement};
-use crate::resilience::breaker::state::{Mode, Standing, State};
+use crate::resilience::breaker::state::{Mode, Phase, Standing, Wait};
 use crate::resilience::breaker::transition::{Cause, Evidence, Transition};
 use crate::resilience::breaker::view::{LastFailure, Statistics};
 use crate::resilience::breaker::window::Window;
@@ -70,28 +70,6 @@ pub struct Machine {
     pub(super) unreported: VecDeque<Arc<Transition>>,
 }
 
-/// The automatic state with what belongs to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Closed,
-    Open {
-        until: Instant,
-    },
-    HalfOpen {
-        out: u32,
-        succeeded: u32,
-        /// From when to when a verdict is waited for; counted from the first of the probes that are out, so with none out
-        /// nobody waits.
-        verdict: Option<Wait>,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wait {
-    pub(super) since: Instant,
-    pub(super) until: Instant,
-}
-
 // === impl Machine ===
 
 impl Machine {
@@ -126,7 +104,6 @@ impl Machine {
     /// The refusal, when the state in force rejects it; it is counted.
     pub fn admit(&mut self, now: Instant) -> Result<Admission, Refusal> {
         self.roll(now);
-        self.statistics.total_calls += 1;
         if self.mode() == Mode::ForcedOpen {
             return Err(self.reject(RefusalKind::ForcedOpen));
         }
@@ -170,6 +147,7 @@ impl Machine {
         reason = "taken by value, an admission comes back once"
     )]
     pub fn release(&mut self, admission: Admission) {
+        self.statistics.total_calls += 1;
         self.statistics.ignored += 1;
         let Admission { generation, role } = admission;
         if generation == self.generation && role == Role::Probe {
@@ -216,16 +194,20 @@ impl Machine {
 
     /// How it stands at the latest instant it has seen: the one place that says so.
     pub(super) fn present(&self) -> Standing {
-        let automatic = match self.phase {
-            Phase::Closed => State::Closed,
-            Phase::Open { .. } => State::Open,
-            Phase::HalfOpen { .. } => State::HalfOpen,
-        };
         Standing {
-            automatic,
+            automatic: self.phase.state(),
             mode: self.mode(),
             enforcement: self.spec.keys().enforcement,
         }
+    }
+
+    /// The generation in which every call passes as an ordinary one, as long as nothing but a result, an order or a reload can change
+    /// that: neither time nor a count of probes has a say in it, and admitting changes nothing.
+    pub(super) fn generation_of_all(&self) -> Option<u64> {
+        let is_plain = self.phase == Phase::Closed
+            && self.hold.is_none()
+            && self.spec.keys().enforcement != Enforcement::Off;
+        is_plain.then_some(self.generation)
     }
 
     /// When a call may pass again, if a time is known: what `Retry-After` and the view tell.
@@ -287,6 +269,7 @@ impl Machine {
     }
 
     fn reject(&mut self, kind: RefusalKind) -> Refusal {
+        self.statistics.total_calls += 1;
         self.statistics.rejected += 1;
         Refusal {
             kind,

@@ -31,6 +31,7 @@ mod view;
 mod window;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -56,6 +57,9 @@ pub type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 /// it may call the breaker itself, and a call may return shortly before its transition was told (another thread is telling).
 pub struct Breaker {
     cell: Mutex<Cell>,
+    /// One more than the generation whose calls all pass, 0 when the machine must be asked: a closed breaker admits without the lock.
+    /// A caller that reads it just before an opening asked just before the opening, and its result is of an older generation.
+    all_pass: AtomicU64,
     observer: Observer,
 }
 
@@ -83,8 +87,10 @@ impl Breaker {
             machine: Machine::new(spec, seed, now),
             telling: false,
         };
+        let all_pass = AtomicU64::new(passing(&cell.machine));
         Arc::new(Self {
             cell: Mutex::new(cell),
+            all_pass,
             observer,
         })
     }
@@ -94,6 +100,14 @@ impl Breaker {
     /// # Errors
     /// The refusal, when the state in force rejects it; it is counted.
     pub fn admit(self: &Arc<Self>, now: Instant) -> Result<Permit, Refusal> {
+        let passing = self.all_pass.load(Ordering::Acquire);
+        if let Some(generation) = passing.checked_sub(1) {
+            let admission = Some(Admission::of_call(generation));
+            return Ok(Permit {
+                breaker: Arc::clone(self),
+                admission,
+            });
+        }
         self.with(|machine| {
             let admission = machine.admit(now)?;
             Ok(Permit {
@@ -133,6 +147,10 @@ impl Breaker {
     fn with<T>(&self, act: impl FnOnce(&mut Machine) -> T) -> T {
         let mut cell = self.lock();
         let answer = act(&mut cell.machine);
+        let passing = passing(&cell.machine);
+        if self.all_pass.load(Ordering::Relaxed) != passing {
+            self.all_pass.store(passing, Ordering::Release);
+        }
         let must_tell = cell.machine.has_transition() && !cell.telling;
         cell.telling |= must_tell;
         drop(cell);
@@ -156,6 +174,13 @@ impl Breaker {
         // No step of a machine can be seen half done: a panic under the lock is a defect, but not one that should stop all traffic.
         self.cell.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What [`Breaker::all_pass`] says of a machine.
+fn passing(machine: &Machine) -> u64 {
+    machine
+        .generation_of_all()
+        .map_or(0, |generation| generation + 1)
 }
 
 impl fmt::Debug for Breaker {
@@ -201,6 +226,12 @@ impl Permit {
             self.breaker
                 .with(|machine| machine.record(admission, sample, now));
         }
+    }
+
+    /// Whether the call is a probe of a half-open breaker, which may have a shorter time (`probe_timeout`).
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.admission.as_ref().is_some_and(Admission::is_probe)
     }
 
     /// The breaker that gave it.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::resilience::breaker::force::Author;
-use crate::resilience::breaker::machine::{Machine, Phase};
-use crate::resilience::breaker::state::Standing;
+use crate::resilience::breaker::machine::Machine;
+use crate::resilience::breaker::state::{Phase, Standing};
 use crate::resilience::breaker::transition::{Cause, Evidence, Transition};
 
 /// So many transitions are remembered.
@@ -45,6 +45,9 @@ impl Machine {
     /// Lets time pass up to `now`.
     pub(super) fn roll(&mut self, now: Instant) {
         self.latest = self.latest.max(now);
+        if self.phase == Phase::Closed && self.hold.is_none() {
+            return;
+        }
         while let Some((due, at)) = self.next_due() {
             if at > self.latest {
                 return;

@@ -1,8 +1,9 @@
 //! What a result does to a machine: the counts, the three rules, the probes.
 
 use crate::resilience::breaker::labels::Tally;
-use crate::resilience::breaker::machine::{Machine, Phase};
+use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::spec::{BreakerKeys, Enforcement};
+use crate::resilience::breaker::state::Phase;
 use crate::resilience::breaker::transition::{Cause, Evidence, Measure};
 use crate::resilience::breaker::view::LastFailure;
 use crate::resilience::breaker::window::{Call, Window, WindowCounts};
@@ -13,6 +14,7 @@ impl Machine {
     /// Counts a result in the statistics; says whether it was slow.
     pub(super) fn count(&mut self, sample: &Sample) -> bool {
         let statistics = &mut self.statistics;
+        statistics.total_calls += 1;
         match sample.outcome {
             Outcome::Success => statistics.successes += 1,
             Outcome::Failure => {

@@ -48,6 +48,17 @@ fn enough_successful_probes_close_and_counters_begin_anew() {
 }
 
 #[test]
+fn a_permit_says_whether_it_is_a_probe() {
+    assert!(Bed::half_open(usual()).admit().unwrap().is_probe());
+    assert!(!Bed::new(usual()).admit().unwrap().is_probe());
+    let shadow = BreakerKeys {
+        enforcement: Enforcement::Shadow,
+        ..usual()
+    };
+    assert!(!Bed::open(shadow).admit().unwrap().is_probe());
+}
+
+#[test]
 fn alive_counts_as_success_for_a_probe() {
     let bed = Bed::half_open(usual());
     bed.calls(2, Sample::new(Outcome::Alive));

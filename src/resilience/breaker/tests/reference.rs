@@ -63,7 +63,6 @@ pub(super) struct Reference {
     window_from: u64,
     window: Vec<WindowCall>,
     pub(super) results: Vec<(Outcome, bool, Option<Label>)>,
-    pub(super) asked: u64,
     pub(super) rejected: u64,
     pub(super) passed_over: u64,
     pub(super) told: Vec<Told>,
@@ -91,7 +90,6 @@ impl Reference {
             window_from: 0,
             window: Vec::new(),
             results: Vec::new(),
-            asked: 0,
             rejected: 0,
             passed_over: 0,
             told: Vec::new(),
@@ -141,7 +139,6 @@ impl Reference {
 
     pub(super) fn admit(&mut self, at: u64) -> Result<Ticket, (RefusalKind, Option<u64>)> {
         self.pass(at);
-        self.asked += 1;
         let (mode, enforcement) = (self.standing().mode, self.keys.enforcement);
         if mode == Mode::ForcedOpen {
             self.rejected += 1;
@@ -260,7 +257,7 @@ impl Reference {
                 }
                 if order == Order::Clear {
                     self.results.clear();
-                    (self.asked, self.rejected, self.passed_over) = (0, 0, 0);
+                    (self.rejected, self.passed_over) = (0, 0);
                 }
             }
         }

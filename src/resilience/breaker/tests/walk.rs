@@ -250,7 +250,7 @@ impl Pair {
         assert_eq!(
             view.statistics,
             Statistics {
-                total_calls: reference.asked,
+                total_calls: reference.results.len() as u64 + reference.rejected,
                 successes: results(Outcome::Success),
                 failures: results(Outcome::Failure),
                 alive: results(Outcome::Alive),
