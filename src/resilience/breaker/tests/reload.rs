@@ -149,3 +149,19 @@ fn calls_in_flight_over_a_reload_still_count() {
         .for_each(|permit| permit.finish(TIMEOUT, bed.now));
     assert_eq!(bed.state(), State::Open);
 }
+
+#[test]
+fn calls_that_began_while_it_was_off_do_not_count_once_it_is_on() {
+    let bed = Bed::new(BreakerKeys {
+        enforcement: Enforcement::Off,
+        ..usual()
+    });
+    let out: Vec<Permit> = (0..5).map(|_| bed.admit().unwrap()).collect();
+    bed.breaker.respec(spec(usual()), bed.now);
+    out.into_iter()
+        .for_each(|permit| permit.finish(TIMEOUT, bed.now));
+    assert_eq!(
+        (bed.state(), bed.view().statistics.failures),
+        (State::Closed, 5)
+    );
+}
