@@ -53,6 +53,22 @@ pub struct Refusal {
     pub retry_at: Option<Instant>,
 }
 
+impl Admission {
+    /// Whether its result decides a half-open breaker.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.role == Role::Probe
+    }
+
+    /// That of an ordinary call.
+    pub(super) const fn of_call(generation: u64) -> Self {
+        Self {
+            generation,
+            role: Role::Call,
+        }
+    }
+}
+
 impl RefusalKind {
     /// All of them, in the order of declaration.
     pub const ALL: [Self; 3] = [Self::CircuitOpen, Self::HalfOpenFull, Self::ForcedOpen];

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use crate::resilience::breaker::labels::Tally;
-use crate::resilience::breaker::machine::{Change, Machine, Phase};
-use crate::resilience::breaker::state::Mode;
+use crate::resilience::breaker::machine::Machine;
+use crate::resilience::breaker::roll::Change;
+use crate::resilience::breaker::state::{Mode, Phase};
 use crate::resilience::breaker::transition::{Cause, Evidence};
 use crate::resilience::breaker::view::Statistics;
 use crate::resilience::breaker::window::Window;
@@ -87,15 +88,8 @@ impl Machine {
         };
         let evidence = Evidence::none(self.window.counts(self.latest));
         let author = Some(Author { until, ..author });
-        self.note(
-            before,
-            Change {
-                at: self.latest,
-                cause: Cause::Forced,
-                evidence,
-                author,
-            },
-        );
+        let change = Change::new(self.latest, Cause::Forced, evidence);
+        self.note(before, Change { author, ..change });
         // A hold until an instant that has passed ends at once.
         self.roll(now);
         changed
@@ -147,19 +141,17 @@ impl Machine {
             || self.phase != Phase::Closed
             || self.openings > 0
             || counted;
-        if changed {
-            // Calls that are out began before the order: they must not undo it.
-            self.generation += 1;
-            if self.phase != Phase::Closed {
-                self.phase = Phase::Closed;
-                self.phase_since = self.latest;
-            }
-            self.openings = 0;
-            self.statistics.consecutive_failures = 0;
-            self.statistics.consecutive_successes = 0;
-            self.run = Tally::default();
-            self.window = Window::new(self.spec.keys().window, self.latest);
+        // Calls that are out began before the order: they must not undo it.
+        self.generation += 1;
+        if self.phase != Phase::Closed {
+            self.phase = Phase::Closed;
+            self.phase_since = self.latest;
         }
+        self.openings = 0;
+        self.statistics.consecutive_failures = 0;
+        self.statistics.consecutive_successes = 0;
+        self.run = Tally::default();
+        self.window = Window::new(self.spec.keys().window, self.latest);
         changed
     }
 

@@ -1,6 +1,6 @@
 //! The breaker as a value: `now` and plain data go in, a verdict comes out.
 //!
-//! There are no timers and no tasks: time passes when somebody asks. [`Machine::roll`] is the only place where it does, it runs first
+//! There are no timers and no tasks: time passes when somebody asks. `Machine::roll` is the only place where it does, it runs first
 //! in every method that takes `now`, and it makes each change at the instant it was due. So what a machine says at an instant does
 //! not depend on who asked before. An instant before the latest one seen is taken as that one: threads read the clock before they
 //! reach the lock.
@@ -14,17 +14,15 @@ use std::time::Instant;
 
 use crate::resilience::breaker::admission::{Admission, Refusal, RefusalKind, Role};
 use crate::resilience::breaker::backoff::Jitter;
-use crate::resilience::breaker::force::{Author, Hold};
+use crate::resilience::breaker::force::Hold;
 use crate::resilience::breaker::labels::{LabelTable, Tally};
+use crate::resilience::breaker::roll::Change;
 use crate::resilience::breaker::spec::{BreakerSpec, Enforcement};
-use crate::resilience::breaker::state::{Mode, Standing, State};
-use crate::resilience::breaker::transition::{Cause, Evidence, Measure, Transition};
+use crate::resilience::breaker::state::{Mode, Phase, Standing, Wait};
+use crate::resilience::breaker::transition::{Cause, Evidence, Transition};
 use crate::resilience::breaker::view::{LastFailure, Statistics};
 use crate::resilience::breaker::window::Window;
 use crate::resilience::outcome::Sample;
-
-/// So many transitions are remembered.
-const HISTORY: usize = 32;
 
 /// A breaker without lock and observer.
 ///
@@ -58,7 +56,7 @@ pub struct Machine {
     pub(super) hold: Option<Box<Hold>>,
     /// Openings in a row, for the back-off.
     pub(super) openings: u32,
-    jitter: Jitter,
+    pub(super) jitter: Jitter,
     pub(super) window: Window,
     pub(super) labels: LabelTable,
     /// The failures of the present run.
@@ -69,30 +67,7 @@ pub struct Machine {
     pub(super) last_failure: Option<LastFailure>,
     pub(super) because: Option<Arc<Transition>>,
     pub(super) history: VecDeque<Arc<Transition>>,
-    unreported: VecDeque<Arc<Transition>>,
-}
-
-/// The automatic state with what belongs to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Closed,
-    Open {
-        until: Instant,
-    },
-    HalfOpen {
-        out: u32,
-        succeeded: u32,
-        /// Counted from the first probe of those out; none are out, none is late.
-        verdict_by: Option<Instant>,
-    },
-}
-
-/// What time alone does.
-#[derive(Clone, Copy)]
-enum Due {
-    HoldEnds,
-    Reset,
-    Verdict,
+    pub(super) unreported: VecDeque<Arc<Transition>>,
 }
 
 // === impl Machine ===
@@ -129,7 +104,6 @@ impl Machine {
     /// The refusal, when the state in force rejects it; it is counted.
     pub fn admit(&mut self, now: Instant) -> Result<Admission, Refusal> {
         self.roll(now);
-        self.statistics.total_calls += 1;
         if self.mode() == Mode::ForcedOpen {
             return Err(self.reject(RefusalKind::ForcedOpen));
         }
@@ -173,6 +147,7 @@ impl Machine {
         reason = "taken by value, an admission comes back once"
     )]
     pub fn release(&mut self, admission: Admission) {
+        self.statistics.total_calls += 1;
         self.statistics.ignored += 1;
         let Admission { generation, role } = admission;
         if generation == self.generation && role == Role::Probe {
@@ -190,15 +165,8 @@ impl Machine {
             self.window = Window::new(window, self.latest);
         }
         let evidence = Evidence::none(self.window.counts(self.latest));
-        self.note(
-            before,
-            Change {
-                at: self.latest,
-                cause: Cause::Config,
-                evidence,
-                author: None,
-            },
-        );
+        let change = Change::new(self.latest, Cause::Config, evidence);
+        self.note(before, change);
     }
 
     /// The settings in force.
@@ -226,16 +194,20 @@ impl Machine {
 
     /// How it stands at the latest instant it has seen: the one place that says so.
     pub(super) fn present(&self) -> Standing {
-        let automatic = match self.phase {
-            Phase::Closed => State::Closed,
-            Phase::Open { .. } => State::Open,
-            Phase::HalfOpen { .. } => State::HalfOpen,
-        };
         Standing {
-            automatic,
+            automatic: self.phase.state(),
             mode: self.mode(),
             enforcement: self.spec.keys().enforcement,
         }
+    }
+
+    /// The generation in which every call passes as an ordinary one, as long as nothing but a result, an order or a reload can change
+    /// that: neither time nor a count of probes has a say in it, and admitting changes nothing.
+    pub(super) fn generation_of_all(&self) -> Option<u64> {
+        let is_plain = self.phase == Phase::Closed
+            && self.hold.is_none()
+            && self.spec.keys().enforcement != Enforcement::Off;
+        is_plain.then_some(self.generation)
     }
 
     /// When a call may pass again, if a time is known: what `Retry-After` and the view tell.
@@ -273,15 +245,16 @@ impl Machine {
 
     /// Admits a call that the automatic state does not refuse: as a probe when it is half-open.
     fn let_pass(&mut self) -> Admission {
-        let Phase::HalfOpen {
-            out, verdict_by, ..
-        } = &mut self.phase
-        else {
-            return self.admission(Role::Call);
-        };
-        *out += 1;
-        verdict_by.get_or_insert(self.latest + self.spec.keys().half_open_timeout);
-        self.admission(Role::Probe)
+        let since = self.latest;
+        let until = since + self.spec.keys().half_open_timeout;
+        match &mut self.phase {
+            Phase::Closed | Phase::Open { .. } => self.admission(Role::Call),
+            Phase::HalfOpen { out, verdict, .. } => {
+                *out += 1;
+                verdict.get_or_insert(Wait { since, until });
+                self.admission(Role::Probe)
+            }
+        }
     }
 
     fn mode(&self) -> Mode {
@@ -296,166 +269,12 @@ impl Machine {
     }
 
     fn reject(&mut self, kind: RefusalKind) -> Refusal {
+        self.statistics.total_calls += 1;
         self.statistics.rejected += 1;
         Refusal {
             kind,
             state: self.present().state(),
             retry_at: self.next_probe_at(),
         }
-    }
-}
-
-/// What [`Machine::note`] is told of a change.
-pub(super) struct Change {
-    pub(super) at: Instant,
-    pub(super) cause: Cause,
-    pub(super) evidence: Evidence,
-    pub(super) author: Option<Author>,
-}
-
-// === time ===
-
-impl Machine {
-    /// Lets time pass up to `now`.
-    pub(super) fn roll(&mut self, now: Instant) {
-        self.latest = self.latest.max(now);
-        while let Some((due, at)) = self.next_due() {
-            if at > self.latest {
-                return;
-            }
-            match due {
-                Due::HoldEnds => self.end_hold(at),
-                Due::Reset => self.half_open(at),
-                Due::Verdict => self.reopen_without_verdict(at),
-            }
-        }
-    }
-
-    fn next_due(&self) -> Option<(Due, Instant)> {
-        let phase = match self.phase {
-            Phase::Closed => None,
-            Phase::Open { until } => Some((Due::Reset, until)),
-            Phase::HalfOpen { verdict_by, .. } => verdict_by.map(|at| (Due::Verdict, at)),
-        };
-        let hold = self
-            .hold
-            .as_ref()
-            .and_then(|hold| hold.until)
-            .map(|at| (Due::HoldEnds, at));
-        match (phase, hold) {
-            (Some(phase), Some(hold)) => Some(if phase.1 <= hold.1 { phase } else { hold }),
-            (phase, hold) => phase.or(hold),
-        }
-    }
-
-    fn end_hold(&mut self, at: Instant) {
-        let before = self.present();
-        let author = self.hold.take().map(|hold| Author {
-            by: hold.by,
-            reason: hold.reason,
-            until: Some(at),
-        });
-        let evidence = Evidence::none(self.window.counts(at));
-        self.note(
-            before,
-            Change {
-                at,
-                cause: Cause::Forced,
-                evidence,
-                author,
-            },
-        );
-    }
-
-    fn half_open(&mut self, at: Instant) {
-        let time = Measure::Time(at - self.phase_since);
-        let evidence = Evidence {
-            observed: time,
-            threshold: time,
-            ..Evidence::none(self.window.counts(at))
-        };
-        self.enter(
-            Phase::HalfOpen {
-                out: 0,
-                succeeded: 0,
-                verdict_by: None,
-            },
-            at,
-            Cause::ResetTimeout,
-            evidence,
-        );
-    }
-
-    fn reopen_without_verdict(&mut self, at: Instant) {
-        let time = Measure::Time(self.spec.keys().half_open_timeout);
-        let evidence = Evidence {
-            observed: time,
-            threshold: time,
-            ..Evidence::none(self.window.counts(at))
-        };
-        self.open(at, Cause::HalfOpenTimeout, evidence);
-    }
-}
-
-// === changes ===
-
-impl Machine {
-    pub(super) fn open(&mut self, at: Instant, cause: Cause, evidence: Evidence) {
-        let keys = self.spec.keys();
-        if self.phase == Phase::Closed && at - self.phase_since >= keys.reset_timeout {
-            self.openings = 0;
-        }
-        let until = at + self.jitter.reset_timeout(keys, self.openings);
-        self.openings = self.openings.saturating_add(1);
-        self.enter(Phase::Open { until }, at, cause, evidence);
-    }
-
-    pub(super) fn enter(&mut self, phase: Phase, at: Instant, cause: Cause, evidence: Evidence) {
-        let before = self.present();
-        self.generation += 1;
-        self.phase = phase;
-        self.phase_since = at;
-        self.note(
-            before,
-            Change {
-                at,
-                cause,
-                evidence,
-                author: None,
-            },
-        );
-    }
-
-    /// Remembers and reports a change of the standing, if it is one.
-    pub(super) fn note(&mut self, before: Standing, change: Change) {
-        let after = self.present();
-        if before == after {
-            return;
-        }
-        if before.state() != after.state() || before.mode != after.mode {
-            self.rejected_before = self.statistics.rejected;
-        }
-        let Change {
-            at,
-            cause,
-            evidence,
-            author,
-        } = change;
-        let transition = Arc::new(Transition {
-            before,
-            after,
-            at,
-            cause,
-            evidence,
-            author,
-        });
-        if before.automatic != after.automatic {
-            self.because = Some(Arc::clone(&transition));
-        }
-        if self.history.len() == HISTORY {
-            self.history.pop_front();
-        }
-        self.history.push_back(Arc::clone(&transition));
-        self.unreported.push_back(transition);
     }
 }

@@ -3,7 +3,8 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `spec` | what a breaker is asked to do, checked |
-//! | `machine` | the state, and how time moves it |
+//! | `machine` | the state, and what it answers |
+//! | `roll` | how time moves it, and how changes are made |
 //! | `verdict` | how results move it |
 //! | `force` | how operators move it |
 //! | `window`, `labels`, `backoff` | its counts, and its patience |
@@ -19,6 +20,7 @@ mod explain;
 mod force;
 mod labels;
 mod machine;
+mod roll;
 mod spec;
 mod state;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod view;
 mod window;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -54,6 +57,9 @@ pub type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 /// it may call the breaker itself, and a call may return shortly before its transition was told (another thread is telling).
 pub struct Breaker {
     cell: Mutex<Cell>,
+    /// One more than the generation whose calls all pass, 0 when the machine must be asked: a closed breaker admits without the lock.
+    /// A caller that reads it just before an opening asked just before the opening, and its result is of an older generation.
+    all_pass: AtomicU64,
     observer: Observer,
 }
 
@@ -81,8 +87,10 @@ impl Breaker {
             machine: Machine::new(spec, seed, now),
             telling: false,
         };
+        let all_pass = AtomicU64::new(passing(&cell.machine));
         Arc::new(Self {
             cell: Mutex::new(cell),
+            all_pass,
             observer,
         })
     }
@@ -92,6 +100,14 @@ impl Breaker {
     /// # Errors
     /// The refusal, when the state in force rejects it; it is counted.
     pub fn admit(self: &Arc<Self>, now: Instant) -> Result<Permit, Refusal> {
+        let passing = self.all_pass.load(Ordering::Acquire);
+        if let Some(generation) = passing.checked_sub(1) {
+            let admission = Some(Admission::of_call(generation));
+            return Ok(Permit {
+                breaker: Arc::clone(self),
+                admission,
+            });
+        }
         self.with(|machine| {
             let admission = machine.admit(now)?;
             Ok(Permit {
@@ -131,6 +147,10 @@ impl Breaker {
     fn with<T>(&self, act: impl FnOnce(&mut Machine) -> T) -> T {
         let mut cell = self.lock();
         let answer = act(&mut cell.machine);
+        let passing = passing(&cell.machine);
+        if self.all_pass.load(Ordering::Relaxed) != passing {
+            self.all_pass.store(passing, Ordering::Release);
+        }
         let must_tell = cell.machine.has_transition() && !cell.telling;
         cell.telling |= must_tell;
         drop(cell);
@@ -141,8 +161,11 @@ impl Breaker {
     }
 
     fn tell(&self) {
-        let telling = Telling(self);
-        while let Some(transition) = telling.next() {
+        let mut turn = Turn {
+            breaker: self,
+            ended: false,
+        };
+        while let Some(transition) = turn.next() {
             (self.observer)(&transition);
         }
     }
@@ -153,6 +176,13 @@ impl Breaker {
     }
 }
 
+/// What [`Breaker::all_pass`] says of a machine.
+fn passing(machine: &Machine) -> u64 {
+    machine
+        .generation_of_all()
+        .map_or(0, |generation| generation + 1)
+}
+
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Breaker")
@@ -161,23 +191,28 @@ impl fmt::Debug for Breaker {
     }
 }
 
-/// The turn to tell the observer: ended when nothing is left, and by a panic of the observer, so that the next thread goes on.
-struct Telling<'a>(&'a Breaker);
+/// The turn to tell the observer.
+struct Turn<'a> {
+    breaker: &'a Breaker,
+    ended: bool,
+}
 
-impl Telling<'_> {
-    /// The next transition. With none left the turn ends under the same lock, so that no transition is left behind untold.
-    fn next(&self) -> Option<Arc<Transition>> {
-        let mut cell = self.0.lock();
+impl Turn<'_> {
+    /// The next transition. With none left the turn ends under the same lock, so that none is left behind untold.
+    fn next(&mut self) -> Option<Arc<Transition>> {
+        let mut cell = self.breaker.lock();
         let next = cell.machine.next_transition();
         cell.telling = next.is_some();
+        self.ended = next.is_none();
         next
     }
 }
 
-impl Drop for Telling<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.lock().telling = false;
+        // A panic of the observer must not leave the turn taken for ever.
+        if !self.ended {
+            self.breaker.lock().telling = false;
         }
     }
 }
@@ -193,7 +228,7 @@ impl Permit {
         }
     }
 
-    /// Whether it is a probe of a half-open breaker, so that holding it for long holds up the recovery.
+    /// Whether the call is a probe of a half-open breaker, which may have a shorter time (`probe_timeout`).
     #[must_use]
     pub fn is_probe(&self) -> bool {
         self.admission.as_ref().is_some_and(Admission::is_probe)

@@ -124,6 +124,18 @@ impl Default for BreakerKeys {
     }
 }
 
+impl Enforcement {
+    /// The word for it in config, logs and JSON.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+            Self::Off => "off",
+        }
+    }
+}
+
 impl BreakerSpec {
     /// Checks the keys.
     ///

@@ -1,5 +1,7 @@
 //! Where a breaker stands: its automatic state, the mode beside it, and what of both is in force.
 
+use std::time::Instant;
+
 use crate::resilience::breaker::spec::Enforcement;
 
 /// The state of a breaker.
@@ -33,6 +35,29 @@ pub struct Standing {
     pub mode: Mode,
     /// What is done with the automatic decision.
     pub enforcement: Enforcement,
+}
+
+/// The automatic state with what belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Closed,
+    Open {
+        until: Instant,
+    },
+    HalfOpen {
+        out: u32,
+        succeeded: u32,
+        /// From when to when a verdict is waited for; counted from the first of the probes that are out, so with none out
+        /// nobody waits.
+        verdict: Option<Wait>,
+    },
+}
+
+/// A wait with both its ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    pub(super) since: Instant,
+    pub(super) until: Instant,
 }
 
 impl State {
@@ -82,6 +107,17 @@ impl Standing {
         match (self.mode, self.enforcement) {
             (Mode::ForcedOpen, _) | (Mode::Auto, Enforcement::Enforce) => false,
             (Mode::ForcedClosed, _) | (Mode::Auto, Enforcement::Shadow | Enforcement::Off) => true,
+        }
+    }
+}
+
+impl Phase {
+    /// The state without what belongs to it.
+    pub(super) const fn state(self) -> State {
+        match self {
+            Self::Closed => State::Closed,
+            Self::Open { .. } => State::Open,
+            Self::HalfOpen { .. } => State::HalfOpen,
         }
     }
 }

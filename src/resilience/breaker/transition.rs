@@ -119,6 +119,17 @@ impl fmt::Display for Measure {
 }
 
 impl Evidence {
+    /// A time that was waited to its end.
+    pub(super) const fn waited(time: Duration, window: WindowCounts) -> Self {
+        let time = Measure::Time(time);
+        Self {
+            observed: time,
+            threshold: time,
+            window,
+            labels: Vec::new(),
+        }
+    }
+
     /// No evidence but the window: orders and reloads need none.
     pub(super) const fn none(window: WindowCounts) -> Self {
         Self {

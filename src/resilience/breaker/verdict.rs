@@ -1,8 +1,9 @@
 //! What a result does to a machine: the counts, the three rules, the probes.
 
 use crate::resilience::breaker::labels::Tally;
-use crate::resilience::breaker::machine::{Machine, Phase};
+use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::spec::{BreakerKeys, Enforcement};
+use crate::resilience::breaker::state::Phase;
 use crate::resilience::breaker::transition::{Cause, Evidence, Measure};
 use crate::resilience::breaker::view::LastFailure;
 use crate::resilience::breaker::window::{Call, Window, WindowCounts};
@@ -13,6 +14,7 @@ impl Machine {
     /// Counts a result in the statistics; says whether it was slow.
     pub(super) fn count(&mut self, sample: &Sample) -> bool {
         let statistics = &mut self.statistics;
+        statistics.total_calls += 1;
         match sample.outcome {
             Outcome::Success => statistics.successes += 1,
             Outcome::Failure => {
@@ -171,14 +173,11 @@ impl Machine {
     }
 
     pub(super) fn return_probe(&mut self) {
-        if let Phase::HalfOpen {
-            out, verdict_by, ..
-        } = &mut self.phase
-        {
+        if let Phase::HalfOpen { out, verdict, .. } = &mut self.phase {
             debug_assert!(*out > 0, "a probe came back that was not out");
             *out = out.saturating_sub(1);
             if *out == 0 {
-                *verdict_by = None;
+                *verdict = None;
             }
         }
     }

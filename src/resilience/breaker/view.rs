@@ -6,8 +6,8 @@ use std::time::Instant;
 use crate::resilience::breaker::admission::RefusalKind;
 use crate::resilience::breaker::force::Hold;
 use crate::resilience::breaker::labels::LabelCount;
-use crate::resilience::breaker::machine::{Machine, Phase};
-use crate::resilience::breaker::state::{Mode, Standing, State};
+use crate::resilience::breaker::machine::Machine;
+use crate::resilience::breaker::state::{Mode, Phase, Standing, State};
 use crate::resilience::breaker::transition::Transition;
 use crate::resilience::breaker::window::WindowCounts;
 use crate::resilience::outcome::Label;
@@ -15,10 +15,10 @@ use crate::resilience::ratio::Ratio;
 
 /// What was counted since the breaker was made or cleared.
 ///
-/// `total_calls` = `successes` + `failures` + `alive` + `throttled` + `ignored` + `rejected` + the calls still out.
+/// `total_calls` = `successes` + `failures` + `alive` + `throttled` + `ignored` + `rejected`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Calls that asked.
+    /// Calls that ended or were rejected; calls still out are not among them.
     pub total_calls: u64,
     /// Calls that went well.
     pub successes: u64,
@@ -172,7 +172,7 @@ impl Machine {
             Phase::HalfOpen {
                 out,
                 succeeded,
-                verdict_by,
+                verdict,
             } => {
                 let keys = self.spec.keys();
                 let succeeded = CountDistance {
@@ -183,7 +183,7 @@ impl Machine {
                     out,
                     max: keys.half_open_max,
                     succeeded,
-                    verdict_by,
+                    verdict_by: verdict.map(|wait| wait.until),
                 })
             }
         }

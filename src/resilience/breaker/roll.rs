@@ -1,0 +1,163 @@
+//! How time moves a machine, and how every change of it is made and remembered.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::resilience::breaker::force::Author;
+use crate::resilience::breaker::machine::Machine;
+use crate::resilience::breaker::state::{Phase, Standing};
+use crate::resilience::breaker::transition::{Cause, Evidence, Transition};
+
+/// So many transitions are remembered.
+const HISTORY: usize = 32;
+
+/// What time alone does.
+#[derive(Clone, Copy)]
+enum Due {
+    HoldEnds,
+    Reset,
+    Verdict { since: Instant },
+}
+
+/// What [`Machine::note`] is told of a change.
+pub(super) struct Change {
+    pub(super) at: Instant,
+    pub(super) cause: Cause,
+    pub(super) evidence: Evidence,
+    pub(super) author: Option<Author>,
+}
+
+impl Change {
+    /// A change that nobody ordered.
+    pub(super) const fn new(at: Instant, cause: Cause, evidence: Evidence) -> Self {
+        Self {
+            at,
+            cause,
+            evidence,
+            author: None,
+        }
+    }
+}
+
+// === time ===
+
+impl Machine {
+    /// Lets time pass up to `now`.
+    pub(super) fn roll(&mut self, now: Instant) {
+        self.latest = self.latest.max(now);
+        if self.phase == Phase::Closed && self.hold.is_none() {
+            return;
+        }
+        while let Some((due, at)) = self.next_due() {
+            if at > self.latest {
+                return;
+            }
+            match due {
+                Due::HoldEnds => self.end_hold(at),
+                Due::Reset => self.half_open(at),
+                Due::Verdict { since } => self.reopen_without_verdict(since, at),
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<(Due, Instant)> {
+        let phase = match self.phase {
+            Phase::Closed => None,
+            Phase::Open { until } => Some((Due::Reset, until)),
+            Phase::HalfOpen { verdict, .. } => {
+                verdict.map(|wait| (Due::Verdict { since: wait.since }, wait.until))
+            }
+        };
+        let hold = self
+            .hold
+            .as_ref()
+            .and_then(|hold| hold.until)
+            .map(|at| (Due::HoldEnds, at));
+        match (phase, hold) {
+            (Some(phase), Some(hold)) => Some(if phase.1 <= hold.1 { phase } else { hold }),
+            (phase, hold) => phase.or(hold),
+        }
+    }
+
+    fn end_hold(&mut self, at: Instant) {
+        let before = self.present();
+        let author = self.hold.take().map(|hold| Author {
+            by: hold.by,
+            reason: hold.reason,
+            until: Some(at),
+        });
+        let evidence = Evidence::none(self.window.counts(at));
+        let change = Change::new(at, Cause::Forced, evidence);
+        self.note(before, Change { author, ..change });
+    }
+
+    fn half_open(&mut self, at: Instant) {
+        let evidence = Evidence::waited(at - self.phase_since, self.window.counts(at));
+        let phase = Phase::HalfOpen {
+            out: 0,
+            succeeded: 0,
+            verdict: None,
+        };
+        self.enter(phase, at, Cause::ResetTimeout, evidence);
+    }
+
+    fn reopen_without_verdict(&mut self, since: Instant, at: Instant) {
+        let evidence = Evidence::waited(at - since, self.window.counts(at));
+        self.open(at, Cause::HalfOpenTimeout, evidence);
+    }
+}
+
+// === changes ===
+
+impl Machine {
+    pub(super) fn open(&mut self, at: Instant, cause: Cause, evidence: Evidence) {
+        let keys = self.spec.keys();
+        if self.phase == Phase::Closed && at - self.phase_since >= keys.reset_timeout {
+            self.openings = 0;
+        }
+        let until = at + self.jitter.reset_timeout(keys, self.openings);
+        self.openings = self.openings.saturating_add(1);
+        self.enter(Phase::Open { until }, at, cause, evidence);
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase, at: Instant, cause: Cause, evidence: Evidence) {
+        let before = self.present();
+        self.generation += 1;
+        self.phase = phase;
+        self.phase_since = at;
+        self.note(before, Change::new(at, cause, evidence));
+    }
+
+    /// Remembers and reports a change of the standing, if it is one.
+    pub(super) fn note(&mut self, before: Standing, change: Change) {
+        let after = self.present();
+        if before == after {
+            return;
+        }
+        if before.state() != after.state() || before.mode != after.mode {
+            self.rejected_before = self.statistics.rejected;
+        }
+        let Change {
+            at,
+            cause,
+            evidence,
+            author,
+        } = change;
+        let transition = Arc::new(Transition {
+            before,
+            after,
+            at,
+            cause,
+            evidence,
+            author,
+        });
+        if before.automatic != after.automatic {
+            self.because = Some(Arc::clone(&transition));
+        }
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(Arc::clone(&transition));
+        self.unreported.push_back(transition);
+    }
+}

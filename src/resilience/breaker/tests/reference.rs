@@ -1,0 +1,406 @@
+//! The breaker said again, as simply as can be: plain lists of what happened, counted anew whenever somebody asks.
+//!
+//! It shares no code with the machine but the types of its inputs and answers. Times are nanoseconds since the start.
+
+use super::*;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Call,
+    Probe,
+    Bystander,
+}
+
+/// A call that was admitted: in which period, as what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    period: u64,
+    role: Role,
+}
+
+/// What a result or an order did to the counts.
+#[derive(Clone, Copy)]
+enum Happened {
+    Success,
+    Failure(Option<Label>),
+    Other,
+    /// The failures before it are forgotten.
+    Closed,
+    /// Everything before it is forgotten.
+    Ordered,
+}
+
+struct WindowCall {
+    at: u64,
+    failed: bool,
+    slow: bool,
+}
+
+/// A transition in the reference's words.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Told {
+    pub(super) at: u64,
+    pub(super) cause: Cause,
+    pub(super) before: Standing,
+    pub(super) after: Standing,
+    pub(super) window: WindowCounts,
+}
+
+pub(super) struct Reference {
+    keys: BreakerKeys,
+    now: u64,
+    pub(super) automatic: State,
+    since: u64,
+    /// Every change of the automatic state and every closing order begins another.
+    period: u64,
+    open_until: u64,
+    probes_out: u32,
+    verdict_at: u64,
+    probes_good: u32,
+    openings: u32,
+    hold: Option<(Mode, u64, Option<u64>)>,
+    happened: Vec<Happened>,
+    window_from: u64,
+    window: Vec<WindowCall>,
+    pub(super) results: Vec<(Outcome, bool, Option<Label>)>,
+    pub(super) rejected: u64,
+    pub(super) passed_over: u64,
+    pub(super) told: Vec<Told>,
+}
+
+fn nanos(time: Duration) -> u64 {
+    time.as_nanos() as u64
+}
+
+impl Reference {
+    pub(super) fn new(keys: BreakerKeys) -> Self {
+        Self {
+            keys,
+            now: 0,
+            automatic: State::Closed,
+            since: 0,
+            period: 0,
+            open_until: 0,
+            probes_out: 0,
+            verdict_at: 0,
+            probes_good: 0,
+            openings: 0,
+            hold: None,
+            happened: Vec::new(),
+            window_from: 0,
+            window: Vec::new(),
+            results: Vec::new(),
+            rejected: 0,
+            passed_over: 0,
+            told: Vec::new(),
+        }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let mode = self.hold.map_or(Mode::Auto, |hold| hold.0);
+        Standing {
+            automatic: self.automatic,
+            mode,
+            enforcement: self.keys.enforcement,
+        }
+    }
+
+    /// Rings every alarm up to `to`, in order.
+    pub(super) fn pass(&mut self, to: u64) {
+        let to = to.max(self.now);
+        loop {
+            let mut alarms = Vec::new();
+            if self.automatic == State::Open {
+                alarms.push((self.open_until, 0));
+            }
+            if self.automatic == State::HalfOpen && self.probes_out > 0 {
+                alarms.push((self.verdict_at, 1));
+            }
+            if let Some((_, _, Some(until))) = self.hold {
+                alarms.push((until, 2));
+            }
+            alarms.sort_unstable();
+            let Some((at, alarm)) = alarms.first().copied().filter(|alarm| alarm.0 <= to) else {
+                break;
+            };
+            self.now = self.now.max(at);
+            match alarm {
+                0 => self.change(State::HalfOpen, at, Cause::ResetTimeout),
+                1 => self.open(at, Cause::HalfOpenTimeout),
+                _ => {
+                    let before = self.standing();
+                    self.hold = None;
+                    self.tell(before, at, Cause::Forced);
+                }
+            }
+        }
+        self.now = to;
+    }
+
+    pub(super) fn admit(&mut self, at: u64) -> Result<Ticket, (RefusalKind, Option<u64>)> {
+        self.pass(at);
+        let (mode, enforcement) = (self.standing().mode, self.keys.enforcement);
+        if mode == Mode::ForcedOpen {
+            self.rejected += 1;
+            return Err((RefusalKind::ForcedOpen, self.next_probe_at()));
+        }
+        let ticket = |role| Ticket {
+            period: self.period,
+            role,
+        };
+        if enforcement == Enforcement::Off {
+            return Ok(ticket(Role::Bystander));
+        }
+        let refusal = match self.automatic {
+            State::Closed => return Ok(ticket(Role::Call)),
+            State::HalfOpen if self.probes_out < self.keys.half_open_max => {
+                let ticket = ticket(Role::Probe);
+                if self.probes_out == 0 {
+                    self.verdict_at = self.now + nanos(self.keys.half_open_timeout);
+                }
+                self.probes_out += 1;
+                return Ok(ticket);
+            }
+            State::HalfOpen => RefusalKind::HalfOpenFull,
+            State::Open => RefusalKind::CircuitOpen,
+        };
+        if mode == Mode::ForcedClosed || enforcement == Enforcement::Shadow {
+            self.passed_over += 1;
+            return Ok(Ticket {
+                period: self.period,
+                role: Role::Bystander,
+            });
+        }
+        self.rejected += 1;
+        Err((refusal, self.next_probe_at()))
+    }
+
+    pub(super) fn record(&mut self, ticket: Ticket, sample: Sample, at: u64) {
+        self.pass(at);
+        let slow = match (sample.outcome, self.keys.slow_after, sample.latency) {
+            (Outcome::Ignored, ..) | (_, None, _) | (_, _, None) => false,
+            (_, Some(after), Some(latency)) => latency >= after,
+        };
+        self.results.push((sample.outcome, slow, sample.label));
+        if ticket.period != self.period || ticket.role == Role::Bystander {
+            return;
+        }
+        if ticket.role == Role::Probe {
+            self.probes_out -= 1;
+        }
+        if self.keys.enforcement == Enforcement::Off || sample.outcome == Outcome::Ignored {
+            return;
+        }
+        self.happened.push(match sample.outcome {
+            Outcome::Success => Happened::Success,
+            Outcome::Failure => Happened::Failure(sample.label),
+            Outcome::Alive | Outcome::Throttled | Outcome::Ignored => Happened::Other,
+        });
+        if ticket.role == Role::Probe {
+            match sample.outcome {
+                Outcome::Failure => self.open(self.now, Cause::ProbeFailed),
+                Outcome::Success | Outcome::Alive => {
+                    self.probes_good += 1;
+                    if self.probes_good >= self.keys.success_threshold {
+                        self.change(State::Closed, self.now, Cause::ProbesSucceeded);
+                        self.happened.push(Happened::Closed);
+                        self.restart_window();
+                    }
+                }
+                Outcome::Throttled | Outcome::Ignored => {}
+            }
+            return;
+        }
+        self.window.push(WindowCall {
+            at: self.now,
+            failed: sample.outcome == Outcome::Failure,
+            slow,
+        });
+        if let Some(cause) = self.breach(sample.outcome == Outcome::Failure) {
+            self.open(self.now, cause);
+        }
+    }
+
+    pub(super) fn release(&mut self, ticket: Ticket) {
+        self.results.push((Outcome::Ignored, false, None));
+        if ticket.period == self.period && ticket.role == Role::Probe {
+            self.probes_out -= 1;
+        }
+    }
+
+    pub(super) fn respec(&mut self, keys: BreakerKeys, at: u64) {
+        self.pass(at);
+        let before = self.standing();
+        let old = std::mem::replace(&mut self.keys, keys);
+        if old.window != keys.window {
+            self.restart_window();
+        }
+        self.tell(before, self.now, Cause::Config);
+    }
+
+    pub(super) fn force(&mut self, order: Order, until: Option<u64>, at: u64) {
+        self.pass(at);
+        let before = self.standing();
+        match order {
+            Order::Open { .. } => self.take_hold(Mode::ForcedOpen, until),
+            Order::HoldClosed { .. } => self.take_hold(Mode::ForcedClosed, until),
+            Order::Auto => self.hold = None,
+            Order::Close | Order::Clear => {
+                self.hold = None;
+                self.period += 1;
+                self.openings = 0;
+                self.happened.push(Happened::Ordered);
+                self.restart_window();
+                if self.automatic != State::Closed {
+                    self.automatic = State::Closed;
+                    self.since = self.now;
+                }
+                if order == Order::Clear {
+                    self.results.clear();
+                    (self.rejected, self.passed_over) = (0, 0);
+                }
+            }
+        }
+        self.tell(before, self.now, Cause::Forced);
+        self.pass(at);
+    }
+
+    fn take_hold(&mut self, mode: Mode, until: Option<u64>) {
+        let since = match self.hold {
+            Some((held, since, _)) if held == mode => since,
+            _ => self.now,
+        };
+        self.hold = Some((mode, since, until.map(|until| until.max(self.now))));
+    }
+
+    // Answers, each counted from the lists.
+
+    pub(super) fn since(&self) -> u64 {
+        self.hold.map_or(self.since, |hold| hold.1)
+    }
+
+    pub(super) fn next_probe_at(&self) -> Option<u64> {
+        let reset = (self.automatic == State::Open).then_some(self.open_until);
+        match self.hold {
+            Some((Mode::ForcedOpen, _, until)) => until.map(|until| until.max(reset.unwrap_or(0))),
+            Some(_) | None => reset,
+        }
+    }
+
+    /// Probes out, successful ones, and by when a verdict must be there.
+    pub(super) fn probes(&self) -> Option<(u32, u32, Option<u64>)> {
+        let verdict = (self.probes_out > 0).then_some(self.verdict_at);
+        (self.automatic == State::HalfOpen).then_some((self.probes_out, self.probes_good, verdict))
+    }
+
+    pub(super) fn run(&self) -> Vec<Option<Label>> {
+        let mut run = Vec::new();
+        for happened in self.happened.iter().rev() {
+            match happened {
+                Happened::Failure(label) => run.push(*label),
+                Happened::Other => {}
+                Happened::Success | Happened::Closed | Happened::Ordered => break,
+            }
+        }
+        run
+    }
+
+    pub(super) fn consecutive_successes(&self) -> u32 {
+        let mut count = 0;
+        for happened in self.happened.iter().rev() {
+            match happened {
+                Happened::Success => count += 1,
+                Happened::Other | Happened::Closed => {}
+                Happened::Failure(_) | Happened::Ordered => break,
+            }
+        }
+        count
+    }
+
+    pub(super) fn window_counts(&self, now: u64) -> WindowCounts {
+        let skip = match self.keys.window {
+            WindowSpec::Time(_) => 0,
+            WindowSpec::Calls(calls) => self.window.len().saturating_sub(calls as usize),
+        };
+        let mut counts = WindowCounts::default();
+        for call in &self.window[skip..] {
+            if let WindowSpec::Time(time) = self.keys.window {
+                let tenth = |at: u64| (at - self.window_from) / (nanos(time) / 10);
+                if tenth(now) >= tenth(call.at) + 10 {
+                    continue;
+                }
+            }
+            counts.calls += 1;
+            counts.failed += u32::from(call.failed);
+            counts.slow += u32::from(call.slow);
+        }
+        counts
+    }
+
+    fn breach(&self, failed: bool) -> Option<Cause> {
+        let keys = &self.keys;
+        if failed
+            && keys.failure_threshold > 0
+            && self.run().len() >= keys.failure_threshold as usize
+        {
+            return Some(Cause::ConsecutiveFailures);
+        }
+        let counts = self.window_counts(self.now);
+        if counts.calls < keys.min_calls {
+            return None;
+        }
+        let reached = |ratio: Option<Ratio>, part: u32| {
+            ratio.is_some_and(|ratio| {
+                u64::from(part) * 10_000 >= u64::from(counts.calls) * u64::from(ratio.hundredths())
+            })
+        };
+        if reached(keys.failure_ratio, counts.failed) {
+            return Some(Cause::FailureRatio);
+        }
+        reached(keys.slow_ratio, counts.slow).then_some(Cause::SlowRatio)
+    }
+
+    fn open(&mut self, at: u64, cause: Cause) {
+        let keys = self.keys;
+        if self.automatic == State::Closed && at - self.since >= nanos(keys.reset_timeout) {
+            self.openings = 0;
+        }
+        let mut wait = keys.reset_timeout;
+        for _ in 0..self.openings {
+            wait = wait
+                .mul_f64(keys.reset_backoff.factor)
+                .min(keys.reset_backoff.max);
+        }
+        self.openings += 1;
+        self.open_until = at + nanos(wait);
+        self.change(State::Open, at, cause);
+    }
+
+    fn change(&mut self, to: State, at: u64, cause: Cause) {
+        let before = self.standing();
+        self.automatic = to;
+        self.since = at;
+        self.period += 1;
+        (self.probes_out, self.probes_good) = (0, 0);
+        self.tell(before, at, cause);
+    }
+
+    fn restart_window(&mut self) {
+        self.window.clear();
+        self.window_from = self.now;
+    }
+
+    fn tell(&mut self, before: Standing, at: u64, cause: Cause) {
+        let after = self.standing();
+        if before != after {
+            let window = self.window_counts(at);
+            self.told.push(Told {
+                at,
+                cause,
+                before,
+                after,
+                window,
+            });
+        }
+    }
+}
