@@ -20,7 +20,18 @@ pub(crate) struct Excerpt {
 pub(crate) fn excerpt(lines: &[&str], line: usize, column: usize, width: usize) -> Option<Excerpt> {
     let text = lines.get(line.checked_sub(1)?)?;
     let at = column.checked_sub(1)?;
-    let mut shown: Vec<char> = text.chars().map(|c| if c == '\t' { ' ' } else if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let mut shown: Vec<char> = text
+        .chars()
+        .map(|c| {
+            if c == '\t' {
+                ' '
+            } else if c.is_control() {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect();
     mask(&mut shown);
     while shown.last().is_some_and(|c| c.is_whitespace()) {
         shown.pop();
@@ -28,14 +39,25 @@ pub(crate) fn excerpt(lines: &[&str], line: usize, column: usize, width: usize) 
     let at = at.min(shown.len());
     let width = width.clamp(1, LONGEST).min((shown.len() - at).max(1));
     if shown.len() <= LONGEST {
-        return Some(Excerpt { text: shown.into_iter().collect(), at, width });
+        return Some(Excerpt {
+            text: shown.into_iter().collect(),
+            at,
+            width,
+        });
     }
     let from = at.saturating_sub(BEFORE);
     let to = shown.len().min(from + LONGEST);
-    let (head, tail) = (if from > 0 { "…" } else { "" }, if to < shown.len() { "…" } else { "" });
+    let (head, tail) = (
+        if from > 0 { "…" } else { "" },
+        if to < shown.len() { "…" } else { "" },
+    );
     let text: String = shown[from..to].iter().collect();
     let at = at - from + head.chars().count();
-    Some(Excerpt { text: format!("{head}{text}{tail}"), at, width: width.min(to - from - (at.min(to - from))).max(1) })
+    Some(Excerpt {
+        text: format!("{head}{text}{tail}"),
+        at,
+        width: width.min(to - from - (at.min(to - from))).max(1),
+    })
 }
 
 /// The lines of a YAML text: `\n`, `\r\n` and `\r` end one.
@@ -51,10 +73,37 @@ pub(crate) fn lines(text: &str) -> Vec<&str> {
     lines
 }
 
+/// A text from the file as a message shows it: no control characters, not endless.
+pub(crate) fn show(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// Whether a key or header of that name usually holds a secret.
 pub(crate) fn is_secret_name(name: &str) -> bool {
-    const PARTS: [&str; 8] = ["authorization", "cookie", "token", "secret", "password", "passwd", "apikey", "credential"];
-    let name: String = name.chars().filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_ascii_lowercase();
+    const PARTS: [&str; 8] = [
+        "authorization",
+        "cookie",
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "apikey",
+        "credential",
+    ];
+    let name: String = name
+        .chars()
+        .filter(|c| !matches!(c, '-' | '_'))
+        .collect::<String>()
+        .to_ascii_lowercase();
     !name.ends_with("file") && PARTS.iter().any(|part| name.contains(part))
 }
 
@@ -62,7 +111,10 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
 fn mask(line: &mut [char]) {
     let mut at = 0;
     while at < line.len() {
-        if line[at] == ':' && line.get(at + 1).is_none_or(|c| *c == ' ') && is_secret_name(&key_before(line, at)) {
+        if line[at] == ':'
+            && line.get(at + 1).is_none_or(|c| *c == ' ')
+            && is_secret_name(&key_before(line, at))
+        {
             at = mask_value(line, at + 1);
         } else if line[at..].starts_with(&[':', '/', '/']) {
             at = mask_user(line, at + 3);
@@ -74,16 +126,33 @@ fn mask(line: &mut [char]) {
 
 /// The word that ends in front of `end`, without quotes.
 fn key_before(line: &[char], end: usize) -> String {
-    let key: Vec<char> =
-        line[..end].iter().rev().skip_while(|c| **c == ' ').take_while(|c| !matches!(c, ' ' | '{' | ',')).copied().collect();
-    key.iter().rev().filter(|c| !matches!(c, '"' | '\'')).collect()
+    let key: Vec<char> = line[..end]
+        .iter()
+        .rev()
+        .skip_while(|c| **c == ' ')
+        .take_while(|c| !matches!(c, ' ' | '{' | ','))
+        .copied()
+        .collect();
+    key.iter()
+        .rev()
+        .filter(|c| !matches!(c, '"' | '\''))
+        .collect()
 }
 
 /// Masks a value that is no mapping, list, reference or anchor; returns where it ends.
 fn mask_value(line: &mut [char], from: usize) -> usize {
-    let Some(start) = (from..line.len()).find(|at| line[*at] != ' ') else { return line.len() };
-    let (quote, start) = if matches!(line[start], '"' | '\'') { (Some(line[start]), start + 1) } else { (None, start) };
-    if start < line.len() && matches!(line[start], '{' | '[' | '#' | '&' | '*' | '|' | '>') && quote.is_none() {
+    let Some(start) = (from..line.len()).find(|at| line[*at] != ' ') else {
+        return line.len();
+    };
+    let (quote, start) = if matches!(line[start], '"' | '\'') {
+        (Some(line[start]), start + 1)
+    } else {
+        (None, start)
+    };
+    if start < line.len()
+        && matches!(line[start], '{' | '[' | '#' | '&' | '*' | '|' | '>')
+        && quote.is_none()
+    {
         return start;
     }
     let flow = line[..start].contains(&'{');
@@ -99,7 +168,9 @@ fn mask_value(line: &mut [char], from: usize) -> usize {
 
 /// Masks `user:password` of a URL whose authority begins at `from`; returns where the authority ends.
 fn mask_user(line: &mut [char], from: usize) -> usize {
-    let end = (from..line.len()).find(|at| matches!(line[*at], '/' | ' ' | '"' | '\'')).unwrap_or(line.len());
+    let end = (from..line.len())
+        .find(|at| matches!(line[*at], '/' | ' ' | '"' | '\''))
+        .unwrap_or(line.len());
     if let Some(at) = line[from..end].iter().rposition(|c| *c == '@') {
         line[from..from + at].iter_mut().for_each(|c| *c = '*');
     }
@@ -116,15 +187,32 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_secret_is_masked() {
-        assert_eq!(shown("    Authorization: Bearer abc"), "    Authorization: **********");
-        assert_eq!(shown("set: {X-Api-Key: \"abc\", X-Other: b}"), "set: {X-Api-Key: \"***\", X-Other: b}");
-        assert_eq!(shown("set: {\"Cookie\": abc, X-Other: b}"), "set: {\"Cookie\": ***, X-Other: b}");
-        assert_eq!(shown("upstream: https://me:hush@host/x@y"), "upstream: https://*******@host/x@y");
+        assert_eq!(
+            shown("    Authorization: Bearer abc"),
+            "    Authorization: **********"
+        );
+        assert_eq!(
+            shown("set: {X-Api-Key: \"abc\", X-Other: b}"),
+            "set: {X-Api-Key: \"***\", X-Other: b}"
+        );
+        assert_eq!(
+            shown("set: {\"Cookie\": abc, X-Other: b}"),
+            "set: {\"Cookie\": ***, X-Other: b}"
+        );
+        assert_eq!(
+            shown("upstream: https://me:hush@host/x@y"),
+            "upstream: https://*******@host/x@y"
+        );
     }
 
     #[test]
     fn file_names_and_ordinary_values_are_shown() {
-        for line in ["operator_token_file: /etc/token", "Authorization: {file: /etc/wa}", "timeout: 30", "upstream: https://host/a"] {
+        for line in [
+            "operator_token_file: /etc/token",
+            "Authorization: {file: /etc/wa}",
+            "timeout: 30",
+            "upstream: https://host/a",
+        ] {
             assert_eq!(shown(line), line);
         }
     }

@@ -1,8 +1,8 @@
 //! `${VAR}`, `${VAR:-default}`, `${VAR:?message}` and `$${` in the text of values: once, after parsing, never in keys.
 
+use super::excerpt::show;
 use super::problem::{Code, Problem, Problems};
-use super::tree::{Node, Scalar, Span, Value};
-use super::yaml::show;
+use super::tree::{Node, Span, Value};
 
 /// Where variables are looked up.
 pub(crate) type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -11,8 +11,12 @@ pub(crate) type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 pub(crate) fn expand(node: &mut Node, env: Env<'_>, problems: &mut Problems) {
     match &mut node.value {
         Value::Null | Value::Unusable => {}
-        Value::Sequence(items) => items.iter_mut().for_each(|item| expand(item, env, problems)),
-        Value::Mapping(entries) => entries.iter_mut().for_each(|entry| expand(&mut entry.node, env, problems)),
+        Value::Sequence(items) => items
+            .iter_mut()
+            .for_each(|item| expand(item, env, problems)),
+        Value::Mapping(entries) => entries
+            .iter_mut()
+            .for_each(|entry| expand(&mut entry.node, env, problems)),
         Value::Scalar(scalar) => match replace(&scalar.text, env, node.span) {
             Ok(None) => {}
             Ok(Some(text)) => {
@@ -44,8 +48,11 @@ fn replace(text: &str, env: Env<'_>, span: Span) -> Result<Option<String>, Box<P
         }
         out.push_str(before);
         let Some(end) = reference.find('}') else {
-            let problem = Problem::error(Code::MalformedReference, span, "a `${` has no closing `}`");
-            return Err(Box::new(problem.hint("write `$${` for the characters themselves")));
+            let problem =
+                Problem::error(Code::MalformedReference, span, "a `${` has no closing `}`");
+            return Err(Box::new(
+                problem.hint("write `$${` for the characters themselves"),
+            ));
         };
         out.push_str(&value(&reference[2..end], env, span)?);
         rest = &reference[end + 1..];
@@ -56,19 +63,38 @@ fn replace(text: &str, env: Env<'_>, span: Span) -> Result<Option<String>, Box<P
 
 /// The value of what stands between the braces.
 fn value(inner: &str, env: Env<'_>, span: Span) -> Result<String, Box<Problem>> {
-    let length = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
+    let length = inner
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(inner.len());
     let (name, operator) = inner.split_at(length);
     let malformed = || {
-        let problem = Problem::error(Code::MalformedReference, span, format!("`${{{}}}` is malformed", show(inner)));
+        let problem = Problem::error(
+            Code::MalformedReference,
+            span,
+            format!("`${{{}}}` is malformed", show(inner)),
+        );
         Box::new(problem.hint("references are `${VAR}`, `${VAR:-default}` and `${VAR:?message}`"))
     };
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || operator.contains("${") {
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || operator.contains("${")
+    {
         return Err(malformed());
     }
-    let set = env(name).map(|value| if value.contains(char::is_control) { Err(control(name, span)) } else { Ok(value) }).transpose()?;
+    let set = env(name)
+        .map(|value| {
+            if value.contains(char::is_control) {
+                Err(control(name, span))
+            } else {
+                Ok(value)
+            }
+        })
+        .transpose()?;
     if operator.is_empty() {
         return set.ok_or_else(|| {
-            let problem = Problem::error(Code::UndefinedVariable, span, format!("the environment variable `{name}` is not set"));
+            let problem = Problem::error(
+                Code::UndefinedVariable,
+                span,
+                format!("the environment variable `{name}` is not set"),
+            );
             Box::new(problem.hint(format!("set it, or give a default: `${{{name}:-…}}`")))
         });
     }
@@ -77,21 +103,28 @@ fn value(inner: &str, env: Env<'_>, span: Span) -> Result<String, Box<Problem>> 
     if let Some(default) = operator.strip_prefix(":-") {
         return Ok(set.unwrap_or_else(|| default.to_owned()));
     }
-    let Some(message) = operator.strip_prefix(":?") else { return Err(malformed()) };
+    let Some(message) = operator.strip_prefix(":?") else {
+        return Err(malformed());
+    };
     set.ok_or_else(|| {
-        let problem = Problem::error(Code::UndefinedVariable, span, format!("the environment variable `{name}` is not set"));
-        Box::new(if message.is_empty() { problem } else { problem.hint(show(message)) })
+        let problem = Problem::error(
+            Code::UndefinedVariable,
+            span,
+            format!("the environment variable `{name}` is not set"),
+        );
+        Box::new(if message.is_empty() {
+            problem
+        } else {
+            problem.hint(show(message))
+        })
     })
 }
 
 fn control(name: &str, span: Span) -> Box<Problem> {
-    let message = format!("the environment variable `{name}` holds a line break or another control character");
+    let message = format!(
+        "the environment variable `{name}` holds a line break or another control character"
+    );
     Box::new(Problem::error(Code::ControlInVariable, span, message))
-}
-
-/// The text that a message may show: with references where values came from the environment.
-pub(crate) fn shown(scalar: &Scalar) -> String {
-    show(scalar.reference.as_deref().unwrap_or(&scalar.text))
 }
 
 #[cfg(test)]
@@ -111,7 +144,10 @@ mod tests {
     fn expanded(text: &str) -> Result<String, String> {
         match replace(text, &env, Span::default()) {
             Ok(new) => Ok(new.unwrap_or_else(|| text.to_owned())),
-            Err(problem) => Err(format!("{} {} {:?}", problem.code, problem.message, problem.hint)),
+            Err(problem) => Err(format!(
+                "{} {} {:?}",
+                problem.code, problem.message, problem.hint
+            )),
         }
     }
 
@@ -135,10 +171,23 @@ mod tests {
 
     #[test]
     fn a_bad_reference_is_told_without_any_value() {
-        for text in ["${UNSET}", "${EMPTY:?give a host}", "${HOST", "${}", "${1A}", "${HOST:+x}", "${A:-${HOST}}", "${LINES}", "${LINES:-x}"] {
+        for text in [
+            "${UNSET}",
+            "${EMPTY:?give a host}",
+            "${HOST",
+            "${}",
+            "${1A}",
+            "${HOST:+x}",
+            "${A:-${HOST}}",
+            "${LINES}",
+            "${LINES:-x}",
+        ] {
             let told = expanded(text).unwrap_err();
             assert!(told.starts_with("C02"), "{text}: {told}");
-            assert!(!told.contains("hush") && !told.contains("example.com"), "{text}: {told}");
+            assert!(
+                !told.contains("hush") && !told.contains("example.com"),
+                "{text}: {told}"
+            );
         }
     }
 }

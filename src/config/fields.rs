@@ -1,11 +1,10 @@
 //! Reading a mapping so that no key can be forgotten: each is taken by somebody, or reported.
 
-use super::expand::shown;
+use super::excerpt::show;
 use super::problem::{Code, Problem, Problems};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Scalar, Span, Value};
 use super::units::Invalid;
-use super::yaml::show;
 
 /// Keys that people look for in the wrong place, with where they are.
 const ELSEWHERE: [(&str, &str); 12] = [
@@ -51,14 +50,23 @@ pub(crate) fn mapping<'n, T>(
     }
     let span = node.map_or(Span::BUILT_IN, |node| node.span);
     let left = node.map(Node::entries).unwrap_or_default().iter().collect();
-    let mut fields = Fields { span, problems, left, known: Vec::new() };
+    let mut fields = Fields {
+        span,
+        problems,
+        left,
+        known: Vec::new(),
+    };
     let read = read(&mut fields);
     fields.finish();
     read
 }
 
 fn wrong_kind(name: &str, node: &Node, expected: &str) -> Problem {
-    Problem::error(Code::WrongKind, node.span, format!("`{name}` must be {expected}, not {}", node.kind()))
+    Problem::error(
+        Code::WrongKind,
+        node.span,
+        format!("`{name}` must be {expected}, not {}", node.kind()),
+    )
 }
 
 impl<'n> Fields<'n, '_> {
@@ -71,7 +79,10 @@ impl<'n> Fields<'n, '_> {
 
     /// Where a key is written.
     pub(crate) fn key_span(&self, key: &str) -> Option<Span> {
-        self.left.iter().find(|entry| entry.key.text == key).map(|entry| entry.key.span)
+        self.left
+            .iter()
+            .find(|entry| entry.key.text == key)
+            .map(|entry| entry.key.span)
     }
 
     /// The entries that nobody took yet.
@@ -96,26 +107,43 @@ impl<'n> Fields<'n, '_> {
 
     /// Refuses keys whose meaning is not built yet.
     pub(crate) fn not_yet(&mut self, keys: &[&'static str]) {
-        let (refused, left) = self.left.iter().partition(|entry| keys.contains(&entry.key.text.as_str()));
+        let (refused, left) = self
+            .left
+            .iter()
+            .partition(|entry| keys.contains(&entry.key.text.as_str()));
         self.left = left;
         let refused: Vec<&Entry> = refused;
         for Entry { key, .. } in refused {
             self.problems.push(
-                Problem::error(Code::NotSupported, key.span, format!("`{}` is not supported yet", key.text))
-                    .hint("remove it: this version would ignore it"),
+                Problem::error(
+                    Code::NotSupported,
+                    key.span,
+                    format!("`{}` is not supported yet", key.text),
+                )
+                .hint("remove it: this version would ignore it"),
             );
         }
     }
 
     /// Refuses a key that has no meaning in this place.
     pub(crate) fn refuse(&mut self, key: &'static str, why: &str) {
-        let Some(at) = self.left.iter().position(|entry| entry.key.text == key) else { return };
+        let Some(at) = self.left.iter().position(|entry| entry.key.text == key) else {
+            return;
+        };
         let span = self.left.remove(at).key.span;
-        self.problems.push(Problem::error(Code::Misplaced, span, format!("`{key}` {why}")));
+        self.problems.push(Problem::error(
+            Code::Misplaced,
+            span,
+            format!("`{key}` {why}"),
+        ));
     }
 
     /// Reads a mapping within this one.
-    pub(crate) fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Fields<'n, '_>) -> T) -> T {
+    pub(crate) fn section<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Fields<'n, '_>) -> T,
+    ) -> T {
         let node = self.take(key).map(|entry| &entry.node);
         mapping(key, node, self.problems, read)
     }
@@ -127,21 +155,33 @@ impl<'n> Fields<'n, '_> {
     }
 
     /// Reads a value of some type.
-    pub(crate) fn parse<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
+    pub(crate) fn parse<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
         let node = &self.take(key)?.node;
         value(key, node, self.problems, parse)
     }
 
     /// Reads a list of values of some type.
-    pub(crate) fn list<T>(&mut self, key: &'static str, mut parse: impl FnMut(&str) -> Result<T, Invalid>) -> Option<Vec<T>> {
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &'static str,
+        mut parse: impl FnMut(&str) -> Result<T, Invalid>,
+    ) -> Option<Vec<T>> {
         let node = &self.take(key)?.node;
         match &node.value {
-            Value::Sequence(items) => {
-                Some(items.iter().filter_map(|item| value(key, item, self.problems, &mut parse)).collect())
-            }
+            Value::Sequence(items) => Some(
+                items
+                    .iter()
+                    .filter_map(|item| value(key, item, self.problems, &mut parse))
+                    .collect(),
+            ),
             Value::Unusable => None,
             Value::Null | Value::Scalar(_) | Value::Mapping(_) => {
-                self.problems.push(wrong_kind(key, node, "a list").hint("write `[a, b]`"));
+                self.problems
+                    .push(wrong_kind(key, node, "a list").hint("write `[a, b]`"));
                 None
             }
         }
@@ -149,13 +189,18 @@ impl<'n> Fields<'n, '_> {
 
     fn finish(self) {
         for Entry { key, .. } in self.left {
-            let mut problem = Problem::error(Code::UnknownKey, key.span, format!("unknown key `{}`", show(&key.text)));
+            let mut problem = Problem::error(
+                Code::UnknownKey,
+                key.span,
+                format!("unknown key `{}`", show(&key.text)),
+            );
             if let Some(meant) = nearest(&key.text, self.known.iter().copied()) {
                 problem = problem.hint(format!("did you mean `{meant}`?"));
             } else if let Some((key, home)) = ELSEWHERE.iter().find(|(name, _)| *name == key.text) {
                 problem = problem.hint(format!("`{key}` belongs under `{home}`"));
             } else if key.text == "<<" {
-                problem = problem.hint("share settings with `defaults` or with `presets` and `extends`");
+                problem =
+                    problem.hint("share settings with `defaults` or with `presets` and `extends`");
             }
             if !self.known.is_empty() {
                 problem = problem.help(format!("allowed here: {}", self.known.join(", ")));
@@ -166,12 +211,20 @@ impl<'n> Fields<'n, '_> {
 }
 
 /// Reads the text that `node` must be.
-pub(crate) fn scalar<'n>(key: &str, node: &'n Node, problems: &mut Problems) -> Option<(&'n Scalar, Span)> {
+pub(crate) fn scalar<'n>(
+    key: &str,
+    node: &'n Node,
+    problems: &mut Problems,
+) -> Option<(&'n Scalar, Span)> {
     match &node.value {
         Value::Scalar(scalar) => Some((scalar, node.span)),
         Value::Unusable => None,
         Value::Null => {
-            problems.push(Problem::error(Code::NoValue, node.span, format!("`{}` has no value", show(key))));
+            problems.push(Problem::error(
+                Code::NoValue,
+                node.span,
+                format!("`{}` has no value", show(key)),
+            ));
             None
         }
         Value::Sequence(_) | Value::Mapping(_) => {
@@ -194,7 +247,7 @@ pub(crate) fn value<T>(
         Err(Invalid { code, what, hint }) => {
             let problem = Problem::error(code, span, format!("`{}` {what}", show(key)));
             problems.push(match (&scalar.reference, hint) {
-                (Some(_), _) => problem.hint(format!("the value comes from `{}`", shown(scalar))),
+                (Some(_), _) => problem.hint(format!("the value comes from `{}`", scalar.shown())),
                 (None, Some(hint)) => problem.hint(hint),
                 (None, None) => problem,
             });
@@ -209,7 +262,11 @@ pub(crate) fn word<T: Copy>(words: &[(&str, T)]) -> impl Fn(&str) -> Result<T, I
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Ok(*value);
         }
-        let all = words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        let all = words
+            .iter()
+            .map(|(word, _)| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
         let invalid = Invalid::new(Code::UnknownWord, format!("must be one of {all}"));
         Err(match nearest(text, words.iter().map(|(word, _)| *word)) {
             Some(meant) => invalid.hint(format!("did you mean `{meant}`?")),
@@ -225,11 +282,17 @@ where
 {
     move |text| {
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Invalid::new(Code::Malformed, format!("must be a whole number from {min} to {max}")));
+            return Err(Invalid::new(
+                Code::Malformed,
+                format!("must be a whole number from {min} to {max}"),
+            ));
         }
         match text.parse::<T>() {
             Ok(number) if number >= min && number <= max => Ok(number),
-            Ok(_) | Err(_) => Err(Invalid::new(Code::OutOfRange, format!("must be from {min} to {max}"))),
+            Ok(_) | Err(_) => Err(Invalid::new(
+                Code::OutOfRange,
+                format!("must be from {min} to {max}"),
+            )),
         }
     }
 }
@@ -240,6 +303,14 @@ pub(crate) fn flag(text: &str) -> Result<bool, Invalid> {
 }
 
 /// A reader of something that `off` turns off.
-pub(crate) fn or_off<T>(parse: impl FnOnce(&str) -> Result<T, Invalid>) -> impl FnOnce(&str) -> Result<Option<T>, Invalid> {
-    |text| if text == "off" { Ok(None) } else { parse(text).map(Some) }
+pub(crate) fn or_off<T>(
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> impl FnOnce(&str) -> Result<Option<T>, Invalid> {
+    |text| {
+        if text == "off" {
+            Ok(None)
+        } else {
+            parse(text).map(Some)
+        }
+    }
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::compile::compile;
 use super::expand::expand;
+use super::files::{read_limited, reason};
 use super::plan::Plan;
 use super::problem::{Code, Problem, Problems};
 use super::report::Report;
@@ -22,7 +23,13 @@ impl Revision {
     /// The revision of that content.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
-        Self(Sha256::digest(content).iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+        Self(
+            Sha256::digest(content)
+                .iter()
+                .take(4)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        )
     }
 
     /// As it is printed.
@@ -56,7 +63,11 @@ pub struct Loaded {
 ///
 /// # Errors
 /// Everything that is wrong with it, warnings included.
-pub fn load(text: &str, origin: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Report> {
+pub fn load(
+    text: &str,
+    origin: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Report> {
     let revision = Revision::of(text.as_bytes());
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut problems = Problems::default();
@@ -65,7 +76,11 @@ pub fn load(text: &str, origin: &str, env: &dyn Fn(&str) -> Option<String>) -> R
         compile(&mut root, &mut problems)
     });
     match plan {
-        Some(plan) if !problems.has_errors() => Ok(Loaded { plan, revision, warnings: Report::new(origin, text, problems) }),
+        Some(plan) if !problems.has_errors() => Ok(Loaded {
+            plan,
+            revision,
+            warnings: Report::new(origin, text, problems),
+        }),
         Some(_) | None => Err(Report::new(origin, text, problems)),
     }
 }
@@ -77,40 +92,45 @@ pub fn load(text: &str, origin: &str, env: &dyn Fn(&str) -> Option<String>) -> R
 pub fn load_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Report> {
     let origin = path.display().to_string();
     let fail = |code, message: String, hint: &str| {
-        Report::of(&origin, Problem::error(code, Span::default(), message).hint(hint))
+        Report::of(
+            &origin,
+            Problem::error(code, Span::default(), message).hint(hint),
+        )
     };
-    let content = read(path).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound => "name the file with `-c FILE` or in SIDEFUSE_CONFIG",
-            io::ErrorKind::PermissionDenied => "let the user that runs sidefuse read it",
-            _ => "name a regular file that can be read",
+    let content = read_limited(path, yaml::MAX_BYTES).map_err(|error| {
+        let hint = if error.kind() == io::ErrorKind::NotFound {
+            "name the file with `-c FILE` or in SIDEFUSE_CONFIG"
+        } else if error.kind() == io::ErrorKind::PermissionDenied {
+            "let the user that runs sidefuse read it"
+        } else {
+            "name a regular file that can be read"
         };
-        fail(Code::Unreadable, format!("cannot read {origin}: {}", reason(&error)), hint)
+        fail(
+            Code::Unreadable,
+            format!("cannot read {origin}: {}", reason(&error)),
+            hint,
+        )
     })?;
     if content.len() > yaml::MAX_BYTES {
-        let message = format!("{origin} is larger than the {} bytes allowed", yaml::MAX_BYTES);
+        let message = format!(
+            "{origin} is larger than the {} bytes allowed",
+            yaml::MAX_BYTES
+        );
         return Err(fail(Code::Budget, message, "is this the right file?"));
     }
     match String::from_utf8(content) {
         Ok(text) => load(&text, &origin, env),
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
-            let message = format!("{origin} is not UTF-8 text: byte {valid}, in line {line}, begins no character");
+            let line = error.as_bytes()[..valid]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count()
+                + 1;
+            let message = format!(
+                "{origin} is not UTF-8 text: byte {valid}, in line {line}, begins no character"
+            );
             Err(fail(Code::Unreadable, message, "save the file as UTF-8"))
         }
     }
-}
-
-/// Reads at most one byte more than is allowed, so that an endless file ends.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    super::compile::read_limited(path, yaml::MAX_BYTES)
-}
-
-/// What an I/O error says, in our style: lower case, without the number of the operating system.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -15,6 +15,7 @@ mod compile;
 mod excerpt;
 mod expand;
 mod fields;
+mod files;
 mod load;
 mod preset;
 mod problem;

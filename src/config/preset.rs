@@ -1,12 +1,17 @@
 //! Presets: named bundles of route settings, built in or from the file, and how the layers of a route's settings become one.
 
+use super::excerpt::show;
 use super::problem::{Code, Problem, Problems};
 use super::suggest::nearest;
-use super::tree::{Entry, Key, Node, Span, Value};
-use super::yaml::show;
+use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
 /// The preset of a route that names none.
 pub(crate) const DEFAULT: &str = "external-api";
+
+/// The most presets of a file.
+pub(crate) const MAX_PRESETS: usize = 256;
+/// The most presets that extend one another.
+const MAX_CHAIN: usize = 16;
 
 /// The numbers of a built-in preset.
 struct BuiltIn {
@@ -31,14 +36,37 @@ const BUILT_IN: [BuiltIn; 5] = [
             ("evict_every", "1s"),
         ]),
     },
-    BuiltIn { name: "redis", failure_threshold: "3", timeout: "5s", reset_timeout: "20s", pool: None },
-    BuiltIn { name: "whatsapp", failure_threshold: "5", timeout: "15s", reset_timeout: "60s", pool: None },
-    BuiltIn { name: "email", failure_threshold: "5", timeout: "10s", reset_timeout: "30s", pool: None },
+    BuiltIn {
+        name: "redis",
+        failure_threshold: "3",
+        timeout: "5s",
+        reset_timeout: "20s",
+        pool: None,
+    },
+    BuiltIn {
+        name: "whatsapp",
+        failure_threshold: "5",
+        timeout: "15s",
+        reset_timeout: "60s",
+        pool: None,
+    },
+    BuiltIn {
+        name: "email",
+        failure_threshold: "5",
+        timeout: "10s",
+        reset_timeout: "30s",
+        pool: None,
+    },
     EXTERNAL_API,
 ];
 
-const EXTERNAL_API: BuiltIn =
-    BuiltIn { name: DEFAULT, failure_threshold: "10", timeout: "20s", reset_timeout: "60s", pool: None };
+const EXTERNAL_API: BuiltIn = BuiltIn {
+    name: DEFAULT,
+    failure_threshold: "10",
+    timeout: "20s",
+    reset_timeout: "60s",
+    pool: None,
+};
 
 impl BuiltIn {
     fn settings(&self) -> Node {
@@ -53,7 +81,11 @@ impl BuiltIn {
             Some(pool) => {
                 let pool = Node::built_in(pool.map(|(key, value)| (key, text(value))));
                 let upstream = Node::built_in([("pool", pool)]);
-                Node::built_in([("timeout", timeout), ("breaker", breaker), ("upstream", upstream)])
+                Node::built_in([
+                    ("timeout", timeout),
+                    ("breaker", breaker),
+                    ("upstream", upstream),
+                ])
             }
         }
     }
@@ -81,14 +113,24 @@ impl<'n> Presets<'n> {
     }
 
     /// The settings of preset `name` with all that it extends. `at` is where the name is written.
-    pub(crate) fn settings(&self, name: &str, at: Span, problems: &mut Problems) -> Option<Node> {
+    pub(crate) fn settings(
+        &self,
+        name: &Scalar,
+        at: Span,
+        problems: &mut Problems,
+    ) -> Option<Node> {
         let mut chain: Vec<&Entry> = Vec::new();
         let (mut name, mut at) = (name, at);
         let mut settings = loop {
-            if let Some(built_in) = BUILT_IN.iter().find(|preset| preset.name == name) {
+            if let Some(built_in) = BUILT_IN.iter().find(|preset| preset.name == name.text) {
                 break built_in.settings();
             }
-            let Some(entry) = self.file.iter().copied().find(|entry| entry.key.text == name) else {
+            let Some(entry) = self
+                .file
+                .iter()
+                .copied()
+                .find(|entry| entry.key.text == name.text)
+            else {
                 problems.push(self.unknown(name, at));
                 return None;
             };
@@ -96,10 +138,19 @@ impl<'n> Presets<'n> {
                 problems.push(cycle(&chain[begin..]));
                 return None;
             }
+            if chain.len() == MAX_CHAIN {
+                let message = format!("more than {MAX_CHAIN} presets extend one another");
+                problems.push(Problem::error(Code::Budget, at, message));
+                return None;
+            }
             chain.push(entry);
-            let Some(extends) = entry.node.entry("extends") else { break Node::built_in([]) };
-            let Value::Scalar(scalar) = &extends.node.value else { break Node::built_in([]) };
-            (name, at) = (&scalar.text, extends.node.span);
+            let Some(extends) = entry.node.entry("extends") else {
+                break Node::built_in([]);
+            };
+            let Value::Scalar(scalar) = &extends.node.value else {
+                break Node::built_in([]);
+            };
+            (name, at) = (scalar, extends.node.span);
         };
         for entry in chain.iter().rev() {
             settings = merge(&settings, &without_extends(&entry.node));
@@ -107,10 +158,16 @@ impl<'n> Presets<'n> {
         Some(settings)
     }
 
-    fn unknown(&self, name: &str, at: Span) -> Problem {
-        let all: Vec<&str> = built_in_names().chain(self.file.iter().map(|entry| entry.key.text.as_str())).collect();
-        let problem = Problem::error(Code::UnknownPreset, at, format!("no preset is called `{}`", show(name)));
-        let problem = match nearest(name, all.iter().copied()) {
+    fn unknown(&self, name: &Scalar, at: Span) -> Problem {
+        let all: Vec<&str> = built_in_names()
+            .chain(self.file.iter().map(|entry| entry.key.text.as_str()))
+            .collect();
+        let problem = Problem::error(
+            Code::UnknownPreset,
+            at,
+            format!("no preset is called `{}`", name.shown()),
+        );
+        let problem = match nearest(&name.text, all.iter().copied()) {
             Some(meant) => problem.hint(format!("did you mean `{}`?", show(meant))),
             None => problem,
         };
@@ -121,18 +178,45 @@ impl<'n> Presets<'n> {
 
 /// One report for a circle, whichever preset it is entered by.
 fn cycle(circle: &[&Entry]) -> Problem {
-    let first = circle.iter().map(|entry| entry.key.span.line).min().unwrap_or(0);
-    let begin = circle.iter().position(|entry| entry.key.span.line == first).unwrap_or(0);
-    let names: Vec<String> =
-        circle.iter().cycle().skip(begin).take(circle.len() + 1).map(|entry| format!("`{}`", show(&entry.key.text))).collect();
-    let span = circle.get(begin).map_or(Span::BUILT_IN, |entry| entry.key.span);
-    Problem::error(Code::PresetCycle, span, format!("presets extend each other: {}", names.join(" → ")))
+    let first = circle
+        .iter()
+        .map(|entry| entry.key.span.line)
+        .min()
+        .unwrap_or(0);
+    let begin = circle
+        .iter()
+        .position(|entry| entry.key.span.line == first)
+        .unwrap_or(0);
+    let names: Vec<String> = circle
+        .iter()
+        .cycle()
+        .skip(begin)
+        .take(circle.len() + 1)
+        .map(|entry| format!("`{}`", show(&entry.key.text)))
+        .collect();
+    let span = circle
+        .get(begin)
+        .map_or(Span::BUILT_IN, |entry| entry.key.span);
+    Problem::error(
+        Code::PresetCycle,
+        span,
+        format!("presets extend each other: {}", names.join(" → ")),
+    )
 }
 
 fn without_extends(node: &Node) -> Node {
-    let Value::Mapping(entries) = &node.value else { return node.clone() };
-    let entries = entries.iter().filter(|entry| entry.key.text != "extends").cloned().collect();
-    Node { span: node.span, value: Value::Mapping(entries) }
+    let Value::Mapping(entries) = &node.value else {
+        return node.clone();
+    };
+    let entries = entries
+        .iter()
+        .filter(|entry| entry.key.text != "extends")
+        .cloned()
+        .collect();
+    Node {
+        span: node.span,
+        value: Value::Mapping(entries),
+    }
 }
 
 /// Lays `over` on `base`: mappings merge, everything else replaces. A mapping without entries adds nothing.
@@ -141,29 +225,51 @@ fn without_extends(node: &Node) -> Node {
 /// `window` is a choice of one key, so it replaces.
 pub(crate) fn merge(base: &Node, over: &Node) -> Node {
     let (Value::Mapping(below), Value::Mapping(above)) = (&base.value, &over.value) else {
-        return match (&base.value, &over.value) {
-            (Value::Mapping(_), Value::Null) => base.clone(),
-            _ => over.clone(),
+        let adds_nothing = matches!((&base.value, &over.value), (Value::Mapping(_), Value::Null));
+        return if adds_nothing {
+            base.clone()
+        } else {
+            over.clone()
         };
     };
     let same = |a: &Key, b: &Key| a.text.eq_ignore_ascii_case(&b.text);
-    let kept = below.iter().filter(|entry| !above.iter().any(|new| same(&entry.key, &new.key))).cloned();
-    let laid = above.iter().map(|new| match below.iter().find(|entry| same(&entry.key, &new.key)) {
-        Some(old) if new.key.text != "window" => Entry { key: new.key.clone(), node: merge(&old.node, &new.node) },
-        Some(_) | None => new.clone(),
-    });
-    Node { span: over.span, value: Value::Mapping(kept.chain(laid).collect()) }
+    let kept = below
+        .iter()
+        .filter(|entry| !above.iter().any(|new| same(&entry.key, &new.key)))
+        .cloned();
+    let laid =
+        above.iter().map(
+            |new| match below.iter().find(|entry| same(&entry.key, &new.key)) {
+                Some(old) if new.key.text != "window" => Entry {
+                    key: new.key.clone(),
+                    node: merge(&old.node, &new.node),
+                },
+                Some(_) | None => new.clone(),
+            },
+        );
+    Node {
+        span: over.span,
+        value: Value::Mapping(kept.chain(laid).collect()),
+    }
 }
 
 /// Turns the short form `upstream: URL` into `upstream: {url: URL}`, so that it merges with what a preset says of upstreams.
 pub(crate) fn spell_out(settings: &mut Node) {
-    let Value::Mapping(entries) = &mut settings.value else { return };
-    for entry in entries.iter_mut().filter(|entry| entry.key.text == "upstream") {
+    let Value::Mapping(entries) = &mut settings.value else {
+        return;
+    };
+    for entry in entries
+        .iter_mut()
+        .filter(|entry| entry.key.text == "upstream")
+    {
         let url = match &entry.node.value {
             Value::Scalar(_) => entry.node.clone(),
             Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Unusable => continue,
         };
-        let key = Key { text: "url".to_owned(), span: entry.key.span };
+        let key = Key {
+            text: "url".to_owned(),
+            span: entry.key.span,
+        };
         entry.node.value = Value::Mapping(vec![Entry { key, node: url }]);
     }
 }
@@ -183,9 +289,14 @@ mod tests {
             Value::Null => "~".to_owned(),
             Value::Unusable => "!".to_owned(),
             Value::Scalar(scalar) => scalar.text.clone(),
-            Value::Sequence(items) => format!("[{}]", items.iter().map(flat).collect::<Vec<_>>().join(" ")),
+            Value::Sequence(items) => {
+                format!("[{}]", items.iter().map(flat).collect::<Vec<_>>().join(" "))
+            }
             Value::Mapping(entries) => {
-                let entries: Vec<_> = entries.iter().map(|entry| format!("{}:{}", entry.key.text, flat(&entry.node))).collect();
+                let entries: Vec<_> = entries
+                    .iter()
+                    .map(|entry| format!("{}:{}", entry.key.text, flat(&entry.node)))
+                    .collect();
                 format!("{{{}}}", entries.join(" "))
             }
         }
@@ -195,18 +306,40 @@ mod tests {
     fn mappings_merge_and_scalars_and_lists_replace() {
         let base = tree("{a: 1, m: {x: 1, y: [1, 2]}, keep: 1}");
         let over = tree("{a: 2, m: {y: [3]}, new: 1}");
-        assert_eq!(flat(&merge(&base, &over)), "{keep:1 a:2 m:{x:1 y:[3]} new:1}");
-        assert_eq!(flat(&merge(&base, &tree("{m: }"))), "{a:1 keep:1 m:{x:1 y:[1 2]}}");
-        assert_eq!(flat(&merge(&tree("{window: {time: 1s}}"), &tree("{window: {calls: 5}}"))), "{window:{calls:5}}");
-        assert_eq!(flat(&merge(&tree("{set: {X-A: 1}}"), &tree("{set: {x-a: 2}}"))), "{set:{x-a:2}}");
+        assert_eq!(
+            flat(&merge(&base, &over)),
+            "{keep:1 a:2 m:{x:1 y:[3]} new:1}"
+        );
+        assert_eq!(
+            flat(&merge(&base, &tree("{m: }"))),
+            "{a:1 keep:1 m:{x:1 y:[1 2]}}"
+        );
+        assert_eq!(
+            flat(&merge(
+                &tree("{window: {time: 1s}}"),
+                &tree("{window: {calls: 5}}")
+            )),
+            "{window:{calls:5}}"
+        );
+        assert_eq!(
+            flat(&merge(&tree("{set: {X-A: 1}}"), &tree("{set: {x-a: 2}}"))),
+            "{set:{x-a:2}}"
+        );
     }
 
     #[test]
     fn a_chain_of_presets_is_laid_from_the_built_in_up() {
-        let file = tree("{a: {extends: b, timeout: 1s}, b: {extends: redis, breaker: {failure_threshold: 9}}}");
+        let file = tree(
+            "{a: {extends: b, timeout: 1s}, b: {extends: redis, breaker: {failure_threshold: 9}}}",
+        );
         let mut problems = Problems::default();
-        let settings = Presets::new(&file.entries().iter().collect::<Vec<_>>()).settings("a", Span::default(), &mut problems).unwrap();
-        assert_eq!(flat(&settings), "{breaker:{reset_timeout:20s failure_threshold:9} timeout:1s}");
+        let settings = Presets::new(&file.entries().iter().collect::<Vec<_>>())
+            .settings(&Scalar::literal("a"), Span::default(), &mut problems)
+            .unwrap();
+        assert_eq!(
+            flat(&settings),
+            "{breaker:{reset_timeout:20s failure_threshold:9} timeout:1s}"
+        );
         assert!(problems.into_sorted().is_empty());
     }
 
@@ -215,10 +348,17 @@ mod tests {
         let file = tree("a: {extends: b}\nb: {extends: c}\nc: {extends: b}\n");
         let mut problems = Problems::default();
         for name in ["a", "b", "c"] {
-            assert!(Presets::new(&file.entries().iter().collect::<Vec<_>>()).settings(name, Span::default(), &mut problems).is_none());
+            assert!(
+                Presets::new(&file.entries().iter().collect::<Vec<_>>())
+                    .settings(&Scalar::literal(name), Span::default(), &mut problems)
+                    .is_none()
+            );
         }
         let told = problems.into_sorted();
         assert_eq!(told.len(), 1);
-        assert_eq!(told[0].message, "presets extend each other: `b` → `c` → `b`");
+        assert_eq!(
+            told[0].message,
+            "presets extend each other: `b` → `c` → `b`"
+        );
     }
 }

@@ -171,17 +171,26 @@ impl Problem {
 
     /// A warning at `span`.
     pub(crate) fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, span, message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, span, message)
+        }
     }
 
     /// With a suggestion.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     /// With more help.
     pub(crate) fn help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into()), ..self }
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
     }
 }
 
@@ -195,9 +204,16 @@ impl Problems {
         self.0.push(problem);
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether one of them forbids the configuration.
     pub(crate) fn has_errors(&self) -> bool {
-        self.0.iter().any(|problem| problem.severity == Severity::Error)
+        self.0
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
     }
 
     /// All of them by their place in the file; what several routes inherit from one line is told once.
@@ -205,9 +221,13 @@ impl Problems {
         let mut problems = self.0;
         problems.sort_by(|a, b| {
             let place = |p: &Problem| (p.line, p.column, p.code);
-            place(a).cmp(&place(b)).then_with(|| a.message.cmp(&b.message))
+            place(a)
+                .cmp(&place(b))
+                .then_with(|| a.message.cmp(&b.message))
         });
-        problems.dedup_by(|b, a| (a.line, a.column, a.code, &a.message) == (b.line, b.column, b.code, &b.message));
+        problems.dedup_by(|b, a| {
+            (a.line, a.column, a.code, &a.message) == (b.line, b.column, b.code, &b.message)
+        });
         problems
     }
 }

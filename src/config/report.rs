@@ -28,12 +28,18 @@ impl Report {
                 (problem, excerpt)
             })
             .collect();
-        Self { origin: origin.to_owned(), found }
+        Self {
+            origin: origin.to_owned(),
+            found,
+        }
     }
 
     /// A report of one problem that has no place in the file.
     pub(crate) fn of(origin: &str, problem: Problem) -> Self {
-        Self { origin: origin.to_owned(), found: vec![(problem, None)] }
+        Self {
+            origin: origin.to_owned(),
+            found: vec![(problem, None)],
+        }
     }
 
     /// The problems in the order of the file.
@@ -60,17 +66,37 @@ impl Report {
     }
 
     fn count(&self, severity: Severity) -> usize {
-        self.problems().filter(|problem| problem.severity == severity).count()
+        self.problems()
+            .filter(|problem| problem.severity == severity)
+            .count()
     }
 
     /// Everything as plain text, with a closing line (`2 errors, 1 warning`) and a final newline; empty when nothing was found.
     #[must_use]
     pub fn render(&self) -> String {
-        if self.is_empty() { String::new() } else { format!("{self}\n") }
+        if self.is_empty() {
+            String::new()
+        } else {
+            format!("{self}\n")
+        }
     }
 
-    fn write_problem(&self, f: &mut fmt::Formatter<'_>, problem: &Problem, excerpt: Option<&Excerpt>) -> fmt::Result {
-        let Problem { severity, code, message, line, column, width: _, hint, help } = problem;
+    fn write_problem(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        problem: &Problem,
+        excerpt: Option<&Excerpt>,
+    ) -> fmt::Result {
+        let Problem {
+            severity,
+            code,
+            message,
+            line,
+            column,
+            width: _,
+            hint,
+            help,
+        } = problem;
         writeln!(f, "{}[{code}]: {message}", severity.as_str())?;
         let gutter = line.to_string().len();
         if *line > 0 {
@@ -82,7 +108,13 @@ impl Report {
             (Some(Excerpt { text, at, width }), hint) => {
                 let hint = hint.as_deref().unwrap_or_default();
                 let mark = format!("{:at$}{} {hint}", "", "^".repeat(*width));
-                writeln!(f, "{:gutter$} |\n{line} | {text}\n{:gutter$} | {}", "", "", mark.trim_end())?;
+                writeln!(
+                    f,
+                    "{:gutter$} |\n{line} | {text}\n{:gutter$} | {}",
+                    "",
+                    "",
+                    mark.trim_end()
+                )?;
             }
             (None, Some(hint)) => writeln!(f, "{:gutter$} = {hint}", "")?,
             (None, None) => {}
@@ -106,7 +138,12 @@ impl fmt::Display for Report {
         match (self.error_count(), self.warning_count()) {
             (errors, 0) => f.write_str(&counted(errors, "error")),
             (0, warnings) => f.write_str(&counted(warnings, "warning")),
-            (errors, warnings) => write!(f, "{}, {}", counted(errors, "error"), counted(warnings, "warning")),
+            (errors, warnings) => write!(
+                f,
+                "{}, {}",
+                counted(errors, "error"),
+                counted(warnings, "warning")
+            ),
         }
     }
 }

@@ -4,7 +4,10 @@
 const LONGEST: usize = 64;
 
 /// The candidate that `word` most resembles, if any does well enough.
-pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
     if word.len() > LONGEST {
         return None;
     }
@@ -12,10 +15,17 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
     let allowed = (word.len() / 3).max(1);
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.replace('-', "_")), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&word, &candidate.replace('-', "_")),
+                candidate,
+            )
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by(|(a, x), (b, y)| {
-            a.cmp(b).then_with(|| strsim::jaro_winkler(&word, y).total_cmp(&strsim::jaro_winkler(&word, x)))
+            a.cmp(b).then_with(|| {
+                strsim::jaro_winkler(&word, y).total_cmp(&strsim::jaro_winkler(&word, x))
+            })
         })
         .map(|(_, candidate)| candidate)
 }
@@ -24,14 +34,22 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
 mod tests {
     use super::nearest;
 
-    const KEYS: [&str; 4] = ["failure_threshold", "failure_ratio", "reset_timeout", "window"];
+    const KEYS: [&str; 4] = [
+        "failure_threshold",
+        "failure_ratio",
+        "reset_timeout",
+        "window",
+    ];
 
     #[test]
     fn a_misspelt_word_finds_its_nearest_candidate() {
         assert_eq!(nearest("failure_treshold", KEYS), Some("failure_threshold"));
         assert_eq!(nearest("resetTimeout", KEYS), Some("reset_timeout"));
         assert_eq!(nearest("WINDOW", KEYS), Some("window"));
-        assert_eq!(nearest("external_api", ["external-api", "email"]), Some("external-api"));
+        assert_eq!(
+            nearest("external_api", ["external-api", "email"]),
+            Some("external-api")
+        );
     }
 
     #[test]

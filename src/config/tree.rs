@@ -1,5 +1,7 @@
 //! What was written: a tree in which every node and every key knows its place in the file.
 
+use super::excerpt::show;
+
 /// A place in the configuration file. Line 0 means that the node is not from the file but built in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -13,7 +15,11 @@ pub(crate) struct Span {
 
 impl Span {
     /// The place of what is built in.
-    pub(crate) const BUILT_IN: Self = Self { line: 0, column: 0, width: 0 };
+    pub(crate) const BUILT_IN: Self = Self {
+        line: 0,
+        column: 0,
+        width: 0,
+    };
 
     /// Whether it is a place in the file.
     pub(crate) const fn is_in_file(self) -> bool {
@@ -71,19 +77,46 @@ pub(crate) struct Key {
     pub(crate) span: Span,
 }
 
+impl Scalar {
+    /// A text without references.
+    pub(crate) fn literal(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            reference: None,
+        }
+    }
+
+    /// The text as messages show it: with its references, never with what they stand for.
+    pub(crate) fn shown(&self) -> String {
+        show(self.reference.as_deref().unwrap_or(&self.text))
+    }
+}
+
 impl Node {
     /// A mapping of built-in settings.
     pub(crate) fn built_in<const N: usize>(entries: [(&str, Self); N]) -> Self {
         let entries = entries
             .into_iter()
-            .map(|(key, node)| Entry { key: Key { text: key.to_owned(), span: Span::BUILT_IN }, node })
+            .map(|(key, node)| Entry {
+                key: Key {
+                    text: key.to_owned(),
+                    span: Span::BUILT_IN,
+                },
+                node,
+            })
             .collect();
-        Self { span: Span::BUILT_IN, value: Value::Mapping(entries) }
+        Self {
+            span: Span::BUILT_IN,
+            value: Value::Mapping(entries),
+        }
     }
 
     /// A built-in text.
     pub(crate) fn built_in_text(text: &str) -> Self {
-        Self { span: Span::BUILT_IN, value: Value::Scalar(Scalar { text: text.to_owned(), reference: None }) }
+        Self {
+            span: Span::BUILT_IN,
+            value: Value::Scalar(Scalar::literal(text)),
+        }
     }
 
     /// The entries of a mapping; none for anything else.
@@ -114,7 +147,12 @@ impl Node {
         match &self.value {
             Value::Null | Value::Scalar(_) | Value::Unusable => 1,
             Value::Sequence(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
-            Value::Mapping(entries) => 1 + entries.iter().map(|entry| 1 + entry.node.size()).sum::<usize>(),
+            Value::Mapping(entries) => {
+                1 + entries
+                    .iter()
+                    .map(|entry| 1 + entry.node.size())
+                    .sum::<usize>()
+            }
         }
     }
 
@@ -123,7 +161,13 @@ impl Node {
         match &self.value {
             Value::Null | Value::Scalar(_) | Value::Unusable => 0,
             Value::Sequence(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
-            Value::Mapping(entries) => 1 + entries.iter().map(|entry| entry.node.depth()).max().unwrap_or(0),
+            Value::Mapping(entries) => {
+                1 + entries
+                    .iter()
+                    .map(|entry| entry.node.depth())
+                    .max()
+                    .unwrap_or(0)
+            }
         }
     }
 }

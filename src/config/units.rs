@@ -20,12 +20,19 @@ pub struct Invalid {
 impl Invalid {
     /// Without a hint.
     pub(crate) fn new(code: Code, what: impl Into<String>) -> Self {
-        Self { code, what: what.into(), hint: None }
+        Self {
+            code,
+            what: what.into(),
+            hint: None,
+        }
     }
 
     /// With a hint.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 }
 
@@ -43,7 +50,12 @@ impl Invalid {
 /// # Errors
 /// [`Invalid`] when it has no unit, is malformed, or is longer than 292 years.
 pub fn duration(text: &str) -> Result<Duration, Invalid> {
-    const UNITS: [(&str, u64); 4] = [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)];
+    const UNITS: [(&str, u64); 4] = [
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+    ];
     const EXAMPLES: &str = "durations are written like `500ms`, `30s`, `1m30s` or `2h`";
     let malformed = || Invalid::new(Code::Malformed, "is no duration").hint(EXAMPLES);
     if is_number(text) {
@@ -54,9 +66,14 @@ pub fn duration(text: &str) -> Result<Duration, Invalid> {
     let mut rest = text;
     while !rest.is_empty() {
         let (number, after) = split_number(rest).ok_or_else(malformed)?;
-        let length = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let length = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(length);
-        let rank = UNITS.iter().position(|(name, _)| *name == unit).ok_or_else(malformed)?;
+        let rank = UNITS
+            .iter()
+            .position(|(name, _)| *name == unit)
+            .ok_or_else(malformed)?;
         if larger.is_some_and(|larger| rank <= larger) {
             return Err(malformed());
         }
@@ -93,14 +110,18 @@ pub fn size(text: &str) -> Result<u64, Invalid> {
         ("GiB", 1 << 30),
     ];
     if is_number(text) {
-        return Err(Invalid::new(Code::NoUnit, "has no unit").hint(format!("write `{text}B`, or a larger unit as in `64KiB`")));
+        return Err(Invalid::new(Code::NoUnit, "has no unit")
+            .hint(format!("write `{text}B`, or a larger unit as in `64KiB`")));
     }
     split_number(text)
         .and_then(|(number, unit)| {
             let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
             scaled(number, *scale)
         })
-        .ok_or_else(|| Invalid::new(Code::Malformed, "is no size").hint("sizes are written like `64KiB` or `10MB`"))
+        .ok_or_else(|| {
+            Invalid::new(Code::Malformed, "is no size")
+                .hint("sizes are written like `64KiB` or `10MB`")
+        })
 }
 
 /// Reads a share of a whole in percent, with at most two decimals.
@@ -115,7 +136,9 @@ pub fn size(text: &str) -> Result<u64, Invalid> {
 /// # Errors
 /// [`Invalid`] when it has no unit (0 needs none), is malformed, or is above 100 %.
 pub fn ratio(text: &str) -> Result<Ratio, Invalid> {
-    let malformed = || Invalid::new(Code::Malformed, "is no share").hint("shares are written like `25%` or `0.5%`");
+    let malformed = || {
+        Invalid::new(Code::Malformed, "is no share").hint("shares are written like `25%` or `0.5%`")
+    };
     let number = match text.strip_suffix('%') {
         Some(number) => number,
         None if text == "0" => text,
@@ -123,7 +146,10 @@ pub fn ratio(text: &str) -> Result<Ratio, Invalid> {
             let invalid = Invalid::new(Code::NoUnit, "has no unit");
             return Err(match scaled(text, 10_000) {
                 Some(hundredths @ ..=10_000) if text.contains('.') => {
-                    let meant = u16::try_from(hundredths).ok().and_then(Ratio::from_hundredths).ok_or_else(malformed)?;
+                    let meant = u16::try_from(hundredths)
+                        .ok()
+                        .and_then(Ratio::from_hundredths)
+                        .ok_or_else(malformed)?;
                     invalid.hint(format!("write `{meant}`"))
                 }
                 Some(_) | None => invalid.hint(format!("write `{text}%`")),
@@ -147,7 +173,9 @@ fn is_number(text: &str) -> bool {
 
 /// Splits a decimal number (`12`, `1.5`) from what follows it.
 fn split_number(text: &str) -> Option<(&str, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, rest) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     (!whole.is_empty() && !fraction.is_empty() && !fraction.contains('.')).then_some((number, rest))
@@ -160,12 +188,23 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
     let fraction = fraction.trim_end_matches('0');
     let digits = u32::try_from(fraction.len()).ok()?;
     let tenths = 10_u128.checked_pow(digits)?;
-    let part = if fraction.is_empty() { 0 } else { fraction.parse::<u128>().ok()?.checked_mul(u128::from(scale))? };
+    let part = if fraction.is_empty() {
+        0
+    } else {
+        fraction
+            .parse::<u128>()
+            .ok()?
+            .checked_mul(u128::from(scale))?
+    };
     if part % tenths != 0 {
         return None;
     }
-    let total = whole.checked_mul(u128::from(scale))?.checked_add(part / tenths)?;
-    i64::try_from(total).ok().and_then(|total| u64::try_from(total).ok())
+    let total = whole
+        .checked_mul(u128::from(scale))?
+        .checked_add(part / tenths)?;
+    i64::try_from(total)
+        .ok()
+        .and_then(|total| u64::try_from(total).ok())
 }
 
 #[cfg(test)]
@@ -174,14 +213,42 @@ mod tests {
 
     #[test]
     fn durations_have_units_from_large_to_small() {
-        let good = [("500ms", 500), ("30s", 30_000), ("1m30s", 90_000), ("2h", 7_200_000), ("10m", 600_000), ("1.5s", 1_500), ("0s", 0)];
+        let good = [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("1m30s", 90_000),
+            ("2h", 7_200_000),
+            ("10m", 600_000),
+            ("1.5s", 1_500),
+            ("0s", 0),
+        ];
         for (text, millis) in good {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "s", "ms", "30 s", "-1s", "1s1m", "1s1s", "1.s", ".5s", "1..5s", "1d", "1S", "1e3s", "99999999999999h", "∞s", "1s "] {
+        for text in [
+            "",
+            "s",
+            "ms",
+            "30 s",
+            "-1s",
+            "1s1m",
+            "1s1s",
+            "1.s",
+            ".5s",
+            "1..5s",
+            "1d",
+            "1S",
+            "1e3s",
+            "99999999999999h",
+            "∞s",
+            "1s ",
+        ] {
             assert_eq!(duration(text).unwrap_err().code, Code::Malformed, "{text}");
         }
-        assert_eq!(duration("1.5").unwrap_err().hint.as_deref(), Some("write `1.5s`"));
+        assert_eq!(
+            duration("1.5").unwrap_err().hint.as_deref(),
+            Some("write `1.5s`")
+        );
     }
 
     #[test]
@@ -198,7 +265,10 @@ mod tests {
         assert_eq!(ratio("0.05%").map(Ratio::hundredths), Ok(5));
         assert_eq!(ratio("100%"), Ok(Ratio::ONE));
         assert_eq!(ratio("0").map(Ratio::hundredths), Ok(0));
-        assert_eq!(ratio("25").unwrap_err().hint.as_deref(), Some("write `25%`"));
+        assert_eq!(
+            ratio("25").unwrap_err().hint.as_deref(),
+            Some("write `25%`")
+        );
         assert_eq!(ratio("100.01%").unwrap_err().code, Code::OutOfRange);
         for text in ["", "%", "0.001%", "-1%", "50 %", "half"] {
             assert_eq!(ratio(text).unwrap_err().code, Code::Malformed, "{text}");

@@ -4,8 +4,11 @@
 
 use std::collections::HashMap;
 
-use serde_yaml::granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span as Place, Tag, options};
+use serde_yaml::granit_parser::{
+    ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span as Place, Tag, options,
+};
 
+use super::excerpt::show;
 use super::problem::{Code, Problem, Problems};
 use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
@@ -16,8 +19,7 @@ const MAX_NODES: usize = 20_000;
 /// The most lists and mappings inside one another.
 const MAX_DEPTH: usize = 32;
 /// What the shortest file looks like.
-const SMALLEST: &str =
-    "the smallest file is\n       version: 1\n       routes:\n         partner: {upstream: https://api.example.com}";
+const SMALLEST: &str = "the smallest file is\n       version: 1\n       routes:\n         partner: {upstream: https://api.example.com}";
 
 /// Parses one document. Repeated keys are reported and passed over; whatever else is wrong is reported and ends it with `None`.
 pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
@@ -39,7 +41,11 @@ struct Open {
 
 enum Content {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<Entry>, key: Option<Key>, lines: HashMap<String, usize> },
+    Mapping {
+        entries: Vec<Entry>,
+        key: Option<Key>,
+        lines: HashMap<String, usize>,
+    },
 }
 
 #[derive(Default)]
@@ -55,32 +61,48 @@ type Fatal = Box<Problem>;
 impl Reader {
     fn read(mut self, text: &str, problems: &mut Problems) -> Result<Node, Fatal> {
         if text.len() > MAX_BYTES {
-            let message = format!("the file has {} bytes, more than the {MAX_BYTES} allowed", text.len());
+            let message = format!(
+                "the file has {} bytes, more than the {MAX_BYTES} allowed",
+                text.len()
+            );
             return Err(fatal(Code::Budget, Span::default(), message));
         }
-        let limits = options! { flow_nesting_limit: MAX_DEPTH + 1, block_nesting_limit: MAX_DEPTH + 1 };
+        let limits =
+            options! { flow_nesting_limit: MAX_DEPTH + 1, block_nesting_limit: MAX_DEPTH + 1 };
         for event in Parser::new_from_str_with_options(text, limits) {
             let (event, place) = event.map_err(|error| syntax(&error))?;
             self.event(event, span(place), problems)?;
         }
         match self.root {
-            Some(Node { value: Value::Null, .. }) | None => {
-                Err(Box::new(Problem::error(Code::Empty, Span::default(), "the file is empty").help(SMALLEST)))
-            }
+            Some(Node {
+                value: Value::Null, ..
+            })
+            | None => Err(Box::new(
+                Problem::error(Code::Empty, Span::default(), "the file is empty").help(SMALLEST),
+            )),
             Some(root) => Ok(root),
         }
     }
 
-    fn event(&mut self, event: Event<'_>, span: Span, problems: &mut Problems) -> Result<(), Fatal> {
+    fn event(
+        &mut self,
+        event: Event<'_>,
+        span: Span,
+        problems: &mut Problems,
+    ) -> Result<(), Fatal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_tag(tag.as_deref(), span)?;
                 self.count(1, span)?;
-                let null = style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                let null = style == ScalarStyle::Plain
+                    && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 let value = if null && !self.awaits_key() {
                     Value::Null
                 } else {
-                    Value::Scalar(Scalar { text: text.into_owned(), reference: None })
+                    Value::Scalar(Scalar {
+                        text: text.into_owned(),
+                        reference: None,
+                    })
                 };
                 self.place(Node { span, value }, anchor, problems)
             }
@@ -90,32 +112,44 @@ impl Reader {
             }
             Event::MappingStart(_, anchor, tag) => {
                 refuse_tag(tag.as_deref(), span)?;
-                let content = Content::Mapping { entries: Vec::new(), key: None, lines: HashMap::new() };
+                let content = Content::Mapping {
+                    entries: Vec::new(),
+                    key: None,
+                    lines: HashMap::new(),
+                };
                 self.begin(content, anchor, span)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(problems),
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor) else {
-                    return Err(fatal(Code::Structure, span, "this alias stands inside what it refers to"));
+                    return Err(fatal(
+                        Code::Structure,
+                        span,
+                        "this alias stands inside what it refers to",
+                    ));
                 };
                 let (size, depth) = (node.size(), node.depth());
                 self.count(size, span)?;
                 if self.open.len() + depth > MAX_DEPTH {
                     return Err(too_deep(span));
                 }
-                let Some(node) = self.anchors.get(&anchor).cloned() else { return Ok(()) };
+                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                    return Ok(());
+                };
                 self.place(node, 0, problems)
             }
-            Event::DocumentStart(..) if self.root.is_some() => {
-                Err(fatal(Code::Structure, span, "a second document begins here; the file must hold one"))
-            }
+            Event::DocumentStart(..) if self.root.is_some() => Err(fatal(
+                Code::Structure,
+                span,
+                "a second document begins here; the file must hold one",
+            )),
             Event::StreamStart
             | Event::StreamEnd
             | Event::DocumentStart(..)
             | Event::DocumentEnd
             | Event::Anchor(..)
-            | Event::UnresolvedAlias(_) => Ok(()),
-            _ => Ok(()),
+            | Event::UnresolvedAlias(_)
+            | _ => Ok(()),
         }
     }
 
@@ -131,7 +165,13 @@ impl Reader {
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        Err(fatal(Code::Budget, span, format!("the file has more than {MAX_NODES} nodes (aliases count as what they stand for)")))
+        Err(fatal(
+            Code::Budget,
+            span,
+            format!(
+                "the file has more than {MAX_NODES} nodes (aliases count as what they stand for)"
+            ),
+        ))
     }
 
     fn begin(&mut self, content: Content, anchor: usize, span: Span) -> Result<(), Fatal> {
@@ -139,12 +179,23 @@ impl Reader {
         if self.open.len() >= MAX_DEPTH {
             return Err(too_deep(span));
         }
-        self.open.push(Open { span, anchor, content });
+        self.open.push(Open {
+            span,
+            anchor,
+            content,
+        });
         Ok(())
     }
 
     fn end(&mut self, problems: &mut Problems) -> Result<(), Fatal> {
-        let Some(Open { span, anchor, content }) = self.open.pop() else { return Ok(()) };
+        let Some(Open {
+            span,
+            anchor,
+            content,
+        }) = self.open.pop()
+        else {
+            return Ok(());
+        };
         let value = match content {
             Content::Sequence(items) => Value::Sequence(items),
             Content::Mapping { entries, .. } => Value::Mapping(entries),
@@ -163,24 +214,43 @@ impl Reader {
         };
         match &mut open.content {
             Content::Sequence(items) => items.push(node),
-            Content::Mapping { entries, key, lines } => match key.take() {
+            Content::Mapping {
+                entries,
+                key,
+                lines,
+            } => match key.take() {
                 Some(key) => match lines.get(&key.text) {
                     Some(line) => {
                         let message = format!("`{}` is already set", show(&key.text));
                         problems.push(
-                            Problem::error(Code::DuplicateKey, key.span, message).hint(format!("first set in line {line}")),
+                            Problem::error(Code::DuplicateKey, key.span, message)
+                                .hint(format!("first set in line {line}")),
                         );
                     }
                     None => {
+                        // Nothing has no place of its own.
+                        let span = if node.value == Value::Null {
+                            key.span
+                        } else {
+                            node.span
+                        };
+                        let node = Node { span, ..node };
                         lines.insert(key.text.clone(), key.span.line);
                         entries.push(Entry { key, node });
                     }
                 },
                 None => {
                     let Value::Scalar(Scalar { text, .. }) = node.value else {
-                        return Err(fatal(Code::Structure, node.span, format!("a key must be text, not {}", node.kind())));
+                        return Err(fatal(
+                            Code::Structure,
+                            node.span,
+                            format!("a key must be text, not {}", node.kind()),
+                        ));
                     };
-                    *key = Some(Key { text, span: node.span });
+                    *key = Some(Key {
+                        text,
+                        span: node.span,
+                    });
                 }
             },
         }
@@ -190,13 +260,21 @@ impl Reader {
 
 fn refuse_tag(tag: Option<&Tag>, span: Span) -> Result<(), Fatal> {
     match tag {
-        Some(_) => Err(fatal(Code::Structure, span, "YAML tags (`!…`) are not allowed")),
+        Some(_) => Err(fatal(
+            Code::Structure,
+            span,
+            "YAML tags (`!…`) are not allowed",
+        )),
         None => Ok(()),
     }
 }
 
 fn too_deep(span: Span) -> Fatal {
-    fatal(Code::Budget, span, format!("nested more than {MAX_DEPTH} levels deep"))
+    fatal(
+        Code::Budget,
+        span,
+        format!("nested more than {MAX_DEPTH} levels deep"),
+    )
 }
 
 fn fatal(code: Code, span: Span, message: impl Into<String>) -> Fatal {
@@ -206,30 +284,37 @@ fn fatal(code: Code, span: Span, message: impl Into<String>) -> Fatal {
 fn syntax(error: &ScanError) -> Fatal {
     let marker = error.marker();
     let span = span(Place::new(*marker, *marker));
-    match error.kind() {
-        ErrorKind::RecursionLimitExceeded => too_deep(span),
-        ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation | ErrorKind::TabNotAllowed => Box::new(
-            Problem::error(Code::Syntax, span, "a tab where YAML wants spaces").hint("indent with spaces"),
-        ),
-        _ => fatal(Code::Syntax, span, format!("not valid YAML: {}", error.info())),
+    let kind = error.kind();
+    if *kind == ErrorKind::RecursionLimitExceeded {
+        return too_deep(span);
     }
+    if matches!(
+        kind,
+        ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation | ErrorKind::TabNotAllowed
+    ) {
+        let tab = Problem::error(Code::Syntax, span, "a tab where YAML wants spaces");
+        return Box::new(tab.hint("indent with spaces"));
+    }
+    fatal(
+        Code::Syntax,
+        span,
+        format!("not valid YAML: {}", error.info()),
+    )
 }
 
 fn span(place: Place) -> Span {
-    let width = if place.start.line() == place.end.line() { place.end.col().saturating_sub(place.start.col()) } else { 1 };
-    Span { line: place.start.line(), column: column(place.start), width: width.max(1) }
+    let width = if place.start.line() == place.end.line() {
+        place.end.col().saturating_sub(place.start.col())
+    } else {
+        1
+    };
+    Span {
+        line: place.start.line(),
+        column: column(place.start),
+        width: width.max(1),
+    }
 }
 
 fn column(marker: Marker) -> usize {
     marker.col() + 1
-}
-
-/// A text from the file as a message shows it: no control characters, not endless.
-pub(crate) fn show(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let mut shown: String = text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -12,17 +12,30 @@ const LONGEST: usize = 128;
 
 pub(super) fn correlation(fields: &mut Fields<'_, '_>) -> CorrelationPlan {
     let ours = HeaderName::from_static("x-correlation-id");
-    let header = fields.parse("header", header_name).unwrap_or_else(|| ours.clone());
+    let header = fields
+        .parse("header", header_name)
+        .unwrap_or_else(|| ours.clone());
     let span = fields.span;
     let accept = fields.list("accept", header_name).unwrap_or_else(|| {
-        let mut accept = vec![header.clone(), ours, HeaderName::from_static("x-request-id")];
+        let mut accept = vec![
+            header.clone(),
+            ours,
+            HeaderName::from_static("x-request-id"),
+        ];
         accept.dedup();
         accept
     });
     if accept.is_empty() {
-        let empty = Problem::error(Code::NoValue, span, "`accept` names no header").hint("remove it for the default");
+        let empty = Problem::error(Code::NoValue, span, "`accept` names no header")
+            .hint("remove it for the default");
         fields.problems.push(empty);
     }
-    let max_length = fields.parse("max_length", number(1, LONGEST)).unwrap_or(LONGEST);
-    CorrelationPlan { header, accept, max_length }
+    let max_length = fields
+        .parse("max_length", number(1, LONGEST))
+        .unwrap_or(LONGEST);
+    CorrelationPlan {
+        header,
+        accept,
+        max_length,
+    }
 }

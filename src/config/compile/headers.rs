@@ -2,14 +2,13 @@
 
 use ::http::{HeaderName, HeaderValue};
 
-use super::files::{Secrecy, file};
-use crate::config::excerpt::is_secret_name;
-use crate::config::fields::{Fields, mapping, scalar};
+use crate::config::excerpt::{is_secret_name, show};
+use crate::config::fields::{Fields, mapping, scalar, value};
+use crate::config::files::{Secrecy, file};
 use crate::config::plan::{HeaderEdits, HeaderText, HeadersPlan};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Node, Span, Value};
 use crate::config::units::Invalid;
-use crate::config::yaml::show;
 
 /// Headers that belong to one connection, or that the proxy sets after all edits. `x-forwarded-` is one more by its beginning.
 const OWNED: [&str; 20] = [
@@ -35,6 +34,9 @@ const OWNED: [&str; 20] = [
     "x-sidefuse-reason",
 ];
 
+/// The most headers that one list sets.
+const MAX_SET: usize = 128;
+
 const UNPRINTABLE: &str = "may hold printable ASCII only, no line break";
 
 pub(super) fn headers(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> HeadersPlan {
@@ -47,39 +49,60 @@ pub(super) fn headers(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> 
 fn edits(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> HeaderEdits {
     let set = fields.section("set", |fields| {
         let mut set: Vec<(HeaderName, HeaderText)> = Vec::new();
-        for Entry { key, node } in fields.take_all() {
+        let mut entries = fields.take_all();
+        if let Some(entry) = entries.get(MAX_SET) {
+            let message = format!("more than {MAX_SET} headers are set");
+            fields
+                .problems
+                .push(Problem::error(Code::Budget, entry.key.span, message));
+            entries.truncate(MAX_SET);
+        }
+        for Entry { key, node } in entries {
             let name = match header_name(&key.text) {
                 Ok(name) => name,
                 Err(invalid) => {
                     let message = format!("`{}` {}", show(&key.text), invalid.what);
-                    fields.problems.push(Problem::error(invalid.code, key.span, message));
+                    fields
+                        .problems
+                        .push(Problem::error(invalid.code, key.span, message));
                     continue;
                 }
             };
             if set.iter().any(|(earlier, _)| *earlier == name) {
                 let message = format!("the header `{name}` is set twice");
-                fields.problems.push(Problem::error(Code::DuplicateKey, key.span, message));
+                fields
+                    .problems
+                    .push(Problem::error(Code::DuplicateKey, key.span, message));
             }
             refuse_owned(&name, correlation, key.span, fields.problems);
             set.extend(header_text(&name, node, fields.problems).map(|text| (name, text)));
         }
         set
     });
-    let remove = fields.take("remove").map(|Entry { node, .. }| removals(node, correlation, fields.problems));
-    HeaderEdits { set, remove: remove.unwrap_or_default() }
+    let remove = fields
+        .take("remove")
+        .map(|Entry { node, .. }| removals(node, correlation, fields.problems));
+    HeaderEdits {
+        set,
+        remove: remove.unwrap_or_default(),
+    }
 }
 
 fn removals(node: &Node, correlation: &HeaderName, problems: &mut Problems) -> Vec<HeaderName> {
     let Value::Sequence(items) = &node.value else {
         if !matches!(node.value, Value::Unusable) {
             let message = format!("`remove` must be a list, not {}", node.kind());
-            problems.push(Problem::error(Code::WrongKind, node.span, message).hint("write `[X-Header]`"));
+            problems.push(
+                Problem::error(Code::WrongKind, node.span, message).hint("write `[X-Header]`"),
+            );
         }
         return Vec::new();
     };
     let mut names = Vec::new();
     for item in items {
-        let Some(name) = crate::config::fields::value("remove", item, problems, header_name) else { continue };
+        let Some(name) = value("remove", item, problems, header_name) else {
+            continue;
+        };
         refuse_owned(&name, correlation, item.span, problems);
         names.push(name);
     }
@@ -89,7 +112,11 @@ fn removals(node: &Node, correlation: &HeaderName, problems: &mut Problems) -> V
 fn refuse_owned(name: &HeaderName, correlation: &HeaderName, span: Span, problems: &mut Problems) {
     let text = name.as_str();
     if name == correlation || OWNED.contains(&text) || text.starts_with("x-forwarded-") {
-        let problem = Problem::error(Code::OwnedHeader, span, format!("`{name}` is the proxy's own to set"));
+        let problem = Problem::error(
+            Code::OwnedHeader,
+            span,
+            format!("`{name}` is the proxy's own to set"),
+        );
         problems.push(match text {
             "host" => problem.hint("use `preserve_host: true` to send the caller's"),
             _ => problem,
@@ -100,23 +127,33 @@ fn refuse_owned(name: &HeaderName, correlation: &HeaderName, span: Span, problem
 /// The value that a header is set to: a text, or `{file, prefix}`.
 fn header_text(name: &HeaderName, node: &Node, problems: &mut Problems) -> Option<HeaderText> {
     if let Value::Mapping(_) = node.value {
-        return mapping(name.as_str(), Some(node), problems, |fields| secret_file(fields, name));
+        return mapping(name.as_str(), Some(node), problems, |fields| {
+            secret_file(fields, name)
+        });
     }
     let (text, span) = scalar(name.as_str(), node, problems)?;
-    let Ok(mut value) = HeaderValue::from_str(&text.text) else {
-        problems.push(Problem::error(Code::Header, span, format!("the value of `{name}` {UNPRINTABLE}")));
+    let Ok(mut literal) = HeaderValue::from_str(&text.text) else {
+        problems.push(Problem::error(
+            Code::Header,
+            span,
+            format!("the value of `{name}` {UNPRINTABLE}"),
+        ));
         return None;
     };
     if is_secret_name(name.as_str()) {
-        value.set_sensitive(true);
+        literal.set_sensitive(true);
         if text.reference.is_none() {
             problems.push(
-                Problem::warning(Code::LiteralSecret, span, format!("the value of `{name}` looks like a secret"))
-                    .hint("keep it in a file: `{file: /path, prefix: \"Bearer \"}`"),
+                Problem::warning(
+                    Code::LiteralSecret,
+                    span,
+                    format!("the value of `{name}` looks like a secret"),
+                )
+                .hint("keep it in a file: `{file: /path, prefix: \"Bearer \"}`"),
             );
         }
     }
-    Some(HeaderText::Literal(value))
+    Some(HeaderText::Literal(literal))
 }
 
 fn secret_file(fields: &mut Fields<'_, '_>, name: &HeaderName) -> Option<HeaderText> {
@@ -125,8 +162,14 @@ fn secret_file(fields: &mut Fields<'_, '_>, name: &HeaderName) -> Option<HeaderT
         Err(_) => Err(Invalid::new(Code::Header, UNPRINTABLE)),
     });
     let Some(Entry { node, .. }) = fields.take("file") else {
-        let missing = Problem::error(Code::Missing, fields.span, format!("`{name}` names no file"));
-        fields.problems.push(missing.hint("write `{file: /path}`, or the value itself"));
+        let missing = Problem::error(
+            Code::Missing,
+            fields.span,
+            format!("`{name}` names no file"),
+        );
+        fields
+            .problems
+            .push(missing.hint("write `{file: /path}`, or the value itself"));
         return None;
     };
     let (path, content) = file("file", node, Secrecy::Secret, fields.problems)?;
@@ -134,13 +177,19 @@ fn secret_file(fields: &mut Fields<'_, '_>, name: &HeaderName) -> Option<HeaderT
     let content = content.strip_suffix(b"\r").unwrap_or(content);
     if content.is_empty() || HeaderValue::from_bytes(content).is_err() {
         let message = format!("the file of `{name}` must hold one line of printable text");
-        fields.problems.push(Problem::error(Code::File, node.span, message));
+        fields
+            .problems
+            .push(Problem::error(Code::File, node.span, message));
         return None;
     }
-    Some(HeaderText::File { path, prefix: prefix.unwrap_or_default() })
+    Some(HeaderText::File {
+        path,
+        prefix: prefix.unwrap_or_default(),
+    })
 }
 
 /// A reader of a header name.
 pub(super) fn header_name(text: &str) -> Result<HeaderName, Invalid> {
-    HeaderName::from_bytes(text.as_bytes()).map_err(|_| Invalid::new(Code::Header, "is no header name"))
+    HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| Invalid::new(Code::Header, "is no header name"))
 }

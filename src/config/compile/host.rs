@@ -8,7 +8,9 @@ use crate::config::units::Invalid;
 /// Reads a host without port: lower-cased name, IPv4 address, or IPv6 address with or without brackets (returned without).
 pub(super) fn host(text: &str) -> Result<String, Invalid> {
     let malformed = |what: &str| Err(Invalid::new(Code::Malformed, what));
-    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     if let Ok(address) = inner.unwrap_or(text).parse::<Ipv6Addr>() {
         return Ok(address.to_string());
     }
@@ -16,7 +18,8 @@ pub(super) fn host(text: &str) -> Result<String, Invalid> {
         return Ok(text.to_owned());
     }
     if !text.is_ascii() {
-        return Err(Invalid::new(Code::Malformed, "must be written in ASCII").hint("write the `xn--…` form of the name"));
+        return Err(Invalid::new(Code::Malformed, "must be written in ASCII")
+            .hint("write the `xn--…` form of the name"));
     }
     if text.contains("://") || text.contains('/') {
         return malformed("must be a host alone, not a URL");
@@ -26,11 +29,16 @@ pub(super) fn host(text: &str) -> Result<String, Invalid> {
     }
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let numeric = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    let numeric = text
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     if text.len() > 253 || numeric || !text.split('.').all(label) {
         return malformed("is no host name or address");
     }
@@ -43,7 +51,10 @@ mod tests {
 
     #[test]
     fn hosts_are_names_or_addresses_in_lower_case() {
-        assert_eq!(host("Graph.Facebook.COM").as_deref(), Ok("graph.facebook.com"));
+        assert_eq!(
+            host("Graph.Facebook.COM").as_deref(),
+            Ok("graph.facebook.com")
+        );
         assert_eq!(host("localhost").as_deref(), Ok("localhost"));
         assert_eq!(host("my_service").as_deref(), Ok("my_service"));
         assert_eq!(host("127.0.0.1").as_deref(), Ok("127.0.0.1"));
@@ -53,7 +64,23 @@ mod tests {
 
     #[test]
     fn what_cannot_be_dialled_is_no_host() {
-        for text in ["", ".", "a..b", "a.", "-a", "a-", "a b", "1.2.3", "256.1.1.1", "a:80", "[::1]:80", "http://a", "a/b", "münchen.de", "a%00b"] {
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "a.",
+            "-a",
+            "a-",
+            "a b",
+            "1.2.3",
+            "256.1.1.1",
+            "a:80",
+            "[::1]:80",
+            "http://a",
+            "a/b",
+            "münchen.de",
+            "a%00b",
+        ] {
             assert!(host(text).is_err(), "{text}");
         }
     }

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::files::token_file;
 use super::host::host;
 use crate::config::fields::{Fields, mapping, or_off, value};
+use crate::config::files::token_file;
 use crate::config::plan::{AdminAddress, AdminPlan, ListenPlan};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Node, Span, Value};
@@ -19,8 +19,12 @@ type Placed<T> = (T, Span);
 
 pub(super) fn listen(file: &mut Fields<'_, '_>) -> (ListenPlan, AdminPlan) {
     let (proxy, admin, health) = file.section("listen", |fields| {
-        let proxy = fields.take("proxy").map(|entry| proxy(entry, fields.problems));
-        let admin = fields.take("admin").map(|entry| admin(&entry.node, fields.problems));
+        let proxy = fields
+            .take("proxy")
+            .map(|entry| proxy(entry, fields.problems));
+        let admin = fields
+            .take("admin")
+            .map(|entry| admin(&entry.node, fields.problems));
         let health = fields.take("health").and_then(|entry| {
             let address = value("health", &entry.node, fields.problems, or_off(socket))?;
             address.map(|address| (address, entry.node.span))
@@ -33,7 +37,10 @@ pub(super) fn listen(file: &mut Fields<'_, '_>) -> (ListenPlan, AdminPlan) {
         let (address, span) = built_in(7901);
         vec![(Some(AdminAddress::Tcp(address)), span)]
     });
-    let admin: Vec<Placed<AdminAddress>> = admin.into_iter().filter_map(|(address, span)| Some((address?, span))).collect();
+    let admin: Vec<Placed<AdminAddress>> = admin
+        .into_iter()
+        .filter_map(|(address, span)| Some((address?, span)))
+        .collect();
 
     let (guarded, access) = file.section("admin", |fields| {
         // A token file that is named but cannot be read is a problem of its own.
@@ -61,7 +68,10 @@ pub(super) fn listen(file: &mut Fields<'_, '_>) -> (ListenPlan, AdminPlan) {
 fn proxy(entry: &Entry, problems: &mut Problems) -> Vec<Placed<SocketAddr>> {
     let items = items(&entry.node);
     if items.is_empty() {
-        problems.push(Problem::error(Code::NoValue, entry.key.span, "`proxy` names no address").hint("remove it for the default"));
+        problems.push(
+            Problem::error(Code::NoValue, entry.key.span, "`proxy` names no address")
+                .hint("remove it for the default"),
+        );
     }
     let mut addresses = Vec::new();
     for item in items {
@@ -70,7 +80,9 @@ fn proxy(entry: &Entry, problems: &mut Problems) -> Vec<Placed<SocketAddr>> {
                 fields.not_yet(&["tls"]);
                 fields.parse("address", socket)
             }),
-            Value::Null | Value::Scalar(_) | Value::Sequence(_) | Value::Unusable => value("proxy", item, problems, socket),
+            Value::Null | Value::Scalar(_) | Value::Sequence(_) | Value::Unusable => {
+                value("proxy", item, problems, socket)
+            }
         };
         addresses.extend(address.map(|address| (address, item.span)));
     }
@@ -79,14 +91,19 @@ fn proxy(entry: &Entry, problems: &mut Problems) -> Vec<Placed<SocketAddr>> {
 
 /// The admin port's addresses, one or a list; `None` stands for `off`.
 fn admin(node: &Node, problems: &mut Problems) -> Vec<Placed<Option<AdminAddress>>> {
-    items(node).iter().filter_map(|item| Some((value("admin", item, problems, admin_address)?, item.span))).collect()
+    items(node)
+        .iter()
+        .filter_map(|item| Some((value("admin", item, problems, admin_address)?, item.span)))
+        .collect()
 }
 
 /// The items of a list; anything else is a list of one.
 fn items(node: &Node) -> &[Node] {
     match &node.value {
         Value::Sequence(items) => items,
-        Value::Null | Value::Scalar(_) | Value::Mapping(_) | Value::Unusable => std::slice::from_ref(node),
+        Value::Null | Value::Scalar(_) | Value::Mapping(_) | Value::Unusable => {
+            std::slice::from_ref(node)
+        }
     }
 }
 
@@ -94,10 +111,15 @@ fn admin_address(text: &str) -> Result<Option<AdminAddress>, Invalid> {
     if text == "off" {
         return Ok(None);
     }
-    let Some(path) = text.strip_prefix("unix:") else { return socket(text).map(AdminAddress::Tcp).map(Some) };
+    let Some(path) = text.strip_prefix("unix:") else {
+        return socket(text).map(AdminAddress::Tcp).map(Some);
+    };
     if !path.starts_with('/') || path.len() > LONGEST_SOCKET {
-        let what = format!("must name its socket by an absolute path of at most {LONGEST_SOCKET} bytes");
-        return Err(Invalid::new(Code::Malformed, what).hint("write `unix:/run/sidefuse/admin.sock`"));
+        let what =
+            format!("must name its socket by an absolute path of at most {LONGEST_SOCKET} bytes");
+        return Err(
+            Invalid::new(Code::Malformed, what).hint("write `unix:/run/sidefuse/admin.sock`")
+        );
     }
     Ok(Some(AdminAddress::Unix(PathBuf::from(path))))
 }
@@ -106,13 +128,23 @@ fn socket(text: &str) -> Result<SocketAddr, Invalid> {
     text.parse().map_err(|_| {
         let invalid = Invalid::new(Code::Malformed, "must be an IP address and a port");
         match text.rsplit_once(':') {
-            Some(("", port)) if port.parse::<u16>().is_ok() => invalid.hint(format!("write `127.0.0.1:{port}`")),
+            Some(("", port)) if port.parse::<u16>().is_ok() => {
+                invalid.hint(format!("write `127.0.0.1:{port}`"))
+            }
             Some(("localhost" | "*", port)) if port.parse::<u16>().is_ok() => {
-                let address = if text.starts_with('*') { "0.0.0.0" } else { "127.0.0.1" };
+                let address = if text.starts_with('*') {
+                    "0.0.0.0"
+                } else {
+                    "127.0.0.1"
+                };
                 invalid.hint(format!("write `{address}:{port}`"))
             }
-            Some(_) | None if text.parse::<u16>().is_ok() => invalid.hint(format!("write `127.0.0.1:{text}`")),
-            Some(_) | None => invalid.hint("addresses are written like `127.0.0.1:7900` or `[::1]:7900`"),
+            Some(_) | None if text.parse::<u16>().is_ok() => {
+                invalid.hint(format!("write `127.0.0.1:{text}`"))
+            }
+            Some(_) | None => {
+                invalid.hint("addresses are written like `127.0.0.1:7900` or `[::1]:7900`")
+            }
         }
     })
 }
@@ -122,10 +154,9 @@ fn refuse_open_admin(admin: &[Placed<AdminAddress>], problems: &mut Problems) {
         match address {
             AdminAddress::Tcp(address) if !address.ip().to_canonical().is_loopback() => {
                 let message = "the admin port would be open to the network without a token";
-                problems.push(
-                    Problem::error(Code::OpenAdmin, *span, message)
-                        .hint("set `admin.operator_token_file`, or listen on 127.0.0.1 or a unix socket"),
-                );
+                problems.push(Problem::error(Code::OpenAdmin, *span, message).hint(
+                    "set `admin.operator_token_file`, or listen on 127.0.0.1 or a unix socket",
+                ));
             }
             AdminAddress::Tcp(_) | AdminAddress::Unix(_) => {}
         }
@@ -140,14 +171,40 @@ fn refuse_duplicates(
     problems: &mut Problems,
 ) {
     let mut all: Vec<(AdminAddress, Span, &str)> = Vec::new();
-    all.extend(proxy.iter().map(|(address, span)| (AdminAddress::Tcp(*address), *span, "proxy")));
-    all.extend(admin.iter().map(|(address, span)| (address.clone(), *span, "admin")));
-    all.extend(health.iter().map(|(address, span)| (AdminAddress::Tcp(*address), *span, "health")));
+    all.extend(
+        proxy
+            .iter()
+            .map(|(address, span)| (AdminAddress::Tcp(*address), *span, "proxy")),
+    );
+    all.extend(
+        admin
+            .iter()
+            .map(|(address, span)| (address.clone(), *span, "admin")),
+    );
+    all.extend(
+        health
+            .iter()
+            .map(|(address, span)| (AdminAddress::Tcp(*address), *span, "health")),
+    );
     for (at, later) in all.iter().enumerate() {
-        let Some(earlier) = all[..at].iter().find(|earlier| clash(&later.0, &earlier.0)) else { continue };
-        let ((_, span, _), (_, other, name)) = if later.1.is_in_file() { (later, earlier) } else { (earlier, later) };
-        let owner = if other.is_in_file() { format!("`{name}` in line {}", other.line) } else { format!("`{name}` by default") };
-        let problem = Problem::error(Code::DuplicateAddress, *span, "two listeners have the same address");
+        let Some(earlier) = all[..at].iter().find(|earlier| clash(&later.0, &earlier.0)) else {
+            continue;
+        };
+        let ((_, span, _), (_, other, name)) = if later.1.is_in_file() {
+            (later, earlier)
+        } else {
+            (earlier, later)
+        };
+        let owner = if other.is_in_file() {
+            format!("`{name}` in line {}", other.line)
+        } else {
+            format!("`{name}` by default")
+        };
+        let problem = Problem::error(
+            Code::DuplicateAddress,
+            *span,
+            "two listeners have the same address",
+        );
         problems.push(problem.hint(format!("taken by {owner}")));
     }
 }
@@ -156,9 +213,12 @@ fn clash(a: &AdminAddress, b: &AdminAddress) -> bool {
     match (a, b) {
         (AdminAddress::Tcp(a), AdminAddress::Tcp(b)) => {
             let wildcard = a.ip().is_unspecified() || b.ip().is_unspecified();
-            a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || (wildcard && a.is_ipv4() == b.is_ipv4()))
+            a.port() == b.port()
+                && a.port() != 0
+                && (a.ip() == b.ip() || (wildcard && a.is_ipv4() == b.is_ipv4()))
         }
         (AdminAddress::Unix(a), AdminAddress::Unix(b)) => a == b,
-        (AdminAddress::Tcp(_), AdminAddress::Unix(_)) | (AdminAddress::Unix(_), AdminAddress::Tcp(_)) => false,
+        (AdminAddress::Tcp(_), AdminAddress::Unix(_))
+        | (AdminAddress::Unix(_), AdminAddress::Tcp(_)) => false,
     }
 }

@@ -11,8 +11,11 @@ use crate::config::plan::{LogFormat, LogLevel, LogsPlan};
 use crate::config::units::ratio;
 use crate::resilience::Ratio;
 
-const FORMATS: [(&str, LogFormat); 3] =
-    [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("pretty", LogFormat::Pretty)];
+const FORMATS: [(&str, LogFormat); 3] = [
+    ("auto", LogFormat::Auto),
+    ("json", LogFormat::Json),
+    ("pretty", LogFormat::Pretty),
+];
 
 /// Ours, and `fatal` because the original's `LOG_LEVEL` may say so.
 const LEVELS: [(&str, LogLevel); 6] = [
@@ -27,12 +30,18 @@ const LEVELS: [(&str, LogLevel); 6] = [
 pub(super) fn logs(fields: &mut Fields<'_, '_>) -> LogsPlan {
     fields.not_yet(&["redact_query"]);
     LogsPlan {
-        format: fields.parse("format", word(&FORMATS)).unwrap_or(LogFormat::Auto),
-        level: fields.parse("level", word(&LEVELS)).unwrap_or(LogLevel::Info),
+        format: fields
+            .parse("format", word(&FORMATS))
+            .unwrap_or(LogFormat::Auto),
+        level: fields
+            .parse("level", word(&LEVELS))
+            .unwrap_or(LogLevel::Info),
         user_id_header: fields
             .parse("user_id_header", or_off(header_name))
             .unwrap_or_else(|| Some(HeaderName::from_static("x-user-id"))),
         sample: fields.parse("sample", ratio).unwrap_or(Ratio::ONE),
-        slow: fields.parse("slow", duration(Duration::ZERO)).unwrap_or(Duration::from_secs(2)),
+        slow: fields
+            .parse("slow", duration(Duration::ZERO))
+            .unwrap_or(Duration::from_secs(2)),
     }
 }

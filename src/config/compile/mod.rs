@@ -2,7 +2,6 @@
 
 mod breaker;
 mod correlation;
-mod files;
 mod headers;
 mod host;
 mod http;
@@ -17,8 +16,6 @@ mod upstream;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-pub(crate) use files::read_limited;
-
 use super::fields::{Fields, mapping, number, scalar};
 use super::plan::Plan;
 use super::preset::spell_out;
@@ -32,7 +29,10 @@ const NOT_YET: [&str; 2] = ["state_file", "overrides"];
 /// Makes the plan of a file whose references are replaced. A plan made while errors were reported is not to be used.
 pub(crate) fn compile(root: &mut Node, problems: &mut Problems) -> Option<Plan> {
     if !matches!(root.value, Value::Mapping(_)) {
-        let message = format!("the file must be a mapping (`key: value`), not {}", root.kind());
+        let message = format!(
+            "the file must be a mapping (`key: value`), not {}",
+            root.kind()
+        );
         problems.push(Problem::error(Code::WrongKind, root.span, message));
         return None;
     }
@@ -42,7 +42,9 @@ pub(crate) fn compile(root: &mut Node, problems: &mut Problems) -> Option<Plan> 
         let service = file.section("service", service::service);
         let (listen, admin) = listen::listen(file);
         let workers = file.parse("workers", workers).flatten();
-        let drain = file.section("shutdown", |shutdown| shutdown.parse("drain", duration(Duration::ZERO)));
+        let drain = file.section("shutdown", |shutdown| {
+            shutdown.parse("drain", duration(Duration::ZERO))
+        });
         let correlation = file.section("correlation", correlation::correlation);
         let logs = file.section("logs", logs::logs);
         let http = file.section("http", http::http);
@@ -64,11 +66,19 @@ pub(crate) fn compile(root: &mut Node, problems: &mut Problems) -> Option<Plan> 
 }
 
 fn spell_out_settings(root: &mut Node) {
-    let Value::Mapping(entries) = &mut root.value else { return };
+    let Value::Mapping(entries) = &mut root.value else {
+        return;
+    };
     for entry in entries {
-        match (entry.key.text.as_str(), &mut entry.node.value) {
-            ("defaults", _) => spell_out(&mut entry.node),
-            ("presets" | "routes", Value::Mapping(named)) => named.iter_mut().for_each(|named| spell_out(&mut named.node)),
+        match entry.key.text.as_str() {
+            "defaults" => spell_out(&mut entry.node),
+            "presets" | "routes" => {
+                if let Value::Mapping(named) = &mut entry.node.value {
+                    named
+                        .iter_mut()
+                        .for_each(|named| spell_out(&mut named.node));
+                }
+            }
             _ => {}
         }
     }
@@ -76,13 +86,17 @@ fn spell_out_settings(root: &mut Node) {
 
 fn version(file: &mut Fields<'_, '_>) {
     let Some(entry) = file.take("version") else {
-        let missing = Problem::error(Code::Missing, file.span, "`version` is missing").hint("begin the file with `version: 1`");
+        let missing = Problem::error(Code::Missing, file.span, "`version` is missing")
+            .hint("begin the file with `version: 1`");
         file.problems.push(missing);
         return;
     };
-    let Some((scalar, span)) = scalar("version", &entry.node, file.problems) else { return };
+    let Some((scalar, span)) = scalar("version", &entry.node, file.problems) else {
+        return;
+    };
     if scalar.text != "1" {
-        let unknown = Problem::error(Code::Version, span, "this version of the file is not known").hint("write `version: 1`");
+        let unknown = Problem::error(Code::Version, span, "this version of the file is not known")
+            .hint("write `version: 1`");
         file.problems.push(unknown);
     }
 }
@@ -91,7 +105,9 @@ fn workers(text: &str) -> Result<Option<NonZeroUsize>, Invalid> {
     if text == "auto" {
         return Ok(None);
     }
-    number(1_usize, 1024)(text).map(NonZeroUsize::new).map_err(|invalid| invalid.hint("or write `auto`"))
+    number(1_usize, 1024)(text)
+        .map(NonZeroUsize::new)
+        .map_err(|invalid| invalid.hint("or write `auto`"))
 }
 
 /// A reader of a duration of at least `min` and at most a day.
@@ -101,7 +117,10 @@ fn duration(min: Duration) -> impl Fn(&str) -> Result<Duration, Invalid> {
         let duration = units::duration(text)?;
         if duration < min || duration > MAX {
             let least = if min.is_zero() { "0s" } else { "1ms" };
-            return Err(Invalid::new(Code::OutOfRange, format!("must be from {least} to 24h")));
+            return Err(Invalid::new(
+                Code::OutOfRange,
+                format!("must be from {least} to 24h"),
+            ));
         }
         Ok(duration)
     }

@@ -7,6 +7,7 @@ use ::http::HeaderName;
 use super::{Scope, breaker, headers, matches, some_time, upstream};
 use crate::config::fields::{Fields, flag};
 use crate::config::plan::RoutePlan;
+use crate::config::tree::Span;
 
 /// Keys that the design names and this version does not know yet.
 const NOT_YET: [&str; 10] = [
@@ -23,9 +24,17 @@ const NOT_YET: [&str; 10] = [
 ];
 
 /// Reads route settings; `None` when they are not a whole route.
-pub(super) fn route(fields: &mut Fields<'_, '_>, scope: Scope, preset: &str, correlation: &HeaderName) -> Option<RoutePlan> {
+pub(super) fn route(
+    fields: &mut Fields<'_, '_>,
+    scope: Scope,
+    preset: &str,
+    correlation: &HeaderName,
+) -> Option<RoutePlan> {
     fields.not_yet(&NOT_YET);
-    let upstream = fields.section("upstream", |fields| upstream::upstream(fields, scope));
+    let place = fields.key_span("upstream").unwrap_or(Span::BUILT_IN);
+    let upstream = fields.section("upstream", |fields| {
+        upstream::upstream(fields, place, scope)
+    });
     let matches = match scope {
         Scope::Route(_) if fields.has("match") => Some(fields.section("match", matches::matches)),
         Scope::Route(_) => {
@@ -37,8 +46,12 @@ pub(super) fn route(fields: &mut Fields<'_, '_>, scope: Scope, preset: &str, cor
             None
         }
     };
-    let timeout = fields.parse("timeout", some_time()).unwrap_or(Duration::from_secs(20));
-    let idle_timeout = fields.parse("idle_timeout", some_time()).unwrap_or(Duration::from_secs(30));
+    let timeout = fields
+        .parse("timeout", some_time())
+        .unwrap_or(Duration::from_secs(20));
+    let idle_timeout = fields
+        .parse("idle_timeout", some_time())
+        .unwrap_or(Duration::from_secs(30));
     let preserve_host = fields.parse("preserve_host", flag).unwrap_or(false);
     let breaker = fields.section("breaker", |fields| breaker::breaker(fields, timeout, scope));
     let headers = fields.section("headers", |fields| headers::headers(fields, correlation));

@@ -6,14 +6,20 @@ use ::http::HeaderName;
 
 use super::matches::refuse_duplicates;
 use super::{Scope, route::route};
-use crate::config::fields::{Fields, mapping};
+use crate::config::excerpt::show;
+use crate::config::fields::{Fields, mapping, scalar};
 use crate::config::plan::RoutePlan;
-use crate::config::preset::{self, Presets, merge};
+use crate::config::preset::{self, MAX_PRESETS, Presets, merge};
 use crate::config::problem::{Code, Problem, Problems};
-use crate::config::tree::{Entry, Key, Node, Value};
-use crate::config::yaml::show;
+use crate::config::tree::{Entry, Key, Node, Scalar, Value};
 
-pub(super) fn routes(file: &mut Fields<'_, '_>, correlation: &HeaderName) -> BTreeMap<String, RoutePlan> {
+/// The most nodes of all routes together, what they inherit included: thousands of routes times large defaults are no plan.
+const MAX_LAID: usize = 200_000;
+
+pub(super) fn routes(
+    file: &mut Fields<'_, '_>,
+    correlation: &HeaderName,
+) -> BTreeMap<String, RoutePlan> {
     let defaults = file.take("defaults").map(|entry| &entry.node);
     if let Some(defaults) = defaults {
         mapping("defaults", Some(defaults), file.problems, |fields| {
@@ -21,7 +27,13 @@ pub(super) fn routes(file: &mut Fields<'_, '_>, correlation: &HeaderName) -> BTr
             route(fields, Scope::Shared, preset::DEFAULT, correlation)
         });
     }
-    let written = file.section("presets", |fields| fields.take_all());
+    let mut written = file.section("presets", |fields| fields.take_all());
+    if let Some(entry) = written.get(MAX_PRESETS) {
+        let message = format!("the file has more than {MAX_PRESETS} presets");
+        file.problems
+            .push(Problem::error(Code::Budget, entry.key.span, message));
+        written.truncate(MAX_PRESETS);
+    }
     let presets = Presets::new(&written);
     for entry in &written {
         check_preset(entry, &presets, correlation, file.problems);
@@ -32,18 +44,32 @@ pub(super) fn routes(file: &mut Fields<'_, '_>, correlation: &HeaderName) -> BTr
     };
     let Some(entry) = file.take("routes") else {
         let missing = Problem::error(Code::Missing, file.span, "`routes` is missing");
-        file.problems.push(missing.hint("add `routes: {partner: {upstream: https://api.example.com}}`"));
+        file.problems
+            .push(missing.hint("add `routes: {partner: {upstream: https://api.example.com}}`"));
         return BTreeMap::new();
     };
-    let entries = mapping("routes", Some(&entry.node), file.problems, |fields| fields.take_all());
+    let entries = mapping("routes", Some(&entry.node), file.problems, |fields| {
+        fields.take_all()
+    });
     if entries.is_empty() && matches!(entry.node.value, Value::Null | Value::Mapping(_)) {
         let empty = Problem::error(Code::NoValue, entry.key.span, "`routes` names no route");
-        file.problems.push(empty.hint("add `partner: {upstream: https://api.example.com}` below it"));
+        file.problems
+            .push(empty.hint("add `partner: {upstream: https://api.example.com}` below it"));
     }
     let (mut plans, mut places) = (BTreeMap::new(), BTreeMap::new());
+    let mut laid = 0_usize;
     for Entry { key, node } in entries {
         check_name("a route", key, file.problems);
-        let Some((preset, settings)) = lay(node, &base, &presets, file.problems) else { continue };
+        let (preset, settings) = lay(node, &base, &presets, file.problems);
+        laid = laid.saturating_add(settings.size());
+        if laid > MAX_LAID {
+            let message = format!(
+                "the routes have more than {MAX_LAID} settings, counting what they inherit"
+            );
+            file.problems
+                .push(Problem::error(Code::Budget, key.span, message));
+            break;
+        }
         let scope = Scope::Route(key.span);
         let name = show(&key.text);
         let Some(plan) = mapping(&name, Some(&settings), file.problems, |fields| {
@@ -52,35 +78,62 @@ pub(super) fn routes(file: &mut Fields<'_, '_>, correlation: &HeaderName) -> BTr
         }) else {
             continue;
         };
-        places.insert(key.text.clone(), node.entry("match").map_or(key.span, |entry| entry.key.span));
+        places.insert(
+            key.text.clone(),
+            node.entry("match").map_or(key.span, |entry| entry.key.span),
+        );
         plans.insert(key.text.clone(), plan);
     }
     refuse_duplicates(&plans, &places, file.problems);
     plans
 }
 
-/// The settings of a route over those of its preset over `base`, with the preset's name.
-fn lay(route: &Node, base: &Node, presets: &Presets<'_>, problems: &mut Problems) -> Option<(String, Node)> {
-    let named = [route, base].into_iter().find_map(|node| node.entry("preset"));
-    let Some(Entry { node, .. }) = named else { return Some((preset::DEFAULT.to_owned(), merge(base, route))) };
-    let (name, at) = crate::config::fields::scalar("preset", node, problems)?;
-    let settings = presets.settings(&name.text, at, problems)?;
-    Some((name.text.clone(), merge(&merge(base, &settings), route)))
+/// The settings of a route over those of its preset over `base`, with the preset's name. Without the preset when it cannot be
+/// found, so that the rest of the route is read all the same.
+fn lay(
+    route: &Node,
+    base: &Node,
+    presets: &Presets<'_>,
+    problems: &mut Problems,
+) -> (String, Node) {
+    let named = [route, base]
+        .into_iter()
+        .find_map(|node| node.entry("preset"));
+    let preset = named.and_then(|Entry { node, .. }| {
+        let (name, at) = scalar("preset", node, problems)?;
+        Some((name.text.clone(), presets.settings(name, at, problems)?))
+    });
+    match preset {
+        Some((name, settings)) => (name, merge(&merge(base, &settings), route)),
+        None => (preset::DEFAULT.to_owned(), merge(base, route)),
+    }
 }
 
-fn check_preset(entry: &Entry, presets: &Presets<'_>, correlation: &HeaderName, problems: &mut Problems) {
+fn check_preset(
+    entry: &Entry,
+    presets: &Presets<'_>,
+    correlation: &HeaderName,
+    problems: &mut Problems,
+) {
     let Entry { key, node } = entry;
     check_name("a preset", key, problems);
     if preset::built_in_names().any(|name| name == key.text) {
-        let problem = Problem::error(Code::PresetTaken, key.span, format!("the preset `{}` is built in", key.text));
-        problems.push(problem.hint(format!("choose another name and say `extends: {}`", key.text)));
+        let problem = Problem::error(
+            Code::PresetTaken,
+            key.span,
+            format!("the preset `{}` is built in", key.text),
+        );
+        problems.push(problem.hint(format!(
+            "choose another name and say `extends: {}`",
+            key.text
+        )));
         return;
     }
     mapping(&show(&key.text), Some(node), problems, |fields| {
         let _ = fields.text("extends");
         route(fields, Scope::Shared, preset::DEFAULT, correlation)
     });
-    let _ = presets.settings(&key.text, key.span, problems);
+    let _ = presets.settings(&Scalar::literal(&key.text), key.span, problems);
 }
 
 /// Names are URL segments and label values.

@@ -10,8 +10,12 @@ const LONGEST: usize = 128;
 
 pub(super) fn service(fields: &mut Fields<'_, '_>) -> ServicePlan {
     ServicePlan {
-        name: fields.parse("name", name).unwrap_or_else(|| "sidefuse".to_owned()),
-        env: fields.parse("env", name).unwrap_or_else(|| "production".to_owned()),
+        name: fields
+            .parse("name", name)
+            .unwrap_or_else(|| "sidefuse".to_owned()),
+        env: fields
+            .parse("env", name)
+            .unwrap_or_else(|| "production".to_owned()),
     }
 }
 

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::http::{HeaderValue, Uri};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
-use super::files::{Secrecy, file};
 use super::host::host;
 use super::{Scope, some_time};
-use crate::config::fields::{Fields, number, word};
+use crate::config::fields::{Fields, number, value, word};
+use crate::config::files::{Secrecy, file};
 use crate::config::plan::{HttpVersion, PoolPlan, TlsPlan, UpstreamPlan};
 use crate::config::problem::{Code, Problem};
 use crate::config::tree::{Entry, Span};
@@ -28,29 +30,42 @@ const VERSIONS: [(&str, HttpVersion); 5] = [
 /// The most connections of a pool.
 const MOST_CONNECTIONS: usize = 65_536;
 
-/// `None` when it has no usable URL, which was reported.
-pub(super) fn upstream(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<UpstreamPlan> {
-    let place = fields.span;
+/// Reads the upstream whose key is at `place`; `None` when it has no usable URL, which was reported.
+pub(super) fn upstream(
+    fields: &mut Fields<'_, '_>,
+    place: Span,
+    scope: Scope,
+) -> Option<UpstreamPlan> {
     let url = match scope {
         Scope::Route(route) => url(fields, place.or(route)),
         Scope::Shared => {
-            fields.refuse("url", "belongs to a route");
-            fields.refuse("also_hosts", "belongs to a route");
+            fields.refuse("url", "of an upstream belongs to a route");
+            fields.refuse("also_hosts", "of an upstream belongs to a route");
             None
         }
     };
     let also_hosts = fields.list("also_hosts", host).unwrap_or_default();
-    let version = fields.parse("http", word(&VERSIONS)).unwrap_or(HttpVersion::Auto);
+    let version = fields
+        .parse("http", word(&VERSIONS))
+        .unwrap_or(HttpVersion::Auto);
     let tls_written = fields.key_span("tls");
     let ca_file = fields.section("tls", tls);
     let pool = fields.section("pool", |fields| pool(fields, scope));
-    let connect_timeout = fields.parse("connect_timeout", some_time()).unwrap_or(Duration::from_secs(3));
+    let connect_timeout = fields
+        .parse("connect_timeout", some_time())
+        .unwrap_or(Duration::from_secs(3));
     fields.not_yet(&NOT_YET);
 
     let url = url?;
     if let (false, Some(span)) = (url.tls, tls_written) {
-        let problem = Problem::error(Code::Url, span, "`tls` is set, but the upstream's URL begins with `http://`");
-        fields.problems.push(problem.hint("write `https://`, or remove `tls`"));
+        let problem = Problem::error(
+            Code::Url,
+            span,
+            "`tls` is set, but the upstream's URL begins with `http://`",
+        );
+        fields
+            .problems
+            .push(problem.hint("write `https://`, or remove `tls`"));
     }
     Some(UpstreamPlan {
         tls: url.tls.then_some(TlsPlan { ca_file }),
@@ -77,10 +92,12 @@ struct Url {
 fn url(fields: &mut Fields<'_, '_>, place: Span) -> Option<Url> {
     let Some(Entry { node, .. }) = fields.take("url") else {
         let missing = Problem::error(Code::Missing, place, "the route has no upstream");
-        fields.problems.push(missing.hint("add `upstream: https://…`"));
+        fields
+            .problems
+            .push(missing.hint("add `upstream: https://…`"));
         return None;
     };
-    crate::config::fields::value("upstream", node, fields.problems, parse_url)
+    value("upstream", node, fields.problems, parse_url)
 }
 
 /// No message repeats the URL: it may hold a password.
@@ -90,56 +107,97 @@ fn parse_url(text: &str) -> Result<Url, Invalid> {
     if text.contains(['?', '#']) {
         return Err(invalid("must be a URL without query and fragment"));
     }
-    let uri: Uri = text.parse().map_err(|_| invalid("is no URL").hint(EXAMPLE))?;
+    let uri: Uri = text
+        .parse()
+        .map_err(|_| invalid("is no URL").hint(EXAMPLE))?;
     let (tls, standard) = match uri.scheme_str() {
         Some("https") => (true, 443),
         Some("http") => (false, 80),
-        Some(_) | None => return Err(invalid("must be an `http://` or `https://` URL").hint(EXAMPLE)),
+        Some(_) | None => {
+            return Err(invalid("must be an `http://` or `https://` URL").hint(EXAMPLE));
+        }
     };
-    let authority = uri.authority().ok_or_else(|| invalid("names no host").hint(EXAMPLE))?;
+    let authority = uri
+        .authority()
+        .ok_or_else(|| invalid("names no host").hint(EXAMPLE))?;
     if authority.as_str().contains('@') {
         let hint = "set the `Authorization` header under `headers.request.set`, from a file";
         return Err(invalid("must not hold a user name or password").hint(hint));
     }
-    let name = host(authority.host()).map_err(|reason| Invalid::new(Code::Url, format!("has a bad host: it {}", reason.what)))?;
+    let name = host(authority.host())
+        .map_err(|reason| Invalid::new(Code::Url, format!("has a bad host: it {}", reason.what)))?;
     let port = match (authority.port(), authority.port_u16()) {
         (_, Some(0)) => return Err(invalid("has port 0")),
         (_, Some(port)) => port,
         (None, None) if authority.as_str().len() == authority.host().len() => standard,
         (Some(_), None) | (None, None) => return Err(invalid("has a bad port")),
     };
-    let bracketed = if name.contains(':') { format!("[{name}]") } else { name.clone() };
-    let written = if port == standard { bracketed } else { format!("{bracketed}:{port}") };
+    let bracketed = if name.contains(':') {
+        format!("[{name}]")
+    } else {
+        name.clone()
+    };
+    let written = if port == standard {
+        bracketed
+    } else {
+        format!("{bracketed}:{port}")
+    };
     let authority = HeaderValue::try_from(written).map_err(|_| invalid("has a bad host"))?;
     let base_path = uri.path().trim_end_matches('/').to_owned();
-    Ok(Url { tls, host: name, port, authority, base_path })
+    Ok(Url {
+        tls,
+        host: name,
+        port,
+        authority,
+        base_path,
+    })
 }
 
 fn tls(fields: &mut Fields<'_, '_>) -> Option<PathBuf> {
     fields.not_yet(&["cert_file", "key_file", "client_ca_file"]);
     let node = &fields.take("ca_file")?.node;
     let (path, content) = file("ca_file", node, Secrecy::Public, fields.problems)?;
-    use rustls_pki_types::{CertificateDer, pem::PemObject};
-    if CertificateDer::pem_slice_iter(&content).next().is_none_or(|certificate| certificate.is_err()) {
+    if CertificateDer::pem_slice_iter(&content)
+        .next()
+        .is_none_or(|certificate| certificate.is_err())
+    {
         let message = "the file of `ca_file` holds no certificate";
-        fields.problems.push(Problem::error(Code::File, node.span, message).hint("it must be in PEM form"));
+        fields
+            .problems
+            .push(Problem::error(Code::File, node.span, message).hint("it must be in PEM form"));
     }
     Some(path)
 }
 
 fn pool(fields: &mut Fields<'_, '_>, scope: Scope) -> PoolPlan {
-    let place = fields.key_span("min").or(fields.key_span("max"));
+    let at = |key| fields.key_span(key).unwrap_or(Span::BUILT_IN);
+    let place = at("min").or(at("max"));
     let plan = PoolPlan {
-        max: fields.parse("max", number(1, MOST_CONNECTIONS)).unwrap_or(256),
-        min: fields.parse("min", number(0, MOST_CONNECTIONS)).unwrap_or(0),
-        acquire_timeout: fields.parse("acquire_timeout", some_time()).unwrap_or(Duration::from_secs(30)),
-        idle_timeout: fields.parse("idle_timeout", some_time()).unwrap_or(Duration::from_secs(55)),
-        evict_every: fields.parse("evict_every", some_time()).unwrap_or(Duration::from_secs(1)),
-        max_lifetime: fields.parse("max_lifetime", some_time()).unwrap_or(Duration::from_secs(600)),
+        max: fields
+            .parse("max", number(1, MOST_CONNECTIONS))
+            .unwrap_or(256),
+        min: fields
+            .parse("min", number(0, MOST_CONNECTIONS))
+            .unwrap_or(0),
+        acquire_timeout: fields
+            .parse("acquire_timeout", some_time())
+            .unwrap_or(Duration::from_secs(30)),
+        idle_timeout: fields
+            .parse("idle_timeout", some_time())
+            .unwrap_or(Duration::from_secs(55)),
+        evict_every: fields
+            .parse("evict_every", some_time())
+            .unwrap_or(Duration::from_secs(1)),
+        max_lifetime: fields
+            .parse("max_lifetime", some_time())
+            .unwrap_or(Duration::from_secs(600)),
     };
     if let (Scope::Route(route), true) = (scope, plan.min > plan.max) {
-        let message = format!("`min` {} is more than `max` {}", plan.min, plan.max);
-        fields.problems.push(Problem::error(Code::Pool, place.unwrap_or(route), message));
+        fields.problems.push(Problem::error(
+            Code::Pool,
+            place.or(route),
+            "the pool's `min` is more than its `max`",
+        ));
     }
     plan
 }
@@ -150,28 +208,60 @@ mod tests {
 
     fn read(text: &str) -> String {
         match parse_url(text) {
-            Ok(url) => format!("{} {} {} {:?} {:?}", url.tls, url.host, url.port, url.authority, url.base_path),
+            Ok(url) => format!(
+                "{} {} {} {:?} {:?}",
+                url.tls, url.host, url.port, url.authority, url.base_path
+            ),
             Err(invalid) => format!("{} {:?}", invalid.what, invalid.hint),
         }
     }
 
     #[test]
     fn a_url_is_read_into_its_parts() {
-        assert_eq!(read("https://Graph.Facebook.com"), "true graph.facebook.com 443 \"graph.facebook.com\" \"\"");
-        assert_eq!(read("http://10.0.0.1:8080/base/"), "false 10.0.0.1 8080 \"10.0.0.1:8080\" \"/base\"");
-        assert_eq!(read("https://[::1]:443/a/b"), "true ::1 443 \"[::1]\" \"/a/b\"");
+        assert_eq!(
+            read("https://Graph.Facebook.com"),
+            "true graph.facebook.com 443 \"graph.facebook.com\" \"\""
+        );
+        assert_eq!(
+            read("http://10.0.0.1:8080/base/"),
+            "false 10.0.0.1 8080 \"10.0.0.1:8080\" \"/base\""
+        );
+        assert_eq!(
+            read("https://[::1]:443/a/b"),
+            "true ::1 443 \"[::1]\" \"/a/b\""
+        );
         assert_eq!(read("HTTP://host:80"), "false host 80 \"host\" \"\"");
     }
 
     #[test]
     fn a_bad_url_is_refused_without_being_repeated() {
         for text in [
-            "", "host", "host:80", "/path", "ftp://hush", "https://", "https://hush:", "https://hush:99999", "https://hush:0",
-            "https://a:hush@b", "https://a/?hush=1", "https://a/#hush", "https://hush hush", "https://1.2.3", "https://hu%73h",
-            "https://[hush]", "https://[::1", "unix:/hush", "*", "https://:443",
+            "",
+            "host",
+            "host:80",
+            "/path",
+            "ftp://hush",
+            "https://",
+            "https://hush:",
+            "https://hush:99999",
+            "https://hush:0",
+            "https://a:hush@b",
+            "https://a/?hush=1",
+            "https://a/#hush",
+            "https://hush hush",
+            "https://1.2.3",
+            "https://hu%73h",
+            "https://[hush]",
+            "https://[::1",
+            "unix:/hush",
+            "*",
+            "https://:443",
         ] {
             let told = read(text);
-            assert!(!told.starts_with("true") && !told.starts_with("false"), "{text}: {told}");
+            assert!(
+                !told.starts_with("true") && !told.starts_with("false"),
+                "{text}: {told}"
+            );
             assert!(!told.contains("hush"), "{text}: {told}");
         }
     }

@@ -60,13 +60,14 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("a variable's duration without a unit", route("timeout: ${NUMBER}")),
         ("a size and a share without units", file("http: {max_header_bytes: 32768}\nlogs: {sample: 0.5}")),
         ("no duration, no share, no flag", route("timeout: soon\npreserve_host: yes\nbreaker: {failure_ratio: half}")),
-        ("no number", route("breaker: {failure_threshold: -1, min_calls: 1.5}\nupstream: https://x")),
+        ("no number", route("breaker: {failure_threshold: -1, min_calls: 1.5, reset_backoff: {factor: two}}")),
         ("out of range", file("workers: 0\nhttp: {max_header_bytes: 1KiB, max_headers: 100000}\ncorrelation: {max_length: 200}\ndefaults: {timeout: 48h, idle_timeout: 0s}")),
         ("a bad route name", owned("version: 1\nroutes:\n  WhatsApp: {upstream: https://a.example.com}\n  a/b: {upstream: https://a.example.com}\n")),
         ("an upstream that is no URL", owned("version: 1\nroutes:\n  a: {upstream: api.example.com}\n  b: {upstream: \"ftp://b\"}\n  c: {upstream: \"https://c/?x=1\"}\n  d: {upstream: \"https://d:99999\"}\n")),
         ("an upstream with a password", owned("version: 1\nroutes:\n  a: {upstream: \"https://me:hush@a.example.com\"}\n")),
         ("TLS settings for a plain upstream", owned("version: 1\nroutes:\n  a:\n    upstream: {url: \"http://a\", tls: {}}\n")),
         ("an unknown preset", route("preset: whatsap")),
+        ("an unknown preset, beside an error", route("preset: ${SECRET}\ntimout: 5s")),
         ("a preset extending an unknown one", file("presets: {mine: {extends: yours}}")),
         ("presets in a circle", file("presets:\n  a: {extends: b}\n  b: {extends: a}")),
         ("a built-in preset again", file("presets: {whatsapp: {timeout: 5s}}")),
@@ -98,7 +99,11 @@ fn each_bad_file_is_told_what_is_wrong() {
     fs::write(dir.path().join("empty"), "").unwrap();
     fs::set_permissions(dir.path().join("empty"), fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(dir.path().join("exposed"), "hush\n").unwrap();
-    fs::set_permissions(dir.path().join("exposed"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(
+        dir.path().join("exposed"),
+        fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
     let env = |name: &str| match name {
         "DIR" => Some(path.clone()),
         "NUMBER" => Some("4711".to_owned()),
@@ -122,7 +127,11 @@ fn each_bad_file_is_told_what_is_wrong() {
     }
     // It is about the file as such; `load_file` has tests of its own.
     codes.insert(Code::Unreadable);
-    assert_eq!(codes.into_iter().collect::<Vec<_>>(), Code::ALL, "every code has its place in the catalogue");
+    assert_eq!(
+        codes.into_iter().collect::<Vec<_>>(),
+        Code::ALL,
+        "every code has its place in the catalogue"
+    );
     insta::assert_snapshot!(told);
 }
 
@@ -150,6 +159,10 @@ routes:
 
 #[test]
 fn codes_are_unique_and_in_order() {
-    assert!(Code::ALL.windows(2).all(|pair| pair[0].as_str() < pair[1].as_str()));
+    assert!(
+        Code::ALL
+            .windows(2)
+            .all(|pair| pair[0].as_str() < pair[1].as_str())
+    );
     assert!(Code::ALL.iter().all(|code| code.meaning().ends_with('.')));
 }

@@ -6,7 +6,9 @@ use super::*;
 
 /// The one problem of a file that could not be read to its end.
 fn only(report: &Report) -> &Problem {
-    let [problem] = report.problems().collect::<Vec<_>>()[..] else { panic!("one problem expected:\n{report}") };
+    let [problem] = report.problems().collect::<Vec<_>>()[..] else {
+        panic!("one problem expected:\n{report}")
+    };
     problem
 }
 
@@ -26,8 +28,16 @@ fn depth_is_refused_however_it_is_made() {
     let mappings = "{a: ".repeat(100_000);
     let block = "- ".repeat(100_000);
     let steps: String = (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
-    let aliases: String = (1..40).map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1)).collect();
-    for text in [flow, mappings, block, steps, format!("a0: &a0 [x]\n{aliases}")] {
+    let aliases: String = (1..40)
+        .map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1))
+        .collect();
+    for text in [
+        flow,
+        mappings,
+        block,
+        steps,
+        format!("a0: &a0 [x]\n{aliases}"),
+    ] {
         assert_eq!(only(&bad(&text)).code, Code::Budget, "{}", &text[..20]);
     }
 }
@@ -41,7 +51,39 @@ fn a_file_of_two_mebibytes_is_refused_unread() {
 
 #[test]
 fn too_many_nodes_are_refused() {
-    assert_eq!(only(&bad(&format!("[{}]", "x,".repeat(30_000)))).code, Code::Budget);
+    assert_eq!(
+        only(&bad(&format!("[{}]", "x,".repeat(30_000)))).code,
+        Code::Budget
+    );
+}
+
+#[test]
+fn what_multiplies_is_bounded() {
+    let list = |n: usize, item: &dyn Fn(usize) -> String| (0..n).map(item).collect::<String>();
+    let routes = list(1_000, &|n| {
+        format!("  r{n}: {{upstream: https://a.example.com}}\n")
+    });
+    let headers = list(120, &|n| format!("X-{n}: a, "));
+    let inherited =
+        format!("defaults: {{headers: {{request: {{set: {{{headers}}}}}}}}}\nroutes:\n{routes}");
+    let many = list(5_000, &|n| format!("X-{n}: a, "));
+    let headers = file(&format!(
+        "defaults: {{headers: {{request: {{set: {{{many}}}}}}}}}"
+    ));
+    let presets = list(300, &|n| format!("p{n}: {{extends: whatsap}}, "));
+    let chain = list(20, &|n| format!("p{n}: {{extends: p{}}}, ", n + 1));
+    for text in [
+        format!("version: 1\n{inherited}"),
+        headers,
+        file(&format!("presets: {{{presets}}}")),
+        file(&format!("presets: {{{chain} p20: {{extends: redis}}}}")),
+    ] {
+        assert!(
+            bad(&text)
+                .problems()
+                .any(|problem| problem.code == Code::Budget)
+        );
+    }
 }
 
 #[test]
@@ -49,12 +91,31 @@ fn thousands_of_problems_are_counted_and_the_first_hundred_shown() {
     let keys: String = (0..9_000).map(|n| format!("key{n}: 1\n")).collect();
     let report = bad(&format!("version: 1\n{keys}"));
     assert!(report.error_count() > 9_000);
-    assert!(report.render().contains("… and 8901 more\n9001 errors"), "{}", &report.render()[30_000..]);
+    assert!(
+        report.render().contains("… and 8901 more\n9001 errors"),
+        "{}",
+        &report.render()[30_000..]
+    );
 }
 
 #[test]
 fn control_characters_and_broken_texts_are_refused_and_never_printed() {
-    for text in ["\0", "version: 1\0\n", "version: \u{1b}[31m", "\"\\xff", "a: b: c", "%YAML 9.9\n---\n", "&", "*", "? ", "!!", "{", "]", "'", "|\n\t"] {
+    for text in [
+        "\0",
+        "version: 1\0\n",
+        "version: \u{1b}[31m",
+        "\"\\xff",
+        "a: b: c",
+        "%YAML 9.9\n---\n",
+        "&",
+        "*",
+        "? ",
+        "!!",
+        "{",
+        "]",
+        "'",
+        "|\n\t",
+    ] {
         let report = bad(text).render();
         assert!(!report.contains(['\0', '\u{1b}']), "{report}");
     }
@@ -84,7 +145,10 @@ fn a_byte_order_mark_and_foreign_line_ends_change_nothing() {
     assert_eq!(good(&format!("\u{feff}{EXAMPLE}")).plan, plain);
     assert_eq!(good(&EXAMPLE.replace('\n', "\r\n")).plan, plain);
     let report = bad(&route("timeout: 15").replace('\n', "\r\n"));
-    assert!(report.render().contains("5 |     timeout: 15\n"), "{report}");
+    assert!(
+        report.render().contains("5 |     timeout: 15\n"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -92,13 +156,23 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let told = |name: &str| {
         let report = load_file(&dir.path().join(name), &no_env).unwrap_err();
-        report.render().replace(dir.path().to_str().unwrap(), "/etc/sidefuse")
+        report
+            .render()
+            .replace(dir.path().to_str().unwrap(), "/etc/sidefuse")
     };
     fs::write(dir.path().join("latin1.yaml"), b"version: 1\n# caf\xe9\n").unwrap();
     fs::write(dir.path().join("large.yaml"), vec![b'#'; 2 << 20]).unwrap();
     fs::write(dir.path().join("empty.yaml"), "").unwrap();
     fs::create_dir(dir.path().join("directory")).unwrap();
-    let all: String = ["missing.yaml", "directory", "latin1.yaml", "large.yaml", "empty.yaml"].map(told).join("\n");
+    let all: String = [
+        "missing.yaml",
+        "directory",
+        "latin1.yaml",
+        "large.yaml",
+        "empty.yaml",
+    ]
+    .map(told)
+    .join("\n");
     insta::assert_snapshot!(all);
 }
 
@@ -108,7 +182,10 @@ fn a_good_file_is_read_and_named_by_its_content() {
     let path = dir.path().join("config.yaml");
     fs::write(&path, EXAMPLE).unwrap();
     let loaded = load_file(&path, &no_env).unwrap();
-    assert_eq!(loaded, load(EXAMPLE, &path.display().to_string(), &no_env).unwrap());
+    assert_eq!(
+        loaded,
+        load(EXAMPLE, &path.display().to_string(), &no_env).unwrap()
+    );
     assert_eq!(loaded.revision, Revision::of(EXAMPLE.as_bytes()));
     assert_eq!(Revision::of(b"").as_str(), "e3b0c442");
 }

@@ -22,7 +22,8 @@ fn bad(text: &str) -> Report {
 
 /// A file with one route, `settings` standing beside its upstream.
 fn route(settings: &str) -> String {
-    let mut text = String::from("version: 1\nroutes:\n  partner:\n    upstream: https://api.example.com\n");
+    let mut text =
+        String::from("version: 1\nroutes:\n  partner:\n    upstream: https://api.example.com\n");
     for line in settings.lines() {
         text.push_str(&format!("    {line}\n"));
     }
@@ -38,7 +39,8 @@ const EXAMPLE: &str = include_str!("../../../config.example.yaml");
 
 #[test]
 fn the_example_loads_on_a_fresh_machine() {
-    let loaded = load(EXAMPLE, "config.example.yaml", &no_env).unwrap_or_else(|report| panic!("{report}"));
+    let loaded =
+        load(EXAMPLE, "config.example.yaml", &no_env).unwrap_or_else(|report| panic!("{report}"));
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     insta::assert_debug_snapshot!(loaded.plan);
 }
