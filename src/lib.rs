@@ -1,6 +1,5 @@
 //! sidefuse
 
-/// The configuration file: from its text to a plan.
 pub mod config;
 /// Why an exchange was not simply relayed: one closed list with its projections.
 pub mod failure;

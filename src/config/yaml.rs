@@ -3,9 +3,10 @@
 //! It reads the parser's events instead of deserializing, because only they give every node its place and every text as written.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use serde_yaml::granit_parser::{
-    ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span as Place, Tag, options,
+    ErrorKind, Event, Parser, ScalarStyle, ScanError, Span as Place, options,
 };
 
 use super::excerpt::show;
@@ -51,7 +52,7 @@ enum Content {
 #[derive(Default)]
 struct Reader {
     open: Vec<Open>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Rc<Node>>,
     nodes: usize,
     root: Option<Node>,
 }
@@ -91,12 +92,18 @@ impl Reader {
         problems: &mut Problems,
     ) -> Result<(), Fatal> {
         match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                refuse_tag(tag.as_deref(), span)?;
+            Event::Scalar(.., Some(_))
+            | Event::SequenceStart(.., Some(_))
+            | Event::MappingStart(.., Some(_)) => Err(fatal(
+                Code::Structure,
+                span,
+                "YAML tags (`!…`) are not allowed",
+            )),
+            Event::Scalar(text, style, anchor, None) => {
                 self.count(1, span)?;
                 let null = style == ScalarStyle::Plain
                     && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let value = if null && !self.awaits_key() {
+                let value = if null {
                     Value::Null
                 } else {
                     Value::Scalar(Scalar {
@@ -106,12 +113,10 @@ impl Reader {
                 };
                 self.place(Node { span, value }, anchor, problems)
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                refuse_tag(tag.as_deref(), span)?;
+            Event::SequenceStart(_, anchor, None) => {
                 self.begin(Content::Sequence(Vec::new()), anchor, span)
             }
-            Event::MappingStart(_, anchor, tag) => {
-                refuse_tag(tag.as_deref(), span)?;
+            Event::MappingStart(_, anchor, None) => {
                 let content = Content::Mapping {
                     entries: Vec::new(),
                     key: None,
@@ -121,22 +126,18 @@ impl Reader {
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(problems),
             Event::Alias(anchor) => {
-                let Some(node) = self.anchors.get(&anchor) else {
+                let Some(node) = self.anchors.get(&anchor).map(Rc::clone) else {
                     return Err(fatal(
                         Code::Structure,
                         span,
                         "this alias stands inside what it refers to",
                     ));
                 };
-                let (size, depth) = (node.size(), node.depth());
-                self.count(size, span)?;
-                if self.open.len() + depth > MAX_DEPTH {
+                self.count(node.size(), span)?;
+                if self.open.len() + node.depth() > MAX_DEPTH {
                     return Err(too_deep(span));
                 }
-                let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    return Ok(());
-                };
-                self.place(node, 0, problems)
+                self.place(Node::clone(&node), 0, problems)
             }
             Event::DocumentStart(..) if self.root.is_some() => Err(fatal(
                 Code::Structure,
@@ -151,13 +152,6 @@ impl Reader {
             | Event::UnresolvedAlias(_)
             | _ => Ok(()),
         }
-    }
-
-    fn awaits_key(&self) -> bool {
-        self.open.last().is_some_and(|open| match &open.content {
-            Content::Sequence(_) => false,
-            Content::Mapping { key, .. } => key.is_none(),
-        })
     }
 
     fn count(&mut self, nodes: usize, span: Span) -> Result<(), Fatal> {
@@ -206,7 +200,7 @@ impl Reader {
     /// Puts a finished node where it belongs: into the list, as a key, as a key's value, or at the top.
     fn place(&mut self, node: Node, anchor: usize, problems: &mut Problems) -> Result<(), Fatal> {
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchors.insert(anchor, Rc::new(node.clone()));
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
@@ -258,17 +252,6 @@ impl Reader {
     }
 }
 
-fn refuse_tag(tag: Option<&Tag>, span: Span) -> Result<(), Fatal> {
-    match tag {
-        Some(_) => Err(fatal(
-            Code::Structure,
-            span,
-            "YAML tags (`!…`) are not allowed",
-        )),
-        None => Ok(()),
-    }
-}
-
 fn too_deep(span: Span) -> Fatal {
     fatal(
         Code::Budget,
@@ -310,11 +293,7 @@ fn span(place: Place) -> Span {
     };
     Span {
         line: place.start.line(),
-        column: column(place.start),
+        column: place.start.col() + 1,
         width: width.max(1),
     }
-}
-
-fn column(marker: Marker) -> usize {
-    marker.col() + 1
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{Scope, some_time};
-use crate::config::fields::{Fields, number, or_off, word};
+use crate::config::fields::Fields;
 use crate::config::problem::{Code, Problem};
+use crate::config::readers::{number, or_off, word};
 use crate::config::tree::{Entry, Span};
 use crate::config::units::{Invalid, ratio};
 use crate::resilience::{

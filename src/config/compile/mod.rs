@@ -16,10 +16,11 @@ mod upstream;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::fields::{Fields, mapping, number, scalar};
+use super::fields::{Fields, mapping, scalar};
 use super::plan::Plan;
 use super::preset::spell_out;
 use super::problem::{Code, Problem, Problems};
+use super::readers::number;
 use super::tree::{Node, Span, Value};
 use super::units::{self, Invalid};
 

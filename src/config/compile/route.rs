@@ -5,8 +5,9 @@ use std::time::Duration;
 use ::http::HeaderName;
 
 use super::{Scope, breaker, headers, matches, some_time, upstream};
-use crate::config::fields::{Fields, flag};
+use crate::config::fields::Fields;
 use crate::config::plan::RoutePlan;
+use crate::config::readers::flag;
 use crate::config::tree::Span;
 
 /// Keys that the design names and this version does not know yet.

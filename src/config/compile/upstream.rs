@@ -9,10 +9,11 @@ use rustls_pki_types::pem::PemObject;
 
 use super::host::host;
 use super::{Scope, some_time};
-use crate::config::fields::{Fields, number, value, word};
+use crate::config::fields::{Fields, value};
 use crate::config::files::{Secrecy, file};
 use crate::config::plan::{HttpVersion, PoolPlan, TlsPlan, UpstreamPlan};
 use crate::config::problem::{Code, Problem};
+use crate::config::readers::{number, word};
 use crate::config::tree::{Entry, Span};
 use crate::config::units::Invalid;
 
