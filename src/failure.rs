@@ -132,9 +132,14 @@ impl Failure {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "http_request_error"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "http_request_denied"),
             Self::UriTooLong => (StatusCode::URI_TOO_LONG, "http_request_error"),
-            Self::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "http_request_error"),
+            Self::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "http_request_error",
+            ),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "http_request_error"),
-            Self::CircuitOpen | Self::ForcedOpen => (StatusCode::SERVICE_UNAVAILABLE, "destination_unavailable"),
+            Self::CircuitOpen | Self::ForcedOpen => {
+                (StatusCode::SERVICE_UNAVAILABLE, "destination_unavailable")
+            }
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "connection_limit_reached"),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "proxy_internal_response"),
             Self::Dns => (StatusCode::BAD_GATEWAY, "dns_error"),
@@ -143,11 +148,14 @@ impl Failure {
             Self::Tls => (StatusCode::BAD_GATEWAY, "tls_protocol_error"),
             Self::Reset => (StatusCode::BAD_GATEWAY, "connection_terminated"),
             Self::Protocol => (StatusCode::BAD_GATEWAY, "http_protocol_error"),
-            Self::Timeout | Self::IdleTimeout => (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout"),
-            Self::Truncated => (StatusCode::BAD_GATEWAY, "http_response_incomplete"),
-            Self::ClientGone => {
-                (StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST), "http_request_error")
+            Self::Timeout | Self::IdleTimeout => {
+                (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout")
             }
+            Self::Truncated => (StatusCode::BAD_GATEWAY, "http_response_incomplete"),
+            Self::ClientGone => (
+                StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+                "http_request_error",
+            ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "proxy_internal_error"),
         }
     }
@@ -164,7 +172,11 @@ impl Failure {
             | Self::HeadersTooLarge
             | Self::RequestTimeout
             | Self::ClientGone => Blame::Caller,
-            Self::CircuitOpen | Self::ForcedOpen | Self::Overloaded | Self::Draining | Self::Internal => Blame::Ours,
+            Self::CircuitOpen
+            | Self::ForcedOpen
+            | Self::Overloaded
+            | Self::Draining
+            | Self::Internal => Blame::Ours,
             Self::Dns
             | Self::Connect
             | Self::ConnectTimeout
@@ -222,7 +234,11 @@ mod tests {
                     status.as_u16(),
                     kind,
                     format!("{:?}", failure.blame()),
-                    if failure.is_retryable() { "retryable" } else { "final" }
+                    if failure.is_retryable() {
+                        "retryable"
+                    } else {
+                        "final"
+                    }
                 )
             })
             .collect();

@@ -4,6 +4,8 @@
 //! not even do that: it takes `now` as an argument. Clippy bans every other way of reading a clock.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Reads the monotonic clock. Durations and deadlines are differences of this clock only, so a jump of the wall clock moves nothing.
@@ -11,14 +13,20 @@ use std::time::{Duration, Instant, SystemTime};
 /// Follows tokio's clock when that is paused.
 #[must_use]
 pub fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads it"
+    )]
     tokio::time::Instant::now().into_std()
 }
 
 /// Reads the wall clock, for people only: log lines, JSON answers, certificate dates.
 #[must_use]
 pub fn wall() -> SystemTime {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads it"
+    )]
     SystemTime::now()
 }
 
@@ -29,7 +37,8 @@ pub fn wall_at(instant: Instant, now: Instant) -> SystemTime {
     if instant >= now {
         wall.checked_add(instant - now).unwrap_or(wall)
     } else {
-        wall.checked_sub(now - instant).unwrap_or(SystemTime::UNIX_EPOCH)
+        wall.checked_sub(now - instant)
+            .unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 
@@ -49,6 +58,18 @@ impl Deadline {
     #[must_use]
     pub fn instant(self) -> Instant {
         self.0
+    }
+
+    /// The earlier of two.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+
+    /// Whether it has passed at `now`.
+    #[must_use]
+    pub fn has_passed(self, now: Instant) -> bool {
+        now >= self.0
     }
 
     /// What is left at `now`; zero when it has passed.
@@ -73,7 +94,47 @@ pub async fn sleep_until(deadline: Deadline) {
 /// # Errors
 /// [`Elapsed`] when the deadline passed first. A future that is ready at once wins even over a deadline that has passed.
 pub async fn timeout_at<F: Future>(deadline: Deadline, future: F) -> Result<F::Output, Elapsed> {
-    tokio::time::timeout_at(deadline.0.into(), future).await.map_err(|_| Elapsed)
+    tokio::time::timeout_at(deadline.0.into(), future)
+        .await
+        .map_err(|_| Elapsed)
+}
+
+/// A timer that costs nothing until it is first set and can be set again without a new allocation.
+#[derive(Debug, Default)]
+pub struct Alarm {
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
+    is_set: bool,
+}
+
+impl Alarm {
+    /// Sets it, or sets it anew.
+    pub fn set(&mut self, deadline: Deadline) {
+        let instant = deadline.0.into();
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().reset(instant),
+            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(instant))),
+        }
+        self.is_set = true;
+    }
+
+    /// Takes it back: it is pending until it is set again.
+    pub fn clear(&mut self) {
+        self.is_set = false;
+    }
+
+    /// Whether it is waiting for its deadline.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.is_set
+    }
+
+    /// Ready once the deadline it was last set to has passed.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.sleep {
+            Some(sleep) if self.is_set => sleep.as_mut().poll(cx),
+            Some(_) | None => Poll::Pending,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -83,13 +144,20 @@ mod tests {
     #[test]
     fn a_deadline_too_far_for_the_clock_is_cut_and_not_a_panic() {
         let now = now();
-        assert!(Deadline::after(now, Duration::MAX).remaining(now) > Duration::from_secs(3600 * 24 * 365));
+        assert!(
+            Deadline::after(now, Duration::MAX).remaining(now)
+                > Duration::from_secs(3600 * 24 * 365)
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_clock_follows_a_paused_runtime() {
         let begin = now();
-        let elapsed = timeout_at(Deadline::after(begin, Duration::from_secs(3600)), std::future::pending::<()>()).await;
+        let elapsed = timeout_at(
+            Deadline::after(begin, Duration::from_secs(3600)),
+            std::future::pending::<()>(),
+        )
+        .await;
         assert_eq!(elapsed, Err(Elapsed));
         let passed = now() - begin;
         assert!(passed >= Duration::from_secs(3600) && passed < Duration::from_secs(3601));

@@ -49,7 +49,7 @@ fn host_pattern(text: &str) -> Result<HostPattern, Invalid> {
     }
 }
 
-/// Whole segments: a final slash means nothing and is cut, except that of `/`.
+/// Whole segments: a final slash means nothing and is cut, so `/` leaves the empty prefix that every path has.
 fn path_prefix(text: &str) -> Result<String, Invalid> {
     let Some(rest) = text.strip_prefix('/') else {
         return Err(
@@ -65,12 +65,7 @@ fn path_prefix(text: &str) -> Result<String, Invalid> {
             "must be a plain path, as it is in the request",
         ));
     }
-    let trimmed = text.trim_end_matches('/');
-    Ok(if trimmed.is_empty() {
-        "/".to_owned()
-    } else {
-        trimmed.to_owned()
-    })
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 fn method(text: &str) -> Result<Method, Invalid> {

@@ -243,6 +243,8 @@ fn matches_are_kept_in_one_form() {
         Some(HostPattern::Suffix(".example.com".to_owned()))
     );
     assert_eq!(matches.path_prefix.as_deref(), Some("/api/v1"));
+    let all = plan_of(&route("match: {path_prefix: /}")).matches.unwrap();
+    assert_eq!(all.path_prefix.as_deref(), Some(""));
     assert_eq!(matches.methods, [http::Method::GET, http::Method::POST]);
     let headers: Vec<_> = matches
         .headers

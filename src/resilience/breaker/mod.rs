@@ -193,6 +193,12 @@ impl Permit {
         }
     }
 
+    /// Whether it is a probe of a half-open breaker, so that holding it for long holds up the recovery.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.admission.as_ref().is_some_and(Admission::is_probe)
+    }
+
     /// The breaker that gave it.
     #[must_use]
     pub fn breaker(&self) -> &Arc<Breaker> {

@@ -1,0 +1,139 @@
+//! Byte streams, and the count of what moved over one.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A byte stream: a socket, TLS over one, or a memory pipe.
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
+
+/// Any [`Io`].
+pub type BoxIo = Box<dyn Io>;
+
+/// How many bytes moved over a stream, readable while somebody else owns the stream.
+///
+/// This is what tells a call that was never sent from one that may have arrived: an HTTP library's error does not.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+impl Traffic {
+    /// Bytes read so far.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the stream has accepted so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream that counts into a [`Traffic`].
+#[derive(Debug)]
+pub struct Metered<I> {
+    io: I,
+    traffic: Arc<Traffic>,
+}
+
+impl<I> Metered<I> {
+    /// Counts what moves over `io` from now on.
+    pub fn new(io: I) -> Self {
+        Self {
+            io,
+            traffic: Arc::default(),
+        }
+    }
+
+    /// The counters.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
+    }
+
+    fn count_written(&self, result: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(count)) = result {
+            self.traffic
+                .written
+                .fetch_add(*count as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Metered<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.io).poll_read(cx, buf);
+        let count = buf.filled().len() - before;
+        if count > 0 {
+            self.traffic.read.fetch_add(count as u64, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Metered<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.count_written(&result);
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.count_written(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_metered_stream_counts_both_directions_exactly() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let mut near = Metered::new(near);
+        let traffic = near.traffic();
+        near.write_all(b"hello").await.unwrap();
+        far.write_all(b"you").await.unwrap();
+        let mut got = [0; 3];
+        near.read_exact(&mut got).await.unwrap();
+        assert_eq!((traffic.written(), traffic.read()), (5, 3));
+    }
+}

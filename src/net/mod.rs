@@ -1,0 +1,14 @@
+//! The seams to the outside world: byte streams, connecting, TLS, accepting.
+//!
+//! Everything above works on [`Io`] and [`Connect`], so that the whole data path runs over memory pipes in a test. Nothing here knows
+//! HTTP.
+
+pub mod connect;
+pub mod drain;
+pub mod io;
+pub mod tcp;
+pub mod tls;
+
+pub use connect::{Connect, ConnectError, Connecting};
+pub use drain::{Phase, Phases};
+pub use io::{BoxIo, Io, Metered, Traffic};

@@ -1,0 +1,138 @@
+//! TLS towards upstreams: rustls with aws-lc-rs, TLS 1.2 and 1.3, verification always on.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio_rustls::TlsConnector;
+
+use super::connect::ConnectError;
+use super::io::BoxIo;
+use crate::failure::Failure;
+
+/// Which protocols are offered to the upstream (ALPN, RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Offer {
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only.
+    Http2,
+    /// HTTP/2, else HTTP/1.1.
+    Either,
+}
+
+/// Why TLS towards an upstream cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file of trusted certificates is of no use.
+    #[error("cannot use `ca_file` {}: expected PEM certificates", .0.display())]
+    CaFile(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The system trusts nobody.
+    #[error(
+        "found no trusted certificates on this system: install ca-certificates, or name a `tls.ca_file`"
+    )]
+    NoSystemRoots,
+    /// The host is no name that a certificate can have.
+    #[error("`{0}` cannot be verified: expected a DNS name or an IP address")]
+    ServerName(String),
+    /// The TLS library refused its settings.
+    #[error("cannot set up TLS")]
+    Setup(#[from] rustls::Error),
+}
+
+/// TLS to one host with one trust.
+#[derive(Clone)]
+pub struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// Prepares TLS to `host`, trusting `ca_file` or else the system's certificates.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the trust cannot be loaded or the host cannot be verified.
+    pub fn new(host: &str, ca_file: Option<&Path>, offer: Offer) -> Result<Self, TlsError> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| TlsError::ServerName(host.to_owned()))?;
+        let roots = match ca_file {
+            Some(path) => Arc::new(read_roots(path)?),
+            None => system_roots()?,
+        };
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        config.alpn_protocols = match offer {
+            Offer::Http1 => vec![b"http/1.1".to_vec()],
+            Offer::Http2 => vec![b"h2".to_vec()],
+            Offer::Either => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        };
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+            name,
+        })
+    }
+
+    /// Shakes hands over `io`; says whether HTTP/2 was agreed on. The caller bounds the time.
+    ///
+    /// # Errors
+    /// [`Failure::Tls`] when the upstream's certificate or its TLS is not accepted.
+    pub async fn handshake(&self, io: BoxIo) -> Result<(BoxIo, bool), ConnectError> {
+        match self.connector.connect(self.name.clone(), io).await {
+            Ok(stream) => {
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                Ok((Box::new(stream), is_http2))
+            }
+            Err(source) => Err(ConnectError {
+                failure: Failure::Tls,
+                source,
+            }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let fail = |source: Box<dyn std::error::Error + Send + Sync>| {
+        TlsError::CaFile(path.to_owned(), source)
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fail(error.into()))? {
+        let certificate = certificate.map_err(|error| fail(error.into()))?;
+        roots.add(certificate).map_err(|error| fail(error.into()))?;
+    }
+    if roots.is_empty() {
+        return Err(fail(
+            io::Error::new(io::ErrorKind::InvalidData, "it holds no certificate").into(),
+        ));
+    }
+    Ok(roots)
+}
+
+/// The system's certificates, read once: a process has some 140 of them, and every route without a `ca_file` shares them.
+fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    });
+    if roots.is_empty() {
+        Err(TlsError::NoSystemRoots)
+    } else {
+        Ok(Arc::clone(roots))
+    }
+}

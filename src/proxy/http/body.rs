@@ -1,0 +1,175 @@
+//! The body of an answer to the caller, which carries the exchange to its end.
+//!
+//! A relayed body ends in one of six ways and each ends the exchange exactly once: empty from the start, end, trailers, end flagged with
+//! the last data (the HTTP library does not poll again), error, and drop, which means that the caller is gone. (After linkerd's
+//! `body-eos`.)
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::ending::{BodyEnd, Ending};
+use crate::failure::Failure;
+use crate::time::{Alarm, Deadline};
+
+/// The body of an answer.
+pub(super) enum Body {
+    /// Our own answer; empty once it is sent.
+    Own(Own),
+    /// The upstream's, as it comes.
+    Relayed(Relayed),
+}
+
+/// Our own answer and the exchange that it ends.
+pub(super) struct Own {
+    text: Bytes,
+    ending: Option<Box<Ending>>,
+}
+
+/// The upstream's answer and the exchange that it ends.
+pub(super) struct Relayed {
+    source: Incoming,
+    ending: Option<Box<Ending>>,
+    idle_timeout: Duration,
+    alarm: Alarm,
+}
+
+/// The answer broke off: the connection to the caller must not look as if it had ended well.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream's response body broke off ({})", .0.label())]
+pub(super) struct BodyError(Failure);
+
+impl Body {
+    /// Our own answer.
+    pub(super) fn own(text: Bytes, ending: Box<Ending>) -> Self {
+        let mut own = Own {
+            text,
+            ending: Some(ending),
+        };
+        if own.text.is_empty() {
+            own.end();
+        }
+        Self::Own(own)
+    }
+
+    /// None, for an answer whose exchange goes on elsewhere.
+    pub(super) fn nothing() -> Self {
+        Self::Own(Own {
+            text: Bytes::new(),
+            ending: None,
+        })
+    }
+
+    /// The upstream's answer; `idle_timeout` bounds its pauses.
+    pub(super) fn relayed(source: Incoming, ending: Box<Ending>, idle_timeout: Duration) -> Self {
+        let mut relayed = Relayed {
+            source,
+            ending: Some(ending),
+            idle_timeout,
+            alarm: Alarm::default(),
+        };
+        if relayed.source.is_end_stream() {
+            relayed.end(BodyEnd::Whole);
+        }
+        Self::Relayed(relayed)
+    }
+}
+
+impl Own {
+    fn end(&mut self) {
+        if let Some(ending) = self.ending.take() {
+            ending.finish(BodyEnd::Whole);
+        }
+    }
+}
+
+impl Relayed {
+    fn end(&mut self, end: BodyEnd) {
+        if let Some(ending) = self.ending.take() {
+            ending.finish(end);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.source).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.alarm.clear();
+                if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_ref()) {
+                    ending.count_out(data.len());
+                }
+                if self.source.is_end_stream() || frame.is_trailers() {
+                    self.end(BodyEnd::Whole);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let failure = if error.is_parse() {
+                    Failure::Protocol
+                } else {
+                    Failure::Truncated
+                };
+                Poll::Ready(Some(Err(self.fail(failure))))
+            }
+            Poll::Ready(None) => {
+                self.end(BodyEnd::Whole);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                if !self.alarm.is_set() {
+                    self.alarm
+                        .set(Deadline::after(crate::time::now(), self.idle_timeout));
+                }
+                match self.alarm.poll(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(()) => Poll::Ready(Some(Err(self.fail(Failure::IdleTimeout)))),
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> BodyError {
+        self.end(BodyEnd::Broken(failure));
+        BodyError(failure)
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Own(own) if own.text.is_empty() => Poll::Ready(None),
+            Self::Own(own) => {
+                let text = std::mem::take(&mut own.text);
+                if let Some(ending) = &mut own.ending {
+                    ending.count_out(text.len());
+                }
+                own.end();
+                Poll::Ready(Some(Ok(Frame::data(text))))
+            }
+            Self::Relayed(relayed) => relayed.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(own) => own.text.is_empty(),
+            Self::Relayed(relayed) => relayed.source.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(own) => SizeHint::with_exact(own.text.len() as u64),
+            Self::Relayed(relayed) => relayed.source.size_hint(),
+        }
+    }
+}

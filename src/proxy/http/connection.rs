@@ -1,0 +1,227 @@
+//! One connection of a caller: its version, its time limits, its end.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Notify;
+
+use super::front::{Front, Gate};
+use super::relay::{refused_by_library, relay};
+use crate::config::plan::HttpPlan;
+use crate::net::{Io, Metered, Traffic};
+use crate::proxy::worker::Worker;
+use crate::time::now;
+use crate::upstream::LocalExecutor;
+
+/// A connection that a time limit has told to close gets so long to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// One connection of a caller, as its exchanges see it.
+pub(super) struct Connection {
+    pub(super) worker: Rc<Worker>,
+    pub(super) peer: HeaderValue,
+    pub(super) state: Rc<ConnectionState>,
+}
+
+/// What is known of a connection from outside: whether it is idle, since when, and how to close it.
+pub(crate) struct ConnectionState {
+    traffic: Arc<Traffic>,
+    gate: Arc<Gate>,
+    busy: Cell<usize>,
+    has_served: Cell<bool>,
+    changed: Cell<Instant>,
+    /// Answers that are on their way may pause for so long.
+    stall_after: Cell<Option<Duration>>,
+    moved: Cell<u64>,
+    close: Notify,
+}
+
+/// An exchange on a connection; its end is the connection's leisure.
+pub(super) struct Busy {
+    worker: Rc<Worker>,
+    state: Rc<ConnectionState>,
+}
+
+/// Serves a caller's connection until it ends.
+pub async fn serve<I: Io>(worker: Rc<Worker>, io: I, peer: IpAddr) {
+    let io = Metered::new(io);
+    let gate = Arc::new(Gate::default());
+    let state = Rc::new(ConnectionState::new(io.traffic(), Arc::clone(&gate)));
+    let watched = Watched {
+        id: worker.watch(Rc::clone(&state)),
+        worker: &worker,
+    };
+    let mut front = Front::new(io, gate);
+    let is_http2 = tokio::select! {
+        preface = front.read_preface() => preface,
+        () = state.close.notified() => return,
+    };
+    let Ok(is_http2) = is_http2 else { return };
+    let Ok(peer) = HeaderValue::try_from(peer.to_canonical().to_string()) else {
+        return;
+    };
+    let connection = Rc::new(Connection {
+        worker: Rc::clone(&worker),
+        peer,
+        state,
+    });
+    if is_http2 {
+        serve_http2(&connection, front).await
+    } else {
+        serve_http1(&connection, front).await
+    }
+    drop(watched);
+}
+
+async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
+    let plan = connection.worker.current().snapshot.plan.http.clone();
+    let service = service_fn(|request| relay(Rc::clone(connection), request));
+    let served = http1::Builder::new()
+        .max_headers(plan.max_headers)
+        .max_header_size(plan.max_header_bytes)
+        .serve_connection(TokioIo::new(front), service)
+        .with_upgrades();
+    let mut served = std::pin::pin!(served);
+    let state = &connection.state;
+    tokio::select! {
+        // Whatever ended it, there is nobody left to tell but those below.
+        _ = served.as_mut() => {}
+        () = state.close.notified() => {
+            served.as_mut().graceful_shutdown();
+            let farewell = crate::time::Deadline::after(now(), FAREWELL);
+            let _ = crate::time::timeout_at(farewell, served).await;
+        }
+    }
+    if let Some(refused) = state.gate.take_refused() {
+        refused_by_library(connection, refused);
+    }
+}
+
+async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
+    let plan = connection.worker.current().snapshot.plan.http.clone();
+    let service = service_fn(|request| relay(Rc::clone(connection), request));
+    let served = http2::Builder::new(LocalExecutor)
+        .max_header_list_size(u32::try_from(plan.max_header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(100)
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .serve_connection(TokioIo::new(front), service);
+    let mut served = std::pin::pin!(served);
+    tokio::select! {
+        _ = served.as_mut() => {}
+        () = connection.state.close.notified() => {
+            served.as_mut().graceful_shutdown();
+            let farewell = crate::time::Deadline::after(now(), FAREWELL);
+            let _ = crate::time::timeout_at(farewell, served).await;
+        }
+    }
+}
+
+impl Connection {
+    /// An exchange begins.
+    pub(super) fn begin(&self) -> Busy {
+        let state = &self.state;
+        state.busy.set(state.busy.get() + 1);
+        state.has_served.set(true);
+        state.gate.begin();
+        let load = self.worker.load();
+        load.in_flight.fetch_add(1, Ordering::Relaxed);
+        load.begun.fetch_add(1, Ordering::Relaxed);
+        Busy {
+            worker: Rc::clone(&self.worker),
+            state: Rc::clone(state),
+        }
+    }
+}
+
+impl Busy {
+    /// The answer's body is on its way: from now on the caller may not stop reading for longer than this.
+    pub(super) fn answering(&self, idle_timeout: Duration) {
+        let longest = self
+            .state
+            .stall_after
+            .get()
+            .map_or(idle_timeout, |other| other.max(idle_timeout));
+        self.state.stall_after.set(Some(longest));
+    }
+
+    /// The connection is a tunnel from now on.
+    pub(super) fn tunnelling(&self) {
+        self.state.stall_after.set(None);
+        self.state.gate.open_for_good();
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let busy = self.state.busy.get() - 1;
+        self.state.busy.set(busy);
+        self.worker.load().in_flight.fetch_sub(1, Ordering::Relaxed);
+        if busy == 0 {
+            self.state.changed.set(now());
+            self.state.stall_after.set(None);
+            self.state.gate.end();
+        }
+    }
+}
+
+impl ConnectionState {
+    fn new(traffic: Arc<Traffic>, gate: Arc<Gate>) -> Self {
+        Self {
+            traffic,
+            gate,
+            busy: Cell::new(0),
+            has_served: Cell::new(false),
+            changed: Cell::new(now()),
+            stall_after: Cell::new(None),
+            moved: Cell::new(0),
+            close: Notify::new(),
+        }
+    }
+
+    /// Closes the connection if it has been idle, or its caller deaf, for too long.
+    pub(crate) fn look(&self, now: Instant, plan: &HttpPlan) {
+        let limit = if self.busy.get() > 0 {
+            let moved = self.traffic.read().wrapping_add(self.traffic.written());
+            if moved != self.moved.replace(moved) {
+                self.changed.set(now);
+            }
+            // A second more than the body's own clock, which knows better who it is that stalls.
+            self.stall_after
+                .get()
+                .map(|limit| limit + Duration::from_secs(1))
+        } else if self.has_served.get() {
+            Some(plan.keep_alive)
+        } else {
+            Some(plan.first_request_timeout)
+        };
+        if limit.is_some_and(|limit| now.saturating_duration_since(self.changed.get()) >= limit) {
+            self.close.notify_one();
+        }
+    }
+}
+
+/// A connection under watch, until it ends in whatever way.
+struct Watched<'a> {
+    worker: &'a Worker,
+    id: u64,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.worker.unwatch(self.id);
+        self.worker.telemetry().meters.connections().decrement(1.0);
+        self.worker
+            .load()
+            .connections
+            .fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,157 @@
+//! How an exchange ends: the one place where the breaker gets its verdict, the connection its place back and the record its line.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::connection::Busy;
+use crate::failure::{Blame, Failure};
+use crate::resilience::{Label, Outcome, Permit, Sample};
+use crate::telemetry::{End, Exchange, OutcomeLabel};
+use crate::time::now;
+use crate::upstream::{Lease, UploadProgress};
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyEnd {
+    /// With all of it handed on.
+    Whole,
+    /// Broken off by the upstream.
+    Broken(Failure),
+}
+
+/// What an exchange still holds while its answer's body moves. Dropping it means that the caller is gone.
+pub(super) struct Ending {
+    /// `None` only while it is being taken apart.
+    exchange: Option<Exchange>,
+    upstream: Option<UpstreamEnding>,
+    /// Last to go: with it the connection is at leisure.
+    _busy: Busy,
+}
+
+/// The upstream's part in an exchange.
+pub(super) struct UpstreamEnding {
+    /// The connection that the answer comes over; `None` once it is a tunnel.
+    pub(super) lease: Option<Lease>,
+    /// The request body, which may still be on its way.
+    pub(super) upload: Rc<UploadProgress>,
+    /// The right to the attempt, unless its verdict is given already.
+    pub(super) permit: Option<Permit>,
+    /// What the verdict is if the body ends well, or was.
+    pub(super) sample: Sample,
+}
+
+impl Ending {
+    /// For an answer of our own.
+    pub(super) fn own(exchange: Exchange, busy: Busy) -> Box<Self> {
+        Box::new(Self {
+            exchange: Some(exchange),
+            upstream: None,
+            _busy: busy,
+        })
+    }
+
+    /// For an answer of the upstream's.
+    pub(super) fn relayed(exchange: Exchange, upstream: UpstreamEnding, busy: Busy) -> Box<Self> {
+        Box::new(Self {
+            exchange: Some(exchange),
+            upstream: Some(upstream),
+            _busy: busy,
+        })
+    }
+
+    /// Counts bytes handed to the caller.
+    pub(super) fn count_out(&mut self, bytes: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.sent(bytes as u64);
+        }
+    }
+
+    /// Counts bytes that the caller sent after a 101.
+    pub(super) fn count_in(&mut self, bytes: u64) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.request_bytes().add(bytes);
+        }
+    }
+
+    /// The body ended; so does the exchange.
+    pub(super) fn finish(mut self: Box<Self>, end: BodyEnd) {
+        let now = now();
+        let Some(mut exchange) = self.exchange.take() else {
+            return;
+        };
+        if let Some(upstream) = self.upstream.take() {
+            upstream.finish(&mut exchange, end, now);
+        }
+        match end {
+            BodyEnd::Whole => exchange.finish(End::Complete, now),
+            BodyEnd::Broken(failure) => exchange.finish(End::Broken(failure), now),
+        }
+    }
+}
+
+impl UpstreamEnding {
+    fn finish(self, exchange: &mut Exchange, end: BodyEnd, now: Instant) {
+        exchange.request_bytes().add(self.upload.bytes());
+        match (end, self.permit) {
+            (BodyEnd::Whole, permit) => {
+                exchange.settled(label(self.sample.outcome));
+                if let Some(permit) = permit {
+                    permit.finish(self.sample, now);
+                }
+                if self.upload.is_whole()
+                    && let Some(lease) = self.lease
+                {
+                    lease.keep(now);
+                }
+            }
+            (BodyEnd::Broken(failure), Some(permit)) => {
+                exchange.attempt_failed(failure);
+                exchange.settled(OutcomeLabel::Failure);
+                permit.finish(verdict(failure, self.sample.latency), now);
+            }
+            (BodyEnd::Broken(_), None) => exchange.settled(label(self.sample.outcome)),
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let (Some(mut exchange), Some(upstream)) = (self.exchange.take(), self.upstream.take())
+        else {
+            return;
+        };
+        exchange.request_bytes().add(upstream.upload.bytes());
+        if upstream.permit.is_none() {
+            // A verdict that stands since the headers stands.
+            exchange.settled(label(upstream.sample.outcome));
+        }
+        exchange.finish(End::ClientGone, now());
+    }
+}
+
+/// What a failure tells the breaker: nothing unless it is the upstream's doing.
+pub(super) fn verdict(failure: Failure, latency: Option<std::time::Duration>) -> Sample {
+    match failure.blame() {
+        Blame::Upstream => Sample {
+            outcome: Outcome::Failure,
+            latency,
+            label: Some(Label::Named(failure.label())),
+        },
+        Blame::Ours | Blame::Caller => Sample {
+            outcome: Outcome::Ignored,
+            latency: None,
+            label: None,
+        },
+    }
+}
+
+/// The word for an outcome in log lines and metrics.
+pub(super) fn label(outcome: Outcome) -> OutcomeLabel {
+    match outcome {
+        Outcome::Success => OutcomeLabel::Success,
+        Outcome::Failure => OutcomeLabel::Failure,
+        Outcome::Alive => OutcomeLabel::Alive,
+        Outcome::Throttled => OutcomeLabel::Throttled,
+        Outcome::Ignored => OutcomeLabel::Ignored,
+    }
+}

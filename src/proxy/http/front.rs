@@ -1,0 +1,230 @@
+//! The stream between a caller and the HTTP library: tells the version by the first bytes, and puts our answer in the place of the
+//! library's own.
+//!
+//! The library refuses a malformed request before it asks us, with a bare status line: no correlation id, no reason, no access line. It
+//! does so only while no exchange is open, so bytes that it writes then are such a refusal, and a proper one is written instead.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::reply;
+use crate::failure::Failure;
+use crate::telemetry::CorrelationId;
+
+/// How an HTTP/2 connection begins (RFC 9113 §3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Whether an exchange is open on the connection. Atomic only because the HTTP library may send an upgraded stream to another thread.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    /// 0: none is open. 1: one is. 2: it has ended but is not yet flushed. 3: bytes are no longer HTTP/1.
+    phase: AtomicU8,
+    refused: Mutex<Option<Refused>>,
+}
+
+/// A request that the HTTP library refused by itself.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// As what.
+    pub(super) failure: Failure,
+    /// The id that our answer gave it.
+    pub(super) correlation: CorrelationId,
+    /// The length of our answer.
+    pub(super) bytes: u64,
+}
+
+impl Gate {
+    pub(super) fn begin(&self) {
+        let _ = self
+            .phase
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |phase| {
+                (phase != 3).then_some(1)
+            });
+    }
+
+    pub(super) fn end(&self) {
+        let _ = self
+            .phase
+            .compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    pub(super) fn open_for_good(&self) {
+        self.phase.store(3, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_refused(&self) -> Option<Refused> {
+        self.refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    fn flushed(&self) {
+        let _ = self
+            .phase
+            .compare_exchange(2, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    fn is_shut(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// The stream of a caller.
+pub(super) struct Front<I> {
+    io: I,
+    gate: Arc<Gate>,
+    /// The first bytes, read to tell the version, and how far they have been read again.
+    head: Vec<u8>,
+    reread: usize,
+    /// Our answer in the place of the library's, and how far it is written.
+    instead: Vec<u8>,
+    written: usize,
+}
+
+impl<I: AsyncRead + Unpin> Front<I> {
+    pub(super) fn new(io: I, gate: Arc<Gate>) -> Self {
+        Self {
+            io,
+            gate,
+            head: Vec::new(),
+            reread: 0,
+            instead: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// Reads as much as tells whether this is HTTP/2.
+    ///
+    /// # Errors
+    /// When the stream breaks; an end is no error, but HTTP/1 with nothing in it.
+    pub(super) async fn read_preface(&mut self) -> io::Result<bool> {
+        while self.head.len() < PREFACE.len() && PREFACE.starts_with(&self.head) {
+            let wanted = (PREFACE.len() - self.head.len()) as u64;
+            if (&mut self.io).take(wanted).read_buf(&mut self.head).await? == 0 {
+                break;
+            }
+        }
+        let is_http2 = self.head == PREFACE;
+        if is_http2 {
+            self.gate.open_for_good();
+        }
+        Ok(is_http2)
+    }
+}
+
+impl<I> Front<I> {
+    /// Takes the library's refusal apart and prepares ours.
+    fn refuse(&mut self, theirs: &[u8]) {
+        let status = theirs.get(9..12);
+        let failure = match status {
+            Some(b"431") => Failure::HeadersTooLarge,
+            Some(b"414") => Failure::UriTooLong,
+            Some(_) | None => Failure::BadRequest,
+        };
+        let correlation = CorrelationId::random();
+        self.instead = reply::bare_refusal(failure, &correlation);
+        self.written = 0;
+        let bytes = self.instead.len() as u64;
+        let refused = Refused {
+            failure,
+            correlation,
+            bytes,
+        };
+        *self
+            .gate
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(refused);
+        self.gate.open_for_good();
+    }
+}
+
+impl<I: AsyncWrite + Unpin> Front<I> {
+    fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.instead.len() {
+            let count =
+                ready!(Pin::new(&mut self.io).poll_write(cx, &self.instead[self.written..]))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += count;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Front<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.reread < this.head.len() {
+            let rest = &this.head[this.reread..];
+            let count = rest.len().min(buf.remaining());
+            buf.put_slice(&rest[..count]);
+            this.reread += count;
+            if this.reread == this.head.len() {
+                this.head = Vec::new();
+                this.reread = 0;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.io).poll_read(cx, buf)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Front<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.gate.is_shut() && !buf.is_empty() {
+            this.refuse(buf);
+        }
+        if !this.instead.is_empty() {
+            // Theirs counts as written once ours is; more of it never comes, since a refusal is its connection's last word.
+            ready!(this.poll_instead(cx))?;
+            return Poll::Ready(Ok(buf.len()));
+        }
+        Pin::new(&mut this.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.gate.is_shut() || !self.instead.is_empty() {
+            let first = bufs
+                .iter()
+                .find(|buf| !buf.is_empty())
+                .map_or(&[][..], |buf| buf);
+            return self.poll_write(cx, first);
+        }
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.gate.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,332 @@
+//! Header fields on their way through: what belongs to one hop goes, what is ours is set after that.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::{Method, Version};
+
+use crate::snapshot::Edits;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Carries the correlation id beside the configured header.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 sidefuse");
+
+/// What a sender may not strike out by naming it in `Connection`: the fields by which calls are routed, framed and traced (Traefik's
+/// CVE-2024-45410 is what happens otherwise).
+const NEVER_HOP_BY_HOP: [&str; 10] = [
+    "baggage",
+    "content-length",
+    "host",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "x-b3-sampled",
+    "x-b3-spanid",
+    "x-b3-traceid",
+    "b3",
+];
+
+/// Takes away what belongs to this hop only (RFC 9110 §7.6.1): the listed fields and those that `Connection` names.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|name| {
+                !NEVER_HOP_BY_HOP
+                    .iter()
+                    .any(|kept| name.eq_ignore_ascii_case(kept))
+            })
+            .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        TRANSFER_ENCODING,
+        TRAILER,
+        UPGRADE,
+        HTTP2_SETTINGS,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// Makes the head of a caller's request fit for the upstream. `upgrade` is the protocol that the caller may switch to.
+pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
+    let wants_trailers = headers
+        .get_all(TE)
+        .iter()
+        .any(|value| is_listed(value, "trailers"));
+    strip_hop_by_hop(headers);
+    headers.remove(PROXY_AUTHORIZATION);
+    headers.remove(TE);
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    for name in [FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP] {
+        headers.remove(name);
+    }
+    headers.insert(X_FORWARDED_FOR, facts.peer.clone());
+    if let Some(protocol) = facts.upgrade {
+        headers.insert(UPGRADE, protocol.clone());
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    apply(headers, edits);
+    correlate(headers, facts.correlation_header, facts.correlation);
+    headers.append(VIA, OUR_VIA);
+}
+
+/// Makes the head of an upstream's answer fit for the caller.
+pub(super) fn prepare_response(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
+    strip_hop_by_hop(headers);
+    headers.remove(PROXY_AUTHENTICATE);
+    if let Some(protocol) = facts.upgrade {
+        headers.insert(UPGRADE, protocol.clone());
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    apply(headers, edits);
+    correlate(headers, facts.correlation_header, facts.correlation);
+    headers.append(VIA, OUR_VIA);
+}
+
+/// What the fields that we own are made from.
+pub(super) struct Facts<'a> {
+    /// The caller's address.
+    pub(super) peer: &'a HeaderValue,
+    /// The header that carries the correlation id.
+    pub(super) correlation_header: &'a HeaderName,
+    /// The correlation id.
+    pub(super) correlation: &'a HeaderValue,
+    /// The protocol that is being switched to.
+    pub(super) upgrade: Option<&'a HeaderValue>,
+}
+
+/// Sets the correlation id under both its names.
+pub(super) fn correlate(headers: &mut HeaderMap, name: &HeaderName, id: &HeaderValue) {
+    headers.insert(name.clone(), id.clone());
+    if *name != X_REQUEST_ID {
+        headers.insert(X_REQUEST_ID, id.clone());
+    }
+}
+
+/// The protocol that an HTTP/1.1 request asks to switch to; h2c is none that we switch to (RFC 9113 §3.1 dropped it).
+pub(super) fn upgrade_of(
+    version: Version,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Option<HeaderValue> {
+    let may_switch = version == Version::HTTP_11 && method == Method::GET;
+    if !may_switch
+        || !headers
+            .get_all(CONNECTION)
+            .iter()
+            .any(|value| is_listed(value, "upgrade"))
+    {
+        return None;
+    }
+    let has_body = headers
+        .get(CONTENT_LENGTH)
+        .is_some_and(|length| length.as_bytes() != b"0")
+        || headers.contains_key(TRANSFER_ENCODING);
+    headers
+        .get(UPGRADE)
+        .filter(|protocol| !has_body && !is_listed(protocol, "h2c"))
+        .cloned()
+}
+
+fn apply(headers: &mut HeaderMap, edits: &Edits) {
+    for name in &edits.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &edits.set {
+        headers.insert(name.clone(), value.clone());
+    }
+}
+
+fn is_listed(value: &HeaderValue, token: &str) -> bool {
+    value.to_str().is_ok_and(|value| {
+        value
+            .split(',')
+            .any(|part| part.trim().eq_ignore_ascii_case(token))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: HeaderValue = HeaderValue::from_static("abc");
+    const PEER: HeaderValue = HeaderValue::from_static("127.0.0.1");
+    const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    fn request(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = map(fields);
+        let facts = Facts {
+            peer: &PEER,
+            correlation_header: &CORRELATION,
+            correlation: &ID,
+            upgrade: None,
+        };
+        prepare_request(&mut headers, &facts, &Edits::default());
+        headers
+    }
+
+    #[test]
+    fn case_16_naming_a_field_of_ours_in_connection_removes_nothing_of_it() {
+        let headers = request(&[
+            (
+                "connection",
+                "x-correlation-id, x-forwarded-for, traceparent, x-mine",
+            ),
+            ("x-correlation-id", "forged"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("traceparent", "00-a-b-01"),
+            ("x-mine", "gone"),
+        ]);
+        assert_eq!(headers["x-correlation-id"], "abc");
+        assert_eq!(headers["x-request-id"], "abc");
+        assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
+        assert_eq!(headers["traceparent"], "00-a-b-01");
+        assert!(!headers.contains_key("x-mine") && !headers.contains_key("connection"));
+    }
+
+    #[test]
+    fn case_18_fields_of_one_hop_go_both_ways() {
+        let hop = [
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "gzip"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAA"),
+            ("transfer-encoding", "chunked"),
+        ];
+        let headers = request(&[&hop[..], &[("proxy-authorization", "Basic x")]].concat());
+        assert!(
+            hop.iter().all(|(name, _)| !headers.contains_key(*name)),
+            "{headers:?}"
+        );
+        assert!(!headers.contains_key("proxy-authorization"));
+
+        let mut back = map(&[&hop[..], &[("proxy-authenticate", "Basic")]].concat());
+        let facts = Facts {
+            peer: &PEER,
+            correlation_header: &CORRELATION,
+            correlation: &ID,
+            upgrade: None,
+        };
+        prepare_response(&mut back, &facts, &Edits::default());
+        assert!(
+            [
+                "keep-alive",
+                "proxy-connection",
+                "upgrade",
+                "transfer-encoding",
+                "proxy-authenticate"
+            ]
+            .iter()
+            .all(|name| !back.contains_key(*name))
+        );
+    }
+
+    #[test]
+    fn te_trailers_passes_and_every_other_coding_goes() {
+        assert_eq!(request(&[("te", "gzip, trailers;q=1")]).get(TE), None);
+        assert_eq!(request(&[("te", "gzip, trailers")])[TE], "trailers");
+    }
+
+    #[test]
+    fn forwarding_fields_of_the_caller_are_replaced_and_tracing_fields_pass_untouched() {
+        let headers = request(&[
+            ("forwarded", "for=6.6.6.6"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-proto", "https"),
+            ("x-real-ip", "6.6.6.6"),
+            ("b3", "1-2-1"),
+            ("baggage", "a=b"),
+            ("sentry-trace", "t"),
+        ]);
+        assert!(
+            [
+                "forwarded",
+                "x-forwarded-host",
+                "x-forwarded-proto",
+                "x-real-ip"
+            ]
+            .iter()
+            .all(|name| !headers.contains_key(*name))
+        );
+        assert_eq!(
+            (
+                &headers["b3"],
+                &headers["baggage"],
+                &headers["sentry-trace"]
+            ),
+            (
+                &"1-2-1".parse().unwrap(),
+                &"a=b".parse().unwrap(),
+                &"t".parse().unwrap()
+            )
+        );
+        assert_eq!(headers["via"], "1.1 sidefuse");
+    }
+
+    #[test]
+    fn an_upgrade_needs_connection_a_get_and_no_body() {
+        let websocket = map(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "websocket"),
+        ]);
+        let of =
+            |version, method, headers: &HeaderMap| upgrade_of(version, method, headers).is_some();
+        assert!(of(Version::HTTP_11, &Method::GET, &websocket));
+        assert!(!of(Version::HTTP_10, &Method::GET, &websocket));
+        assert!(!of(Version::HTTP_11, &Method::POST, &websocket));
+        assert!(!of(
+            Version::HTTP_11,
+            &Method::GET,
+            &map(&[("upgrade", "websocket")])
+        ));
+        assert!(!of(
+            Version::HTTP_11,
+            &Method::GET,
+            &map(&[("connection", "upgrade"), ("upgrade", "h2c")])
+        ));
+        let with_body = map(&[
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("content-length", "3"),
+        ]);
+        assert!(!of(Version::HTTP_11, &Method::GET, &with_body));
+    }
+}

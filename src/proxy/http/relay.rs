@@ -1,0 +1,227 @@
+//! One exchange: the outer function, which never fails.
+//!
+//! 1. begin the record, with a correlation id
+//! 2. find the route
+//! 3. make the attempt: breaker, connection, call, response headers (`attempt`)
+//! 4. relay the answer, or give our own
+//! 5. the body carries everything to the one ending (`body`, `ending`)
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+
+use super::attempt::{Answer, Attempt, attempt};
+use super::body::Body;
+use super::connection::{Busy, Connection};
+use super::ending::{Ending, UpstreamEnding};
+use super::front::Refused;
+use super::headers::{self, Facts};
+use super::reply::{self, Circumstances, Refusal};
+use super::shield::{Panicked, shield};
+use super::upgrade::tunnel;
+use crate::config::plan::Plan;
+use crate::failure::Failure;
+use crate::net::Phase;
+use crate::proxy::worker::Current;
+use crate::telemetry::correlation::trace_id;
+use crate::telemetry::{Acceptance, Begin, Correlation, End, Exchange};
+use crate::time::now;
+
+/// Relays one request.
+pub(super) async fn relay(
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let start = now();
+    let busy = connection.begin();
+    let current = connection.worker.current();
+    let version = request.version();
+    let as_text = reply::wants_text(request.headers());
+    let mut exchange = begin(&connection, &current.snapshot.plan, &request, start);
+
+    let shared = Attempt {
+        connection: &connection,
+        current: &current,
+        start,
+    };
+    let result = Box::pin(shield(attempt(&shared, &mut exchange, request)))
+        .await
+        .unwrap_or_else(|Panicked| {
+            Err(Refusal::new(
+                Failure::Internal,
+                "a defect in sidefuse; its log has the details",
+            )
+            .anywhere())
+        });
+    let told = Told {
+        connection: &connection,
+        current: &current,
+        version,
+        as_text,
+    };
+    Ok(match result {
+        Ok(answer) => relayed(&told, exchange, busy, answer),
+        Err((refusal, route)) => told.refused(exchange, busy, &refusal, route),
+    })
+}
+
+/// Leaves the record of a request that the HTTP library refused before it was one.
+pub(super) fn refused_by_library(connection: &Connection, refused: Refused) {
+    let now = now();
+    let correlation = Correlation {
+        id: refused.correlation,
+        replaced: false,
+    };
+    let mut exchange = Exchange::begin(
+        connection.worker.telemetry(),
+        Begin {
+            now,
+            correlation,
+            method: None,
+            path: None,
+            user_id: None,
+            trace_id: None,
+        },
+    );
+    exchange.failed(refused.failure);
+    exchange.answered(refused.failure.answer().0, now);
+    exchange.sent(refused.bytes);
+    exchange.finish(End::Complete, now);
+}
+
+/// What the answer depends on besides itself.
+struct Told<'a> {
+    connection: &'a Connection,
+    current: &'a Current,
+    version: Version,
+    as_text: bool,
+}
+
+fn begin(
+    connection: &Connection,
+    plan: &Plan,
+    request: &Request<Incoming>,
+    now: Instant,
+) -> Exchange {
+    let accepted = Acceptance {
+        headers: &plan.correlation.accept,
+        max_length: plan.correlation.max_length,
+    };
+    let headers = request.headers();
+    Exchange::begin(
+        connection.worker.telemetry(),
+        Begin {
+            now,
+            correlation: Correlation::of(headers, accepted),
+            method: Some(request.method().clone()),
+            path: request.uri().path_and_query().cloned(),
+            user_id: plan
+                .logs
+                .user_id_header
+                .as_ref()
+                .and_then(|name| headers.get(name))
+                .cloned(),
+            trace_id: trace_id(headers),
+        },
+    )
+}
+
+/// The upstream's answer.
+fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) -> Response<Body> {
+    let Answer {
+        mut response,
+        route,
+        lease,
+        upload,
+        permit,
+        sample,
+        switch,
+    } = answer;
+    let route = &told.current.snapshot.routes[route];
+    let plan = &told.current.snapshot.plan;
+    exchange.answered(response.status(), now());
+    *response.version_mut() = if told.version == Version::HTTP_2 {
+        Version::HTTP_2
+    } else {
+        Version::HTTP_11
+    };
+    let facts = Facts {
+        peer: &told.connection.peer,
+        correlation_header: &plan.correlation.header,
+        correlation: exchange.correlation_id().header_value(),
+        upgrade: switch.as_ref().map(|switch| &switch.protocol),
+    };
+    headers::prepare_response(response.headers_mut(), &facts, &route.response_headers);
+    let upstream = UpstreamEnding {
+        lease: Some(lease),
+        upload,
+        permit,
+        sample,
+    };
+    if let Some(switch) = switch {
+        busy.tunnelling();
+        let upstream = UpstreamEnding {
+            lease: None,
+            ..upstream
+        };
+        let ending = Ending::relayed(exchange, upstream, busy);
+        let joined = tunnel(
+            switch.caller,
+            switch.upstream,
+            route.plan.idle_timeout,
+            ending,
+        );
+        tokio::task::spawn_local(joined);
+        return response.map(|_| Body::nothing());
+    }
+    told.close_if_draining(&mut response);
+    busy.answering(route.plan.idle_timeout);
+    let ending = Ending::relayed(exchange, upstream, busy);
+    response.map(|body| Body::relayed(body, ending, route.plan.idle_timeout))
+}
+
+impl Told<'_> {
+    /// Our own answer.
+    fn refused(
+        &self,
+        mut exchange: Exchange,
+        busy: Busy,
+        refusal: &Refusal,
+        route: Option<usize>,
+    ) -> Response<Body> {
+        let now = now();
+        let plan = &self.current.snapshot.plan;
+        exchange.failed(refusal.failure);
+        if let Some(state) = refusal.state {
+            exchange.breaker_state(state);
+        }
+        let circumstances = Circumstances {
+            route: route.map(|route| &*self.current.snapshot.routes[route].name),
+            correlation: exchange.correlation_id().as_str(),
+            as_text: self.as_text,
+            now,
+        };
+        let mut response = reply::answer(refusal, &circumstances);
+        let id = exchange.correlation_id().header_value();
+        headers::correlate(response.headers_mut(), &plan.correlation.header, id);
+        exchange.answered(response.status(), now);
+        self.close_if_draining(&mut response);
+        busy.answering(plan.http.keep_alive);
+        response.map(|text: Bytes| Body::own(text, Ending::own(exchange, busy)))
+    }
+
+    /// While we drain, every answer over HTTP/1 is its connection's last; HTTP/2 has GOAWAY for that.
+    fn close_if_draining<B>(&self, response: &mut Response<B>) {
+        let is_serving = self.connection.worker.shared().phases.now() == Phase::Serving;
+        if !is_serving && self.version != Version::HTTP_2 {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! After a 101: two byte streams joined, transparent both ways.
+
+use std::time::Duration;
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional;
+
+use super::ending::{BodyEnd, Ending};
+use crate::net::{Metered, Traffic};
+use crate::time::{Deadline, now, sleep_until};
+
+/// Joins the streams of caller and upstream once both have switched, until both have closed or nothing moves for `idle_timeout`.
+///
+/// A half-closed direction stays open the other way. The breaker's verdict was given at the 101; this ends the exchange.
+pub(super) async fn tunnel(
+    caller: OnUpgrade,
+    upstream: OnUpgrade,
+    idle_timeout: Duration,
+    mut ending: Box<Ending>,
+) {
+    let (Ok(caller), Ok(upstream)) = (caller.await, upstream.await) else {
+        return;
+    };
+    let mut caller = TokioIo::new(caller);
+    let mut upstream = Metered::new(TokioIo::new(upstream));
+    let traffic = upstream.traffic();
+    tokio::select! {
+        _ = copy_bidirectional(&mut caller, &mut upstream) => {}
+        () = silence(&traffic, idle_timeout) => {}
+    }
+    ending.count_out(usize::try_from(traffic.read()).unwrap_or(usize::MAX));
+    ending.count_in(traffic.written());
+    ending.finish(BodyEnd::Whole);
+}
+
+/// Waits until nothing has moved for `timeout`.
+async fn silence(traffic: &Traffic, timeout: Duration) {
+    let mut seen = (0, 0);
+    loop {
+        sleep_until(Deadline::after(now(), timeout)).await;
+        let moved = (traffic.read(), traffic.written());
+        if moved == seen {
+            return;
+        }
+        seen = moved;
+    }
+}

@@ -1,0 +1,8 @@
+//! The data path: what happens to one request, from the accepted connection to the end of its answer.
+//!
+//! Begin with [`http`]'s `relay`.
+
+pub mod http;
+pub mod worker;
+
+pub use worker::{Shared, Worker};

@@ -1,0 +1,243 @@
+//! From a plan to live objects, carrying over what survives.
+//!
+//! [`prepare`] may fail and touches nothing that is shared; [`Prepared::commit`] cannot fail. A route survives by its name: its breaker
+//! keeps its state and gets its new settings, its counters go on. An upstream survives if nothing of its settings changed.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::HeaderValue;
+use http::uri::{Authority, Scheme};
+
+use super::Snapshot;
+use super::observer::observer;
+use super::route::{Edits, Route};
+use super::router::Router;
+use crate::config::plan::{HeaderEdits, HeaderText, Plan, RoutePlan};
+use crate::net::Connect;
+use crate::net::tls::TlsError;
+use crate::resilience::Breaker;
+use crate::telemetry::Meters;
+use crate::upstream::{Shed, Upstream};
+
+/// What a snapshot is made from.
+pub struct Ingredients<'a> {
+    /// What it shall do.
+    pub plan: Plan,
+    /// Tells one content of the configuration from another.
+    pub revision: String,
+    /// What was in force before.
+    pub previous: Option<&'a Snapshot>,
+    /// The metrics of the process.
+    pub meters: &'a Meters,
+    /// How streams to upstreams are opened.
+    pub connect: Arc<dyn Connect>,
+    /// Wakes a worker to give up unused connections, one per worker.
+    pub sheds: Arc<[Shed]>,
+}
+
+/// Why a plan cannot come alive.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// TLS towards an upstream.
+    #[error("route `{0}`: no TLS towards its upstream")]
+    Tls(String, #[source] TlsError),
+    /// A secret that a header is set to.
+    #[error("route `{0}`: cannot read the header value in {path}", path = .1.display())]
+    Secret(String, PathBuf, #[source] io::Error),
+    /// An authority that HTTP/2 cannot carry.
+    #[error("route `{0}`: the upstream's host cannot be written as a URL's")]
+    Authority(String),
+}
+
+/// A snapshot that is ready but not in force.
+#[derive(Debug)]
+pub struct Prepared {
+    snapshot: Snapshot,
+    forgotten: Vec<Arc<str>>,
+}
+
+/// Makes all live objects; those in force notice nothing of it.
+///
+/// # Errors
+/// [`BuildError`] for the first route that cannot come alive.
+pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, BuildError> {
+    let Ingredients {
+        plan,
+        revision,
+        previous,
+        meters,
+        connect,
+        sheds,
+    } = ingredients;
+    let mut routes = Vec::with_capacity(plan.routes.len());
+    for (name, route) in &plan.routes {
+        let survivor = previous.and_then(|previous| previous.route(name));
+        let maker = Maker {
+            name,
+            plan: route,
+            survivor,
+            meters,
+            connect: &connect,
+            sheds: &sheds,
+        };
+        routes.push(maker.make(now)?);
+    }
+    let forgotten = previous
+        .map_or(&[][..], |previous| &previous.routes)
+        .iter()
+        .filter(|route| !plan.routes.contains_key(&*route.name))
+        .map(|route| Arc::clone(&route.name))
+        .collect();
+    let router = Router::new(&plan.routes, &plan.listen.proxy);
+    let upstreams: HashSet<u64> = routes.iter().map(|route| route.upstream.id()).collect();
+    Ok(Prepared {
+        snapshot: Snapshot {
+            plan: Arc::new(plan),
+            revision,
+            routes,
+            upstreams,
+            router,
+        },
+        forgotten,
+    })
+}
+
+impl Prepared {
+    /// The snapshot as it will be.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Gives survivors their new settings, forgets the counters of routes that went, and hands the snapshot out to be published.
+    #[must_use]
+    pub fn commit(self, meters: &Meters, now: Instant) -> Arc<Snapshot> {
+        for route in &self.snapshot.routes {
+            if route.breaker.spec() != route.plan.breaker {
+                route.breaker.respec(route.plan.breaker.clone(), now);
+            }
+        }
+        self.forgotten
+            .iter()
+            .for_each(|name| meters.forget_route(name));
+        Arc::new(self.snapshot)
+    }
+}
+
+/// Makes one route.
+struct Maker<'a> {
+    name: &'a str,
+    plan: &'a RoutePlan,
+    survivor: Option<&'a Arc<Route>>,
+    meters: &'a Meters,
+    connect: &'a Arc<dyn Connect>,
+    sheds: &'a Arc<[Shed]>,
+}
+
+impl Maker<'_> {
+    fn make(&self, now: Instant) -> Result<Arc<Route>, BuildError> {
+        let request_headers = self.edits(&self.plan.headers.request)?;
+        let response_headers = self.edits(&self.plan.headers.response)?;
+        if let Some(route) = self.survivor
+            && route.plan == *self.plan
+            && route.request_headers == request_headers
+            && route.response_headers == response_headers
+        {
+            return Ok(Arc::clone(route));
+        }
+        let meters = match self.survivor {
+            Some(route) => Arc::clone(&route.meters),
+            None => self.meters.route(self.name),
+        };
+        let name: Arc<str> = Arc::clone(meters.name());
+        let breaker = match self.survivor {
+            Some(route) => Arc::clone(&route.breaker),
+            None => {
+                let observer = observer(Arc::clone(&name), Arc::clone(&meters));
+                Breaker::new(self.plan.breaker.clone(), seed(), now, observer)
+            }
+        };
+        let upstream = &self.plan.upstream;
+        let authority = upstream
+            .authority
+            .to_str()
+            .ok()
+            .and_then(|authority| authority.parse::<Authority>().ok());
+        let authority = authority.ok_or_else(|| BuildError::Authority(self.name.to_owned()))?;
+        let scheme = if upstream.tls.is_some() {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        };
+        let label = if upstream.host.contains(':') {
+            format!("[{}]:{}", upstream.host, upstream.port)
+        } else {
+            format!("{}:{}", upstream.host, upstream.port)
+        };
+        Ok(Arc::new(Route {
+            name,
+            plan: self.plan.clone(),
+            breaker,
+            upstream: self.upstream()?,
+            meters,
+            upstream_label: label.into(),
+            origin: (scheme, authority),
+            request_headers,
+            response_headers,
+        }))
+    }
+
+    fn upstream(&self) -> Result<Arc<Upstream>, BuildError> {
+        match self.survivor {
+            Some(route) if *route.upstream.plan() == self.plan.upstream => {
+                Ok(Arc::clone(&route.upstream))
+            }
+            Some(_) | None => {
+                let plan = self.plan.upstream.clone();
+                Upstream::new(plan, Arc::clone(self.connect), Arc::clone(self.sheds))
+                    .map(Arc::new)
+                    .map_err(|error| BuildError::Tls(self.name.to_owned(), error))
+            }
+        }
+    }
+
+    fn edits(&self, plan: &HeaderEdits) -> Result<Edits, BuildError> {
+        let mut set = Vec::with_capacity(plan.set.len());
+        for (name, text) in &plan.set {
+            let value = match text {
+                HeaderText::Literal(value) => value.clone(),
+                HeaderText::File { path, prefix } => self.secret(path, prefix)?,
+            };
+            set.push((name.clone(), value));
+        }
+        Ok(Edits {
+            remove: plan.remove.clone(),
+            set,
+        })
+    }
+
+    fn secret(&self, path: &PathBuf, prefix: &str) -> Result<HeaderValue, BuildError> {
+        let fail = |error| BuildError::Secret(self.name.to_owned(), path.clone(), error);
+        let text = std::fs::read_to_string(path).map_err(fail)?;
+        let text = text.trim_end_matches(['\r', '\n']);
+        let invalid = || {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it holds what a header value cannot",
+            )
+        };
+        let mut value =
+            HeaderValue::try_from(format!("{prefix}{text}")).map_err(|_| fail(invalid()))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+/// So that breakers of a fleet do not probe in step.
+fn seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}

@@ -1,0 +1,44 @@
+//! The plan and its live objects: what one moment of the program works with.
+//!
+//! A snapshot is published whole and last (`arc-swap`); a request that began on one finishes on it. What survives a reload is carried
+//! over by name: a route keeps its breaker and counters, an upstream whose settings did not change keeps its connections.
+
+mod build;
+mod observer;
+pub mod route;
+pub mod router;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+pub use build::{BuildError, Ingredients, Prepared, prepare};
+pub use route::{Edits, Route};
+pub use router::{Call, Destination, Miss, Router, Way};
+
+use crate::config::plan::Plan;
+
+/// A plan that is in force, with its live objects.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What is in force.
+    pub plan: Arc<Plan>,
+    /// Tells one content of the configuration from another.
+    pub revision: String,
+    /// The routes in the order of their names.
+    pub routes: Vec<Arc<Route>>,
+    /// The upstreams in force, by their ids.
+    pub upstreams: HashSet<u64>,
+    /// Which of the routes a request takes.
+    pub router: Router,
+}
+
+impl Snapshot {
+    /// The route of that name.
+    #[must_use]
+    pub fn route(&self, name: &str) -> Option<&Arc<Route>> {
+        self.routes
+            .binary_search_by(|route| (*route.name).cmp(name))
+            .ok()
+            .map(|index| &self.routes[index])
+    }
+}

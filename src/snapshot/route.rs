@@ -1,0 +1,43 @@
+//! A route that is alive: everything that one request needs, found once and then carried.
+
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+use http::uri::{Authority, Scheme};
+
+use crate::config::plan::RoutePlan;
+use crate::resilience::Breaker;
+use crate::telemetry::RouteMeters;
+use crate::upstream::Upstream;
+
+/// A named destination with its policies and its live objects.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it was made from.
+    pub plan: RoutePlan,
+    /// Its breaker.
+    pub breaker: Arc<Breaker>,
+    /// Its connections.
+    pub upstream: Arc<Upstream>,
+    /// Its counters.
+    pub meters: Arc<RouteMeters>,
+    /// `host:port` of the upstream, for log lines.
+    pub upstream_label: Arc<str>,
+    /// Scheme and authority of the upstream, for HTTP/2.
+    pub origin: (Scheme, Authority),
+    /// Header changes on the way up, secrets read.
+    pub request_headers: Edits,
+    /// Header changes on the way back, secrets read.
+    pub response_headers: Edits,
+}
+
+/// Changes to a header section with their values read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// Taken away first.
+    pub remove: Vec<HeaderName>,
+    /// Then set, replacing what was there.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+}

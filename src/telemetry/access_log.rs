@@ -1,0 +1,445 @@
+//! The access line: one per exchange, written at its end whatever that end was.
+//!
+//! Hand-written because it is on the hot path of every request: no allocation beyond the buffer, no formatting machinery. The set
+//! of keys is fixed, and what callers control only ever appears inside an escaped string.
+
+use std::time::{Duration, SystemTime};
+
+use crate::failure::{Blame, Failure};
+
+use super::correlation::{CorrelationId, TraceId};
+use super::escape::{self, Place};
+use super::line::{Level, LineFormat, Stamp, TimeText};
+use super::names::OutcomeLabel;
+use super::pretty;
+use super::refusal::is_refusal;
+
+/// The longest path that is shown whole, in bytes.
+pub const MAX_PATH: usize = 2_048;
+/// The longest word of a caller (method, user) that is shown whole, in bytes.
+pub const MAX_WORD: usize = 128;
+
+/// What an access line says.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessRecord<'a> {
+    /// When the exchange ended.
+    pub time: SystemTime,
+    /// Its id.
+    pub correlation_id: &'a CorrelationId,
+    /// The id was made here although the request brought one.
+    pub correlation_id_replaced: bool,
+    /// Whom the request names as its user. Up to 15 digits without a leading zero are shown as a number.
+    pub user_id: Option<&'a [u8]>,
+    /// The path. A query is never shown: whatever follows a `?` or `#` is left out.
+    pub path: &'a [u8],
+    /// The method.
+    pub method: &'a str,
+    /// The status that the caller got, or 499 when it left before it got one.
+    pub status: u16,
+    /// From the accepted request to the end of the response body.
+    pub duration: Duration,
+    /// The route's name, if one was found.
+    pub route: Option<&'a str>,
+    /// `host:port` that was asked, if one was.
+    pub upstream: Option<&'a [u8]>,
+    /// What the exchange proved about the upstream.
+    pub outcome: OutcomeLabel,
+    /// Tries at the upstream.
+    pub attempts: u32,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the response's body.
+    pub bytes_out: u64,
+    /// Why the answer was not simply relayed.
+    pub reason: Option<Failure>,
+    /// The breaker's state, when it had a part in the ending.
+    pub breaker_state: Option<&'static str>,
+    /// How long we waited for the upstream.
+    pub upstream_time: Option<Duration>,
+    /// The caller left before the end.
+    pub client_gone: bool,
+    /// The trace that the request belongs to.
+    pub trace_id: Option<TraceId>,
+}
+
+impl AccessRecord<'_> {
+    /// The line's severity: error for failures, warn for our own refusals, else info.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        let failed = self.outcome == OutcomeLabel::Failure || self.reason.is_some_and(is_failure);
+        if failed {
+            Level::Error
+        } else if self.outcome == OutcomeLabel::Throttled || self.reason.is_some_and(is_refusal) {
+            Level::Warn
+        } else if self.status >= 500 {
+            Level::Error
+        } else {
+            Level::Info
+        }
+    }
+
+    /// The line's message.
+    #[must_use]
+    pub fn message(&self) -> &'static str {
+        match self.reason {
+            Some(reason) if is_refusal(reason) => "Request refused",
+            Some(reason) if is_failure(reason) => "Request failed",
+            Some(_) => "Request abandoned",
+            None => "Request completed",
+        }
+    }
+
+    /// The path without its query.
+    pub(super) fn bare_path(&self) -> &[u8] {
+        let end = self
+            .path
+            .iter()
+            .position(|byte| matches!(byte, b'?' | b'#'));
+        self.path
+            .get(..end.unwrap_or(self.path.len()))
+            .unwrap_or(self.path)
+    }
+}
+
+fn is_failure(reason: Failure) -> bool {
+    match reason.blame() {
+        Blame::Upstream => true,
+        Blame::Ours => !is_refusal(reason),
+        Blame::Caller => false,
+    }
+}
+
+/// Appends the line of that record, ended by a line feed.
+pub(super) fn push_line(
+    line: &mut Vec<u8>,
+    record: &AccessRecord<'_>,
+    stamp: &Stamp,
+    format: LineFormat,
+    times: &mut TimeText,
+) {
+    match format {
+        LineFormat::Json => push_json(line, record, stamp, times),
+        LineFormat::Pretty { color } => pretty::push_access(line, record, color, times),
+    }
+}
+
+fn push_json(line: &mut Vec<u8>, record: &AccessRecord<'_>, stamp: &Stamp, times: &mut TimeText) {
+    let mut text = |bytes: &[u8]| line.extend_from_slice(bytes);
+    text(b"{\"level\":\"");
+    text(record.level().label().as_bytes());
+    text(b"\",\"time\":\"");
+    text(times.at(record.time));
+    text(b"\",");
+    text(stamp.json());
+    text(b",\"correlationId\":\"");
+    text(record.correlation_id.as_bytes());
+    text(b"\"");
+    if let Some(user) = record.user_id {
+        push_user(line, user);
+    }
+    push_string(line, b",\"requestPath\":", record.bare_path(), MAX_PATH);
+    push_string(
+        line,
+        b",\"requestMethod\":",
+        record.method.as_bytes(),
+        MAX_WORD,
+    );
+    push_word(line, b",\"msg\":\"", record.message());
+    push_number(line, b",\"statusCode\":", u64::from(record.status));
+    push_number(line, b",\"duration\":\"", rounded_millis(record.duration));
+    line.extend_from_slice(b"ms\",\"durationMs\":");
+    push_millis(line, record.duration);
+    if let Some(route) = record.route {
+        push_string(line, b",\"route\":", route.as_bytes(), MAX_WORD);
+    }
+    if let Some(upstream) = record.upstream {
+        push_string(line, b",\"upstream\":", upstream, 2 * MAX_WORD);
+    }
+    push_word(line, b",\"outcome\":\"", record.outcome.label());
+    push_number(line, b",\"attempts\":", u64::from(record.attempts));
+    push_number(line, b",\"bytesIn\":", record.bytes_in);
+    push_number(line, b",\"bytesOut\":", record.bytes_out);
+    push_optional(line, record);
+    line.extend_from_slice(b"}\n");
+}
+
+/// The keys that a line has only when they apply.
+fn push_optional(line: &mut Vec<u8>, record: &AccessRecord<'_>) {
+    if let Some(reason) = record.reason {
+        push_word(line, b",\"reason\":\"", reason.label());
+    }
+    if let Some(state) = record.breaker_state {
+        push_word(line, b",\"breakerState\":\"", state);
+    }
+    if let Some(time) = record.upstream_time {
+        line.extend_from_slice(b",\"upstreamMs\":");
+        push_millis(line, time);
+    }
+    if record.client_gone {
+        line.extend_from_slice(b",\"clientGone\":true");
+    }
+    if record.correlation_id_replaced {
+        line.extend_from_slice(b",\"correlationIdReplaced\":true");
+    }
+    if let Some(trace) = record.trace_id {
+        push_string(line, b",\"traceId\":", trace.as_bytes(), MAX_WORD);
+    }
+}
+
+fn push_user(line: &mut Vec<u8>, user: &[u8]) {
+    // 15 digits are what every JSON reader holds exactly in a double.
+    let is_number = matches!(user, [b'0'] | [b'1'..=b'9', ..])
+        && user.len() <= 15
+        && user.iter().all(u8::is_ascii_digit);
+    if is_number {
+        line.extend_from_slice(b",\"userId\":");
+        line.extend_from_slice(user);
+    } else {
+        push_string(line, b",\"userId\":", user, MAX_WORD);
+    }
+}
+
+fn push_string(line: &mut Vec<u8>, key: &[u8], value: &[u8], limit: usize) {
+    line.extend_from_slice(key);
+    line.push(b'"');
+    escape::push(line, value, Place::Json, limit);
+    line.push(b'"');
+}
+
+/// Our own words need no escaping. The key brings the opening quote.
+fn push_word(line: &mut Vec<u8>, key: &[u8], word: &'static str) {
+    line.extend_from_slice(key);
+    line.extend_from_slice(word.as_bytes());
+    line.push(b'"');
+}
+
+fn push_number(line: &mut Vec<u8>, key: &[u8], value: u64) {
+    line.extend_from_slice(key);
+    line.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Whole milliseconds, rounded half up.
+pub(super) fn rounded_millis(duration: Duration) -> u64 {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    micros / 1_000 + u64::from(micros % 1_000 >= 500)
+}
+
+/// Milliseconds with three decimals.
+fn push_millis(line: &mut Vec<u8>, duration: Duration) {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    line.extend_from_slice(itoa::Buffer::new().format(micros / 1_000).as_bytes());
+    let rest = micros % 1_000;
+    let digit = |number: u64| b'0' + (number % 10) as u8;
+    line.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::telemetry::correlation::{Acceptance, Correlation, trace_id};
+    use http::{HeaderMap, HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    pub(crate) fn id(text: &str) -> CorrelationId {
+        let name = HeaderName::from_static("x-correlation-id");
+        let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_str(text).unwrap())]);
+        Correlation::of(
+            &headers,
+            Acceptance {
+                headers: &[name],
+                max_length: 128,
+            },
+        )
+        .id
+    }
+
+    pub(crate) fn record(correlation_id: &CorrelationId) -> AccessRecord<'_> {
+        AccessRecord {
+            time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_626_800),
+            correlation_id,
+            correlation_id_replaced: false,
+            user_id: Some(b"42"),
+            path: b"/whatsapp/v19.0/1/messages?access_token=canary",
+            method: "POST",
+            status: 201,
+            duration: Duration::from_micros(144_812),
+            route: Some("whatsapp"),
+            upstream: Some(b"graph.facebook.com:443"),
+            outcome: OutcomeLabel::Success,
+            attempts: 1,
+            bytes_in: 312,
+            bytes_out: 147,
+            reason: None,
+            breaker_state: None,
+            upstream_time: None,
+            client_gone: false,
+            trace_id: None,
+        }
+    }
+
+    fn variants(id: &CorrelationId) -> [AccessRecord<'_>; 6] {
+        let mut headers = HeaderMap::new();
+        let parent =
+            HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        headers.insert("traceparent", parent);
+        let relayed = record(id);
+        let ignored = AccessRecord {
+            outcome: OutcomeLabel::Ignored,
+            ..relayed
+        };
+        [
+            relayed,
+            AccessRecord {
+                user_id: None,
+                upstream_time: Some(Duration::from_micros(143_900)),
+                status: 404,
+                outcome: OutcomeLabel::Alive,
+                ..relayed
+            },
+            AccessRecord {
+                reason: Some(Failure::CircuitOpen),
+                breaker_state: Some("open"),
+                status: 503,
+                attempts: 0,
+                upstream: None,
+                duration: Duration::from_micros(38),
+                user_id: Some(b"u-7"),
+                ..ignored
+            },
+            AccessRecord {
+                reason: Some(Failure::Timeout),
+                status: 504,
+                outcome: OutcomeLabel::Failure,
+                duration: Duration::from_millis(15_000),
+                trace_id: trace_id(&headers),
+                ..relayed
+            },
+            AccessRecord {
+                reason: Some(Failure::ClientGone),
+                status: 499,
+                client_gone: true,
+                correlation_id_replaced: true,
+                ..ignored
+            },
+            AccessRecord {
+                reason: Some(Failure::NoRoute),
+                status: 404,
+                route: None,
+                upstream: None,
+                path: b"/x\r\n\x1b[31m\"\xff",
+                method: "FOO",
+                user_id: Some(b"007"),
+                ..ignored
+            },
+        ]
+    }
+
+    fn text(record: &AccessRecord<'_>, format: LineFormat) -> String {
+        let mut line = Vec::new();
+        let stamp = Stamp::new("real-estate-crm-backend", "production");
+        push_line(&mut line, record, &stamp, format, &mut TimeText::new());
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn json_lines_have_the_original_keys_in_the_original_order() {
+        let id = id("6f1c0e9a-5b1e-4b6c-9a57-2d3f1c0b7a11");
+        insta::assert_snapshot!(
+            variants(&id)
+                .iter()
+                .map(|record| text(record, LineFormat::Json))
+                .collect::<String>()
+        );
+    }
+
+    #[test]
+    fn pretty_lines_are_as_reviewed() {
+        let id = id("6f1c0e9a-5b1e-4b6c-9a57-2d3f1c0b7a11");
+        let plain = variants(&id).map(|record| text(&record, LineFormat::Pretty { color: false }));
+        let coloured =
+            variants(&id).map(|record| text(&record, LineFormat::Pretty { color: true }));
+        insta::assert_snapshot!(format!(
+            "{}\n{}",
+            plain.concat(),
+            coloured.concat().replace('\x1b', "ESC")
+        ));
+    }
+
+    #[test]
+    fn the_query_is_never_shown_case_187() {
+        let id = id("x");
+        for path in ["/a?token=canary", "/a#canary", "?canary", "/a?b?canary"] {
+            for format in [LineFormat::Json, LineFormat::Pretty { color: false }] {
+                assert!(
+                    !text(
+                        &AccessRecord {
+                            path: path.as_bytes(),
+                            ..record(&id)
+                        },
+                        format
+                    )
+                    .contains("canary")
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_is_a_number_only_when_every_reader_holds_it_exactly() {
+        let id = id("x");
+        for (user, shown) in [
+            ("0", "0,"),
+            ("42", "42,"),
+            ("999999999999999", "999999999999999,"),
+            ("1000000000000000", "\"1000000000000000\","),
+            ("007", "\"007\","),
+            ("", "\"\","),
+            ("-1", "\"-1\","),
+            ("4e2", "\"4e2\","),
+        ] {
+            let line = text(
+                &AccessRecord {
+                    user_id: Some(user.as_bytes()),
+                    ..record(&id)
+                },
+                LineFormat::Json,
+            );
+            assert!(line.contains(&format!("\"userId\":{shown}")), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_long_path_is_cut_and_the_line_stays_bounded_case_185() {
+        let id = id("x");
+        let path = vec![0x01; 64 * 1024];
+        let line = text(
+            &AccessRecord {
+                path: &path,
+                ..record(&id)
+            },
+            LineFormat::Json,
+        );
+        assert!(
+            line.len() < 16 * 1024 && line.contains("…[+63488]"),
+            "{}",
+            line.len()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_one_line_with_the_fixed_keys_cases_185_186(path: Vec<u8>, user: Vec<u8>, upstream: Vec<u8>, method: String) {
+            let id = id("x");
+            let record = AccessRecord { path: &path, user_id: Some(&user), upstream: Some(&upstream), method: &method, ..record(&id) };
+            let line = text(&record, LineFormat::Json);
+            prop_assert_eq!(line.matches('\n').count(), 1);
+            prop_assert!(!line.trim_end().chars().any(char::is_control));
+            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line).unwrap();
+            let keys: Vec<&str> = object.keys().map(String::as_str).collect();
+            prop_assert_eq!(keys.join(","), "level,time,env,service,correlationId,userId,requestPath,requestMethod,msg,statusCode,duration,durationMs,route,upstream,outcome,attempts,bytesIn,bytesOut");
+            let pretty = text(&record, LineFormat::Pretty { color: false });
+            prop_assert_eq!(pretty.matches('\n').count(), 1);
+            prop_assert!(!pretty.trim_end().chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,610 @@
+//! The record of one request, from its acceptance to its one ending.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::failure::{Blame, Failure};
+use crate::time;
+
+use super::access_log::AccessRecord;
+use super::correlation::{Correlation, CorrelationId, TraceId};
+use super::meters::Meters;
+use super::names::{CodeClass, MethodLabel, OutcomeLabel};
+use super::refusal::is_refusal;
+use super::route_meters::{InFlight, RouteMeters};
+use super::worker_log::WorkerLog;
+
+/// Where a worker's exchanges are recorded.
+#[derive(Debug)]
+pub struct WorkerTelemetry {
+    /// The metrics of the process.
+    pub meters: Meters,
+    /// The worker's own lines.
+    pub log: WorkerLog,
+}
+
+/// What is known of a request when its exchange begins.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// When it was accepted.
+    pub now: Instant,
+    /// Its id.
+    pub correlation: Correlation,
+    /// Its method; `None` when the request could not be read.
+    pub method: Option<Method>,
+    /// Its path, if its target has one.
+    pub path: Option<PathAndQuery>,
+    /// Whom it names as its user.
+    pub user_id: Option<HeaderValue>,
+    /// The trace it belongs to.
+    pub trace_id: Option<TraceId>,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The caller got the whole answer, the upstream's or ours.
+    Complete,
+    /// The answer broke off for this reason.
+    Broken(Failure),
+    /// The caller left before it had the whole answer.
+    ClientGone,
+}
+
+/// Counts the bytes of a request body, which lives apart from its exchange.
+#[derive(Clone, Debug, Default)]
+pub struct ByteCount(Rc<Cell<u64>>);
+
+impl ByteCount {
+    /// Adds that many.
+    pub fn add(&self, bytes: u64) {
+        self.0.set(self.0.get().saturating_add(bytes));
+    }
+}
+
+/// The record of one request. [`Exchange::finish`] consumes it and is the only place that emits the access line and the metrics
+/// per request; an exchange that is dropped unfinished emits them too, as one whose caller left (or, in a panic, as our defect).
+/// So there is exactly one line and one count per exchange.
+#[derive(Debug)]
+#[must_use = "an exchange that is dropped counts as abandoned by its caller"]
+pub struct Exchange {
+    worker: Rc<WorkerTelemetry>,
+    begin: Begin,
+    route: Option<InFlight>,
+    upstream: Option<Arc<str>>,
+    attempts: u32,
+    upstream_time: Duration,
+    request_bytes: Option<ByteCount>,
+    response_bytes: u64,
+    status: Option<StatusCode>,
+    overhead: Option<Duration>,
+    reason: Option<Failure>,
+    outcome: Option<OutcomeLabel>,
+    breaker_state: Option<&'static str>,
+    finished: bool,
+}
+
+impl Exchange {
+    /// Begins the record of a request.
+    pub fn begin(worker: &Rc<WorkerTelemetry>, begin: Begin) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            begin,
+            route: None,
+            upstream: None,
+            attempts: 0,
+            upstream_time: Duration::ZERO,
+            request_bytes: None,
+            response_bytes: 0,
+            status: None,
+            overhead: None,
+            reason: None,
+            outcome: None,
+            breaker_state: None,
+            finished: false,
+        }
+    }
+
+    /// The id that goes upstream and back to the caller.
+    #[must_use]
+    pub fn correlation_id(&self) -> &CorrelationId {
+        &self.begin.correlation.id
+    }
+
+    /// When the request was accepted: where its deadline is counted from.
+    #[must_use]
+    pub fn begun(&self) -> Instant {
+        self.begin.now
+    }
+
+    /// Why the caller does not get the upstream's answer, as far as is known.
+    #[must_use]
+    pub fn reason(&self) -> Option<Failure> {
+        self.reason
+    }
+
+    /// The request found its route; it is in flight there until it ends.
+    pub fn routed(&mut self, route: &Arc<RouteMeters>) {
+        self.route = Some(route.enter());
+    }
+
+    /// Another try goes to `host:port`.
+    pub fn attempting(&mut self, upstream: &Arc<str>) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.upstream = Some(Arc::clone(upstream));
+    }
+
+    /// The try just begun never reached the upstream and is made anew: it does not count.
+    pub fn never_attempted(&mut self) {
+        self.attempts = self.attempts.saturating_sub(1);
+    }
+
+    /// Adds time spent waiting for the upstream: for a connection, and for response headers.
+    pub fn waited(&mut self, wait: Duration) {
+        self.upstream_time = self.upstream_time.saturating_add(wait);
+    }
+
+    /// The breaker's state, when it had a part in the ending.
+    pub fn breaker_state(&mut self, state: &'static str) {
+        self.breaker_state = Some(state);
+    }
+
+    /// We answer ourselves, for this reason. The first reason counts.
+    pub fn failed(&mut self, reason: Failure) {
+        self.reason.get_or_insert(reason);
+    }
+
+    /// A try failed for this reason, by the upstream's doing.
+    pub fn attempt_failed(&self, reason: Failure) {
+        if let Some(route) = &self.route {
+            route.meters().attempt_failed(reason);
+        }
+    }
+
+    /// The outcome is already certain, however the body ends. Without this it follows from reason and status at the end.
+    pub fn settled(&mut self, outcome: OutcomeLabel) {
+        self.outcome = Some(outcome);
+    }
+
+    /// Response headers go to the caller at `now`. What of the time until then was no wait for the upstream is our overhead.
+    pub fn answered(&mut self, status: StatusCode, now: Instant) {
+        let took = now.saturating_duration_since(self.begin.now);
+        self.overhead = Some(took.saturating_sub(self.upstream_time));
+        self.status = Some(status);
+    }
+
+    /// A counter for the bytes of the request's body. Every call gives the same one.
+    pub fn request_bytes(&mut self) -> ByteCount {
+        self.request_bytes.get_or_insert_default().clone()
+    }
+
+    /// So many bytes of the response's body went to the caller.
+    pub fn sent(&mut self, bytes: u64) {
+        self.response_bytes = self.response_bytes.saturating_add(bytes);
+    }
+
+    /// Ends the exchange: one access line, one step of each counter.
+    pub fn finish(mut self, end: End, now: Instant) {
+        self.emit(end, now);
+    }
+
+    fn emit(&mut self, end: End, now: Instant) {
+        self.finished = true;
+        match end {
+            // An answer that never began cannot be complete.
+            End::Complete if self.status.is_none() => self.failed(Failure::Internal),
+            End::Complete => {}
+            End::Broken(reason) => self.failed(reason),
+            End::ClientGone => self.failed(Failure::ClientGone),
+        }
+        let outcome = self
+            .outcome
+            .unwrap_or_else(|| default_outcome(self.reason, self.status));
+        let took = now.saturating_duration_since(self.begin.now);
+        self.count(outcome, took);
+        self.log(outcome, took, end == End::ClientGone);
+        self.route = None;
+    }
+
+    fn count(&self, outcome: OutcomeLabel, took: Duration) {
+        let meters = &self.worker.meters;
+        let route = self
+            .route
+            .as_ref()
+            .map_or(meters.no_route(), InFlight::meters);
+        let method = self
+            .begin
+            .method
+            .as_ref()
+            .map_or(MethodLabel::OTHER, MethodLabel::from);
+        route.ended(method, CodeClass::of(self.status), outcome, took);
+        if let Some(reason) = self.reason.filter(|reason| is_refusal(*reason)) {
+            route.rejected(reason);
+        }
+        if let Some(overhead) = self.overhead {
+            meters.observe_overhead(overhead);
+        }
+    }
+
+    fn log(&self, outcome: OutcomeLabel, duration: Duration, client_gone: bool) {
+        // Without an answer the line says what the answer would have been.
+        let status = self
+            .status
+            .or_else(|| self.reason.map(|reason| reason.answer().0));
+        self.worker.log.access(&AccessRecord {
+            time: time::wall(),
+            correlation_id: &self.begin.correlation.id,
+            correlation_id_replaced: self.begin.correlation.replaced,
+            user_id: self.begin.user_id.as_ref().map(HeaderValue::as_bytes),
+            path: self
+                .begin
+                .path
+                .as_ref()
+                .map_or(b"", |path| path.path().as_bytes()),
+            method: self.begin.method.as_ref().map_or("-", Method::as_str),
+            status: status.map_or(0, |status| status.as_u16()),
+            duration,
+            route: self.route.as_ref().map(|route| &**route.meters().name()),
+            upstream: self.upstream.as_ref().map(|upstream| upstream.as_bytes()),
+            outcome,
+            attempts: self.attempts,
+            bytes_in: self.request_bytes.as_ref().map_or(0, |bytes| bytes.0.get()),
+            bytes_out: self.response_bytes,
+            reason: self.reason,
+            breaker_state: self.breaker_state,
+            upstream_time: (self.attempts > 0).then_some(self.upstream_time),
+            client_gone,
+            trace_id: self.begin.trace_id,
+        });
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.finished {
+            let end = if thread::panicking() {
+                End::Broken(Failure::Internal)
+            } else {
+                End::ClientGone
+            };
+            self.emit(end, time::now());
+        }
+    }
+}
+
+/// The default rules: a reason speaks for whoever is to blame for it, else the status speaks.
+fn default_outcome(reason: Option<Failure>, status: Option<StatusCode>) -> OutcomeLabel {
+    match reason.map(Failure::blame) {
+        Some(Blame::Upstream) => return OutcomeLabel::Failure,
+        Some(Blame::Ours | Blame::Caller) => return OutcomeLabel::Ignored,
+        None => {}
+    }
+    match status.map(|status| status.as_u16()) {
+        None => OutcomeLabel::Ignored,
+        Some(..=399) => OutcomeLabel::Success,
+        Some(400..=499 | 501 | 505) => OutcomeLabel::Alive,
+        Some(_) => OutcomeLabel::Failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::access_log::tests::id;
+    use crate::telemetry::exposition::tests::parse;
+    use crate::telemetry::worker_log::tests::spec;
+    use crate::telemetry::writer::LogWriter;
+    use crate::telemetry::writer::tests::Memory;
+    use serde_json::Value;
+
+    /// A worker whose lines and counters can be read.
+    struct Bench {
+        worker: Rc<WorkerTelemetry>,
+        writer: LogWriter,
+        memory: Memory,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (memory, meters) = (Memory::default(), Meters::new());
+            let writer = LogWriter::spawn(memory.clone(), meters.log_lines_dropped()).unwrap();
+            let log = WorkerLog::new(writer.handle(), Arc::new(spec()));
+            Self {
+                worker: Rc::new(WorkerTelemetry { meters, log }),
+                writer,
+                memory,
+            }
+        }
+
+        fn begin(&self, now: Instant) -> Exchange {
+            let correlation = Correlation {
+                id: id("abc"),
+                replaced: false,
+            };
+            let path = Some(PathAndQuery::from_static("/mail/send?key=canary"));
+            let (user_id, trace_id) = (None, None);
+            Exchange::begin(
+                &self.worker,
+                Begin {
+                    now,
+                    correlation,
+                    method: Some(Method::POST),
+                    path,
+                    user_id,
+                    trace_id,
+                },
+            )
+        }
+
+        fn routed(&self, now: Instant) -> Exchange {
+            let mut exchange = self.begin(now);
+            exchange.routed(&self.worker.meters.route("mail"));
+            exchange
+        }
+
+        /// The lines, and every counter that is not 0 (histograms by their count).
+        fn read(self) -> (Vec<Value>, Vec<String>) {
+            let shown = parse(&self.worker.meters.render(|_| {}));
+            let mut counted: Vec<String> = shown
+                .into_iter()
+                .filter(|(key, value)| {
+                    let mine = ["requests_total", "rejected", "in_flight", "_count"]
+                        .iter()
+                        .any(|word| key.contains(word));
+                    mine && *value != 0.0
+                })
+                .map(|(key, value)| format!("{} {value}", key.trim_start_matches("sidefuse_")))
+                .collect();
+            counted.sort();
+            self.worker.log.flush();
+            assert!(self.writer.shutdown(Duration::from_secs(60)));
+            let lines = self
+                .memory
+                .text()
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            (lines, counted)
+        }
+    }
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_relayed_call_leaves_one_line_and_one_step_of_each_counter() {
+        let (bench, now) = (Bench::new(), time::now());
+        let mut exchange = bench.routed(now);
+        let bytes_in = exchange.request_bytes();
+        exchange.attempting(&Arc::from("mail.example:587"));
+        exchange.waited(millis(90));
+        bytes_in.add(300);
+        bytes_in.add(12);
+        exchange.answered(StatusCode::CREATED, now + millis(91));
+        exchange.sent(147);
+        exchange.finish(End::Complete, now + millis(145));
+        let (lines, counted) = bench.read();
+        assert_eq!(
+            counted,
+            [
+                "overhead_seconds_count 1",
+                "request_duration_seconds_count{route=\"mail\",outcome=\"success\"} 1",
+                "requests_total{route=\"mail\",method=\"POST\",code_class=\"2xx\",outcome=\"success\"} 1",
+            ]
+        );
+        let [line] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        let found = [
+            "statusCode",
+            "duration",
+            "outcome",
+            "attempts",
+            "bytesIn",
+            "bytesOut",
+            "upstream",
+            "upstreamMs",
+        ]
+        .map(|key| line[key].to_string());
+        assert_eq!(
+            found,
+            [
+                "201",
+                "\"145ms\"",
+                "\"success\"",
+                "1",
+                "312",
+                "147",
+                "\"mail.example:587\"",
+                "90.0"
+            ]
+        );
+        assert_eq!(line["requestPath"], "/mail/send");
+    }
+
+    #[test]
+    fn the_overhead_is_what_was_no_wait_for_the_upstream() {
+        let (bench, now) = (Bench::new(), time::now());
+        let mut exchange = bench.routed(now);
+        exchange.waited(millis(90));
+        exchange.answered(StatusCode::OK, now + millis(91));
+        exchange.finish(End::Complete, now + millis(5_000));
+        let shown = parse(&bench.worker.meters.render(|_| {}));
+        assert_eq!(shown["sidefuse_overhead_seconds_sum"], 0.001);
+        assert_eq!(
+            shown["sidefuse_request_duration_seconds_sum{route=\"mail\",outcome=\"success\"}"],
+            5.0
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_counted_with_its_reason_and_asks_no_upstream() {
+        let (bench, now) = (Bench::new(), time::now());
+        let mut exchange = bench.routed(now);
+        exchange.failed(Failure::CircuitOpen);
+        exchange.breaker_state("open");
+        exchange.answered(StatusCode::SERVICE_UNAVAILABLE, now);
+        exchange.finish(End::Complete, now);
+        let (lines, counted) = bench.read();
+        assert!(
+            counted
+                .contains(&"rejected_total{route=\"mail\",reason=\"circuit_open\"} 1".to_owned())
+        );
+        assert!(
+            counted
+                .iter()
+                .any(|key| key.contains("code_class=\"5xx\",outcome=\"ignored\"")),
+            "{counted:?}"
+        );
+        assert_eq!(
+            (&lines[0]["level"], &lines[0]["breakerState"]),
+            (&"warn".into(), &"open".into())
+        );
+        assert!(lines[0].get("upstreamMs").is_none() && lines[0].get("upstream").is_none());
+    }
+
+    #[test]
+    fn a_request_without_a_route_is_counted_under_none() {
+        let (bench, now) = (Bench::new(), time::now());
+        let mut exchange = bench.begin(now);
+        exchange.failed(Failure::NoRoute);
+        exchange.answered(StatusCode::NOT_FOUND, now);
+        exchange.finish(End::Complete, now);
+        let (lines, counted) = bench.read();
+        assert!(
+            counted.contains(&"rejected_total{route=\"(none)\",reason=\"no_route\"} 1".to_owned())
+        );
+        assert!(lines[0].get("route").is_none());
+    }
+
+    #[test]
+    fn a_dropped_exchange_leaves_exactly_one_line_that_says_the_caller_left_case_188() {
+        let (bench, now) = (Bench::new(), time::now());
+        drop(bench.routed(now));
+        let (lines, counted) = bench.read();
+        let [line] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert_eq!(
+            (&line["reason"], &line["clientGone"]),
+            (&"client_gone".into(), &true.into())
+        );
+        assert_eq!(
+            (&line["statusCode"], &line["outcome"]),
+            (&499.into(), &"ignored".into())
+        );
+        assert!(
+            counted
+                .iter()
+                .any(|key| key.contains("code_class=\"none\",outcome=\"ignored\"")),
+            "{counted:?}"
+        );
+    }
+
+    #[test]
+    fn a_caller_that_leaves_in_mid_body_got_the_status_but_not_the_answer_case_188() {
+        let (bench, now) = (Bench::new(), time::now());
+        let mut exchange = bench.routed(now);
+        exchange.answered(StatusCode::OK, now);
+        exchange.sent(10);
+        exchange.finish(End::ClientGone, now);
+        let (lines, _) = bench.read();
+        assert_eq!(
+            (&lines[0]["statusCode"], &lines[0]["outcome"]),
+            (&200.into(), &"ignored".into())
+        );
+        assert_eq!(
+            (&lines[0]["clientGone"], &lines[0]["bytesOut"]),
+            (&true.into(), &10.into())
+        );
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_is_the_upstreams_failure_unless_the_outcome_was_settled() {
+        let (bench, now) = (Bench::new(), time::now());
+        for settled in [None, Some(OutcomeLabel::Success)] {
+            let mut exchange = bench.routed(now);
+            exchange.answered(StatusCode::OK, now);
+            if let Some(outcome) = settled {
+                exchange.settled(outcome);
+            }
+            exchange.finish(End::Broken(Failure::Truncated), now);
+        }
+        let (lines, _) = bench.read();
+        assert_eq!(
+            (&lines[0]["outcome"], &lines[0]["level"]),
+            (&"failure".into(), &"error".into())
+        );
+        assert_eq!(
+            (&lines[1]["outcome"], &lines[1]["reason"]),
+            (&"success".into(), &"truncated".into())
+        );
+    }
+
+    #[test]
+    fn a_panic_is_our_defect_and_not_a_caller_that_left() {
+        let bench = Bench::new();
+        let exchange = bench.routed(time::now());
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _exchange = exchange;
+            panic!("a defect");
+        }));
+        assert!(panicked.is_err());
+        let (lines, _) = bench.read();
+        assert_eq!(
+            (&lines[0]["reason"], &lines[0]["level"]),
+            (&"internal".into(), &"error".into())
+        );
+        assert_eq!(lines[0]["statusCode"], 500);
+    }
+
+    #[test]
+    fn an_unreadable_request_still_has_its_line_and_its_count() {
+        let (bench, now) = (Bench::new(), time::now());
+        let correlation = Correlation {
+            id: CorrelationId::random(),
+            replaced: false,
+        };
+        let begin = Begin {
+            now,
+            correlation,
+            method: None,
+            path: None,
+            user_id: None,
+            trace_id: None,
+        };
+        let mut exchange = Exchange::begin(&bench.worker, begin);
+        exchange.failed(Failure::HeadersTooLarge);
+        exchange.answered(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, now);
+        exchange.finish(End::Complete, now);
+        let (lines, counted) = bench.read();
+        assert_eq!(
+            (&lines[0]["requestMethod"], &lines[0]["requestPath"]),
+            (&"-".into(), &"".into())
+        );
+        assert!(
+            counted.iter().any(|key| key.contains("method=\"OTHER\"")),
+            "{counted:?}"
+        );
+    }
+
+    #[test]
+    fn the_default_outcome_follows_the_status() {
+        let of = |code: u16| default_outcome(None, StatusCode::from_u16(code).ok()).label();
+        let found = [101, 200, 304, 404, 429, 500, 501, 503, 505, 599].map(of);
+        assert_eq!(
+            found,
+            [
+                "success", "success", "success", "alive", "alive", "failure", "alive", "failure",
+                "alive", "failure"
+            ]
+        );
+    }
+}

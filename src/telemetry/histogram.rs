@@ -1,0 +1,166 @@
+//! A histogram that cannot grow: fixed buckets of atomics, so its memory is the same whether it is scraped or not.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use metrics::HistogramFn;
+
+/// Upper edges in nanoseconds, inclusive and ascending.
+pub type Edges = &'static [u64];
+
+const MICROSECOND: u64 = 1_000;
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// For whole exchanges: 1 ms to 60 s; every preset's timeout is an edge, so "how many timed out" needs no interpolation.
+pub const DURATION_EDGES: Edges = &[
+    MILLISECOND,
+    2_500 * MICROSECOND,
+    5 * MILLISECOND,
+    10 * MILLISECOND,
+    25 * MILLISECOND,
+    50 * MILLISECOND,
+    100 * MILLISECOND,
+    250 * MILLISECOND,
+    500 * MILLISECOND,
+    SECOND,
+    2_500 * MILLISECOND,
+    5 * SECOND,
+    10 * SECOND,
+    15 * SECOND,
+    20 * SECOND,
+    30 * SECOND,
+    60 * SECOND,
+];
+
+/// For our own share of an exchange: 10 µs to 10 ms.
+pub const OVERHEAD_EDGES: Edges = &[
+    10 * MICROSECOND,
+    25 * MICROSECOND,
+    50 * MICROSECOND,
+    100 * MICROSECOND,
+    250 * MICROSECOND,
+    500 * MICROSECOND,
+    MILLISECOND,
+    2_500 * MICROSECOND,
+    5 * MILLISECOND,
+    10 * MILLISECOND,
+];
+
+/// Counts durations in fixed buckets. Recording is two relaxed additions.
+#[derive(Debug)]
+pub struct FixedHistogram {
+    edges: Edges,
+    /// One per edge and one for everything above the last.
+    buckets: Box<[AtomicU64]>,
+    sum_nanos: AtomicU64,
+}
+
+/// What a [`FixedHistogram`] held at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Each edge with the observations up to it: cumulative, hence never falling.
+    pub cumulative: Vec<(u64, u64)>,
+    /// All observations.
+    pub count: u64,
+    /// Their sum in nanoseconds.
+    pub sum_nanos: u64,
+}
+
+impl FixedHistogram {
+    /// An empty one.
+    #[must_use]
+    pub fn new(edges: Edges) -> Self {
+        debug_assert!(edges.is_sorted());
+        Self {
+            edges,
+            buckets: (0..=edges.len()).map(|_| AtomicU64::new(0)).collect(),
+            sum_nanos: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts one observation. One longer than 584 years is counted as that.
+    pub fn observe(&self, duration: Duration) {
+        self.observe_nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), 1);
+    }
+
+    fn observe_nanos(&self, nanos: u64, times: u64) {
+        let place = self.edges.partition_point(|edge| *edge < nanos);
+        if let Some(bucket) = self.buckets.get(place) {
+            bucket.fetch_add(times, Ordering::Relaxed);
+        }
+        self.sum_nanos
+            .fetch_add(nanos.saturating_mul(times), Ordering::Relaxed);
+    }
+
+    /// Reads it. The count is the sum of the buckets, so the two agree however many threads record meanwhile.
+    #[must_use]
+    pub fn read(&self) -> Reading {
+        let mut count = 0;
+        let mut cumulative = Vec::with_capacity(self.edges.len());
+        for (bucket, edge) in self.buckets.iter().zip(self.edges) {
+            count += bucket.load(Ordering::Relaxed);
+            cumulative.push((*edge, count));
+        }
+        count += self
+            .buckets
+            .last()
+            .map_or(0, |above| above.load(Ordering::Relaxed));
+        Reading {
+            cumulative,
+            count,
+            sum_nanos: self.sum_nanos.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// For code that only knows the facade; values are seconds. Negative values and NaN count as zero.
+impl HistogramFn for FixedHistogram {
+    fn record(&self, seconds: f64) {
+        self.record_many(seconds, 1);
+    }
+
+    fn record_many(&self, seconds: f64, count: usize) {
+        let duration = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+        self.observe_nanos(
+            u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+            count as u64,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edge_belongs_to_its_own_bucket() {
+        let histogram = FixedHistogram::new(&[10, 20]);
+        for nanos in [0, 10, 11, 20, 21] {
+            histogram.observe(Duration::from_nanos(nanos));
+        }
+        let reading = histogram.read();
+        assert_eq!(reading.cumulative, [(10, 2), (20, 4)]);
+        assert_eq!((reading.count, reading.sum_nanos), (5, 62));
+    }
+
+    #[test]
+    fn every_presets_timeout_is_an_edge() {
+        for seconds in [5, 10, 15, 20] {
+            assert!(DURATION_EDGES.contains(&(seconds * SECOND)), "{seconds} s");
+        }
+        assert!(DURATION_EDGES.is_sorted() && OVERHEAD_EDGES.is_sorted());
+    }
+
+    #[test]
+    fn the_facades_handle_records_seconds_and_survives_nonsense() {
+        let histogram = std::sync::Arc::new(FixedHistogram::new(DURATION_EDGES));
+        let handle = metrics::Histogram::from_arc(histogram.clone());
+        handle.record(0.0005);
+        handle.record(f64::NAN);
+        handle.record(-1.0);
+        handle.record_many(f64::INFINITY, 2);
+        let reading = histogram.read();
+        assert_eq!((reading.cumulative[0].1, reading.count), (3, 5));
+    }
+}

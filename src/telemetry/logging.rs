@@ -1,0 +1,380 @@
+//! Life-cycle events: what `tracing` says, in the same shape and through the same thread as the access lines.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::SetGlobalDefaultError;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::{Layer, Registry};
+
+use crate::time;
+
+use super::escape::{self, Place};
+use super::line::{Level, LineFormat, TimeText};
+use super::pretty::{self, MAX_FIELD};
+use super::worker_log::LogSpec;
+use super::writer::LogHandle;
+
+/// Keys that every line has; a field of the same name gets a `_` behind it, so that no key stands twice.
+const TAKEN: [&str; 6] = ["level", "time", "env", "service", "correlationId", "msg"];
+
+/// Turns events into lines. Cheap to clone; all clones share what [`Logging::respec`] sets.
+///
+/// Our own targets (`sidefuse…`) are shown from the level of the [`LogSpec`] on, everybody else's from `warn` on.
+#[derive(Clone, Debug)]
+pub struct Logging(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    handle: LogHandle,
+    spec: ArcSwap<LogSpec>,
+    times: Mutex<TimeText>,
+}
+
+impl Logging {
+    /// Lines of that shape to that thread.
+    #[must_use]
+    pub fn new(handle: LogHandle, spec: Arc<LogSpec>) -> Self {
+        let times = Mutex::new(TimeText::new());
+        Self(Arc::new(Shared {
+            handle,
+            spec: ArcSwap::new(spec),
+            times,
+        }))
+    }
+
+    /// What lines look like at present; the same for a worker's access lines.
+    #[must_use]
+    pub fn spec(&self) -> Arc<LogSpec> {
+        self.0.spec.load_full()
+    }
+
+    /// Applies to events from now on.
+    pub fn respec(&self, spec: Arc<LogSpec>) {
+        self.0.spec.store(spec);
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// A subscriber of these events, for `tracing::subscriber::with_default` in tests.
+    #[must_use]
+    pub fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
+        Registry::default().with(self.clone())
+    }
+
+    /// Makes it the subscriber of the whole process.
+    ///
+    /// # Errors
+    /// When the process already has one.
+    pub fn install(&self) -> Result<(), SetGlobalDefaultError> {
+        tracing::subscriber::set_global_default(self.subscriber())
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Logging {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        let level = level_of(metadata);
+        let target = metadata.target();
+        let ours = target
+            .strip_prefix("sidefuse")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+        level >= self.0.spec.load().level && (ours || level >= Level::Warn)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(match self.0.spec.load().level {
+            Level::Trace => LevelFilter::TRACE,
+            Level::Debug => LevelFilter::DEBUG,
+            Level::Info => LevelFilter::INFO,
+            Level::Warn => LevelFilter::WARN,
+            Level::Error => LevelFilter::ERROR,
+        })
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let spec = self.0.spec.load();
+        let mut fields = Fields::new(spec.format);
+        event.record(&mut fields);
+        let mut line = Vec::with_capacity(256);
+        let time = *self
+            .0
+            .times
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .at(time::wall());
+        fields.push_line(&mut line, level_of(event.metadata()), &time, &spec);
+        self.0.handle.send(line, 1);
+    }
+}
+
+fn level_of(metadata: &Metadata<'_>) -> Level {
+    match *metadata.level() {
+        tracing::Level::TRACE => Level::Trace,
+        tracing::Level::DEBUG => Level::Debug,
+        tracing::Level::INFO => Level::Info,
+        tracing::Level::WARN => Level::Warn,
+        tracing::Level::ERROR => Level::Error,
+    }
+}
+
+/// The fields of one event. What has a place of its own in the line is kept apart, the rest is written as it comes.
+struct Fields {
+    format: LineFormat,
+    message: String,
+    correlation_id: Option<String>,
+    rest: Vec<u8>,
+}
+
+impl Fields {
+    fn new(format: LineFormat) -> Self {
+        Self {
+            format,
+            message: String::new(),
+            correlation_id: None,
+            rest: Vec::new(),
+        }
+    }
+
+    fn push_line(&self, line: &mut Vec<u8>, level: Level, time: &[u8; 24], spec: &LogSpec) {
+        match self.format {
+            LineFormat::Json => {
+                line.extend_from_slice(b"{\"level\":\"");
+                line.extend_from_slice(level.label().as_bytes());
+                line.extend_from_slice(b"\",\"time\":\"");
+                line.extend_from_slice(time);
+                line.extend_from_slice(b"\",");
+                line.extend_from_slice(spec.stamp.json());
+                if let Some(id) = &self.correlation_id {
+                    line.extend_from_slice(b",\"correlationId\":");
+                    push_quoted(line, id);
+                }
+                line.extend_from_slice(b",\"msg\":");
+                push_quoted(line, &self.message);
+                line.extend_from_slice(&self.rest);
+                line.extend_from_slice(b"}\n");
+            }
+            LineFormat::Pretty { color } => {
+                pretty::push_head(line, level, time, color);
+                escape::push(line, self.message.as_bytes(), Place::Text, MAX_FIELD);
+                line.extend_from_slice(&self.rest);
+                if let Some(id) = &self.correlation_id {
+                    pretty::push_field(line, color, b"correlation_id", id);
+                }
+                line.push(b'\n');
+            }
+        }
+    }
+
+    /// A value that is written as it is in both shapes.
+    fn bare(&mut self, field: &Field, value: &str) {
+        match self.format {
+            LineFormat::Json => {
+                push_key(&mut self.rest, field.name());
+                self.rest.extend_from_slice(value.as_bytes());
+            }
+            LineFormat::Pretty { color } => {
+                pretty::push_field(&mut self.rest, color, field.name().as_bytes(), value);
+            }
+        }
+    }
+
+    fn text(&mut self, field: &Field, value: &str) {
+        match (field.name(), self.format) {
+            ("message", _) => value.clone_into(&mut self.message),
+            ("correlation_id", _) => self.correlation_id = Some(value.to_owned()),
+            (name, LineFormat::Json) => {
+                push_key(&mut self.rest, name);
+                push_quoted(&mut self.rest, value);
+            }
+            (name, LineFormat::Pretty { color }) => {
+                pretty::push_field(&mut self.rest, color, name.as_bytes(), value);
+            }
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if value.is_finite() {
+            self.bare(field, &value.to_string());
+        } else {
+            self.text(field, &value.to_string());
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.bare(field, &value.to_string());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.bare(field, &value.to_string());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.bare(field, if value { "true" } else { "false" });
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, value);
+    }
+
+    /// The whole chain in one text: a `Display` of ours never repeats its source.
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let mut chain = value.to_string();
+        let mut source = value.source();
+        while let Some(error) = source {
+            chain.push_str(": ");
+            chain.push_str(&error.to_string());
+            source = error.source();
+        }
+        self.text(field, &chain);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.text(field, &format!("{value:?}"));
+    }
+}
+
+fn push_quoted(line: &mut Vec<u8>, value: &str) {
+    line.push(b'"');
+    escape::push(line, value.as_bytes(), Place::Json, MAX_FIELD);
+    line.push(b'"');
+}
+
+/// Appends `,"key":` with the name in camel case.
+fn push_key(line: &mut Vec<u8>, name: &str) {
+    line.extend_from_slice(b",\"");
+    let begin = line.len();
+    let mut raise = false;
+    for byte in name.strip_prefix("r#").unwrap_or(name).bytes() {
+        match byte {
+            b'_' | b'.' => raise = true,
+            byte if raise => {
+                line.push(byte.to_ascii_uppercase());
+                raise = false;
+            }
+            byte => escape::push(line, &[byte], Place::Json, 1),
+        }
+    }
+    let taken = line
+        .get(begin..)
+        .is_some_and(|key| TAKEN.iter().any(|taken| taken.as_bytes() == key));
+    if taken {
+        line.push(b'_');
+    }
+    line.extend_from_slice(b"\":");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Meters;
+    use crate::telemetry::worker_log::tests::spec;
+    use crate::telemetry::writer::LogWriter;
+    use crate::telemetry::writer::tests::Memory;
+    use std::io;
+    use std::time::Duration;
+
+    /// The lines that `events` leave, each without the two digits groups of its time.
+    fn lines(spec: LogSpec, events: impl FnOnce(&Logging)) -> Vec<String> {
+        let memory = Memory::default();
+        let writer = LogWriter::spawn(memory.clone(), Meters::new().log_lines_dropped()).unwrap();
+        let logging = Logging::new(writer.handle(), Arc::new(spec));
+        tracing::subscriber::with_default(logging.subscriber(), || events(&logging));
+        assert!(writer.shutdown(Duration::from_secs(60)));
+        memory.text().lines().map(str::to_owned).collect()
+    }
+
+    fn messages(lines: &[String]) -> Vec<String> {
+        lines
+            .iter()
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["msg"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect()
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot bind 127.0.0.1:80")]
+    struct CannotBind(#[source] io::Error);
+
+    fn say_all() {
+        let error = CannotBind(io::Error::other("permission denied"));
+        tracing::error!(
+            error = &error as &dyn Error,
+            breaker_name = "mail",
+            correlation_id = "abc",
+            attempts = 3_u64,
+            change = -1_i64,
+            ratio = 0.5,
+            odd = f64::NAN,
+            forced = true,
+            address = %"127.0.0.1:80",
+            debugged = ?Some("x\n"),
+            level = "mine",
+            "Circuit breaker {} \"\x1b[31m\u{2028}",
+            "opened"
+        );
+    }
+
+    #[test]
+    fn an_event_is_one_json_object_in_the_shape_of_the_access_lines() {
+        let lines = lines(spec(), |_| say_all());
+        let [line] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        let object: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(line).unwrap();
+        assert_eq!(
+            object["error"],
+            "cannot bind 127.0.0.1:80: permission denied"
+        );
+        let time = object["time"].as_str().unwrap();
+        insta::assert_snapshot!(line.replace(time, "TIME"));
+    }
+
+    #[test]
+    fn a_pretty_event_is_one_line_without_control_characters() {
+        let format = LineFormat::Pretty { color: false };
+        let lines = lines(LogSpec { format, ..spec() }, |_| say_all());
+        let [line] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert!(!line.chars().any(char::is_control));
+        insta::assert_snapshot!(&line["15:00:00.000".len()..]);
+    }
+
+    #[test]
+    fn others_are_heard_from_warn_on_and_we_from_our_level_on() {
+        let lines = lines(spec(), |_| {
+            tracing::debug!("ours, too fine");
+            tracing::info!("ours");
+            tracing::info!(target: "h2::client", "theirs, too fine");
+            tracing::info!(target: "sidefusegate", "not us");
+            tracing::warn!(target: "rustls", "theirs");
+        });
+        assert_eq!(messages(&lines), ["ours", "theirs"]);
+    }
+
+    #[test]
+    fn the_level_changes_at_run_time() {
+        let lines = lines(spec(), |logging| {
+            for (level, message) in [
+                (Level::Info, "no"),
+                (Level::Debug, "yes"),
+                (Level::Warn, "no"),
+            ] {
+                logging.respec(Arc::new(LogSpec { level, ..spec() }));
+                tracing::debug!("{message}");
+            }
+        });
+        assert_eq!(messages(&lines), ["yes"]);
+    }
+}

@@ -1,0 +1,348 @@
+//! The one list of metric names, with what each of them counts and the words of its labels.
+//!
+//! A metric exists only when it stands in [`ALL`]; README and dashboards are read against this list. No label carries a path, a
+//! request's host, a key or an id: the number of series is bounded by the configuration.
+
+use http::{Method, StatusCode};
+
+/// What a metric is to Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts observations in fixed buckets.
+    Histogram,
+}
+
+impl Kind {
+    /// The word of a `# TYPE` line.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric: all series of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its full name, with unit and `_total` where they belong.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// One sentence for `# HELP`.
+    pub help: &'static str,
+    /// The names of its labels, in the order in which their values are given.
+    pub labels: &'static [&'static str],
+}
+
+macro_rules! families {
+    ($($(#[$doc:meta])* $id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $($(#[$doc])* #[doc = concat!("`", $name, "`: ", $help)]
+        pub const $id: Family = Family { name: $name, kind: Kind::$kind, help: $help, labels: &[$($label),*] };)*
+
+        /// Every metric there is, in the order of the exposition.
+        pub const ALL: &[Family] = &[$($id),*];
+    };
+}
+
+families! {
+    REQUESTS = Counter "sidefuse_requests_total" ["route", "method", "code_class", "outcome"]
+        "Exchanges that ended, by the class of the status that the caller got and by what they proved about the upstream.";
+    REQUEST_DURATION = Histogram "sidefuse_request_duration_seconds" ["route", "outcome"]
+        "Time from the accepted request to the end of the response body.";
+    OVERHEAD = Histogram "sidefuse_overhead_seconds" []
+        "Our own share of the time to the response headers: all of it but the wait for the upstream.";
+    IN_FLIGHT = Gauge "sidefuse_in_flight_requests" ["route"]
+        "Exchanges that have begun and not yet ended.";
+    BREAKER_STATE = Gauge "sidefuse_breaker_state" ["breaker", "state"]
+        "1 for the state that the breaker is in, 0 for the others.";
+    BREAKER_FORCED = Gauge "sidefuse_breaker_forced" ["breaker", "mode"]
+        "1 while an operator forces the breaker into this mode.";
+    BREAKER_TRANSITIONS = Counter "sidefuse_breaker_transitions_total" ["breaker", "from", "to", "cause"]
+        "Changes of a breaker's state.";
+    REJECTED = Counter "sidefuse_rejected_total" ["route", "reason"]
+        "Exchanges that we refused without asking the upstream.";
+    ATTEMPT_FAILURES = Counter "sidefuse_attempt_failures_total" ["route", "reason"]
+        "Attempts at the upstream that failed without an answer to relay.";
+    RETRIES = Counter "sidefuse_retries_total" ["route", "result"]
+        "Further attempts after the first, by how they ended.";
+    POOL_CONNECTIONS = Gauge "sidefuse_pool_connections" ["route", "state"]
+        "Connections to the upstream.";
+    POOL_WAIT = Histogram "sidefuse_pool_wait_seconds" ["route"]
+        "Time that an attempt waited for a connection.";
+    CONNECTIONS = Gauge "sidefuse_connections" []
+        "Open connections of callers.";
+    CONNECTIONS_ACCEPTED = Counter "sidefuse_connections_accepted_total" []
+        "Connections of callers that were accepted.";
+    LOG_LINES_DROPPED = Counter "sidefuse_log_lines_dropped_total" []
+        "Log lines lost because their reader was slower than traffic, or gone.";
+    CONFIG_RELOAD_SUCCESSFUL = Gauge "sidefuse_config_last_reload_successful" []
+        "1 when the last attempt to load the configuration succeeded, 0 when it was refused.";
+    CONFIG_RELOAD_TIMESTAMP = Gauge "sidefuse_config_last_reload_success_timestamp_seconds" []
+        "Unix time at which the configuration in force was loaded.";
+    CONFIG_INFO = Gauge "sidefuse_config_info" ["revision"]
+        "1 for the revision of the configuration in force.";
+    BUILD_INFO = Gauge "sidefuse_build_info" ["version", "revision"]
+        "1 for the build that runs.";
+    PROCESS_CPU = Counter "process_cpu_seconds_total" []
+        "Total user and system CPU time spent in seconds.";
+    PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" []
+        "Resident memory size in bytes.";
+    PROCESS_VIRTUAL = Gauge "process_virtual_memory_bytes" []
+        "Virtual memory size in bytes.";
+    PROCESS_OPEN_FDS = Gauge "process_open_fds" []
+        "Number of open file descriptors.";
+    PROCESS_MAX_FDS = Gauge "process_max_fds" []
+        "Maximum number of open file descriptors.";
+    PROCESS_THREADS = Gauge "process_threads" []
+        "Number of OS threads in the process.";
+    PROCESS_START = Gauge "process_start_time_seconds" []
+        "Start time of the process since unix epoch in seconds.";
+}
+
+/// The `route` label of exchanges that found no route. No route can have this name: it has characters that a route's name may not.
+pub const NO_ROUTE: &str = "(none)";
+
+/// The `method` label of a request: one of the nine methods of RFC 9110 and RFC 5789, or `OTHER`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MethodLabel(u8);
+
+impl MethodLabel {
+    /// How many there are.
+    pub const COUNT: usize = Self::WORDS.len();
+    /// Whatever is none of the standard methods.
+    pub const OTHER: Self = Self(9);
+    const WORDS: [&'static str; 10] = [
+        "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "OTHER",
+    ];
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::WORDS.len() as u8).map(Self)
+    }
+
+    /// Its place in [`MethodLabel::all`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The word.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        Self::WORDS[self.0 as usize]
+    }
+}
+
+impl From<&Method> for MethodLabel {
+    fn from(method: &Method) -> Self {
+        Self(match *method {
+            Method::GET => 0,
+            Method::POST => 1,
+            Method::PUT => 2,
+            Method::DELETE => 3,
+            Method::PATCH => 4,
+            Method::HEAD => 5,
+            Method::OPTIONS => 6,
+            Method::CONNECT => 7,
+            Method::TRACE => 8,
+            _ => return Self::OTHER,
+        })
+    }
+}
+
+/// The `code_class` label: the class of the status that the caller got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeClass {
+    /// 100 to 199; in practice 101.
+    Informational,
+    /// 200 to 299.
+    Success,
+    /// 300 to 399.
+    Redirection,
+    /// 400 to 499.
+    ClientError,
+    /// 500 and above.
+    ServerError,
+    /// The caller got no answer.
+    None,
+}
+
+impl CodeClass {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Informational,
+        Self::Success,
+        Self::Redirection,
+        Self::ClientError,
+        Self::ServerError,
+        Self::None,
+    ];
+
+    /// The class of what the caller got.
+    #[must_use]
+    pub fn of(status: Option<StatusCode>) -> Self {
+        match status.map(|status| status.as_u16() / 100) {
+            None => Self::None,
+            Some(1) => Self::Informational,
+            Some(2) => Self::Success,
+            Some(3) => Self::Redirection,
+            Some(4) => Self::ClientError,
+            Some(_) => Self::ServerError,
+        }
+    }
+
+    /// The word.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Informational => "1xx",
+            Self::Success => "2xx",
+            Self::Redirection => "3xx",
+            Self::ClientError => "4xx",
+            Self::ServerError => "5xx",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The `outcome` label: what an exchange proved about its upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutcomeLabel {
+    /// The upstream did its work.
+    Success,
+    /// The upstream failed.
+    Failure,
+    /// The upstream works, the call was wrong.
+    Alive,
+    /// The upstream asked for a pause.
+    Throttled,
+    /// Nothing: a refusal of ours, or the caller left.
+    Ignored,
+}
+
+impl OutcomeLabel {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Success,
+        Self::Failure,
+        Self::Alive,
+        Self::Throttled,
+        Self::Ignored,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Alive => "alive",
+            Self::Throttled => "throttled",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// The `result` label of a further attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryResult {
+    /// It brought an answer.
+    Answered,
+    /// It failed as well.
+    Failed,
+}
+
+impl RetryResult {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Answered, Self::Failed];
+
+    /// The word.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metrics_are_as_reviewed() {
+        let table: String = ALL
+            .iter()
+            .map(|family| {
+                format!(
+                    "{:<9} {}{{{}}}\n",
+                    family.kind.label(),
+                    family.name,
+                    family.labels.join(",")
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn names_are_unique_and_keep_prometheus_conventions() {
+        for (place, family) in ALL.iter().enumerate() {
+            assert!(
+                ALL[..place].iter().all(|other| other.name != family.name),
+                "{} stands twice",
+                family.name
+            );
+            assert_eq!(
+                family.kind == Kind::Counter,
+                family.name.ends_with("_total"),
+                "{}",
+                family.name
+            );
+            assert!(
+                family.help.ends_with('.') && !family.help.contains(['\n', '\\']),
+                "{}",
+                family.name
+            );
+        }
+    }
+
+    #[test]
+    fn an_invented_method_is_other_case_166() {
+        let invented = Method::from_bytes(b"FOO123").unwrap();
+        assert_eq!(MethodLabel::from(&invented).label(), "OTHER");
+        for method in MethodLabel::all().filter(|method| method.label() != "OTHER") {
+            let parsed: Method = method.label().parse().unwrap();
+            assert_eq!(MethodLabel::from(&parsed), method);
+        }
+    }
+
+    #[test]
+    fn a_label_stands_at_its_index() {
+        assert!(
+            MethodLabel::all()
+                .enumerate()
+                .all(|(place, method)| method.index() == place)
+        );
+        assert!(
+            CodeClass::ALL
+                .iter()
+                .enumerate()
+                .all(|(place, class)| *class as usize == place)
+        );
+        assert!(
+            OutcomeLabel::ALL
+                .iter()
+                .enumerate()
+                .all(|(place, outcome)| *outcome as usize == place)
+        );
+    }
+}

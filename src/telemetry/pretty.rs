@@ -1,0 +1,82 @@
+//! Lines for people at a terminal: one line each, control characters escaped as in JSON lines.
+
+use super::access_log::{AccessRecord, MAX_PATH, MAX_WORD, rounded_millis};
+use super::escape::{self, Place};
+use super::line::{Level, TimeText};
+
+/// The longest value of an event's field that is shown whole, in bytes.
+pub(super) const MAX_FIELD: usize = 8 * 1024;
+
+const RESET: &[u8] = b"\x1b[0m";
+const DIM: &str = "\x1b[2m";
+
+/// Appends `15:00:00.000 INFO  `; the caller goes on from there.
+pub(super) fn push_head(line: &mut Vec<u8>, level: Level, time: &[u8; 24], color: bool) {
+    // Hours to milliseconds of `2025-10-16T15:00:00.000Z`.
+    painted(line, color, DIM, &time[11..23]);
+    line.push(b' ');
+    painted(line, color, level.colour(), level.column().as_bytes());
+    line.push(b' ');
+}
+
+/// Appends the line of an exchange: time, level, method, path, status, duration, route, outcome, reason, id.
+pub(super) fn push_access(
+    line: &mut Vec<u8>,
+    record: &AccessRecord<'_>,
+    color: bool,
+    times: &mut TimeText,
+) {
+    let level = record.level();
+    push_head(line, level, times.at(record.time), color);
+    escape::push(line, record.method.as_bytes(), Place::Word, MAX_WORD);
+    line.push(b' ');
+    escape::push(line, record.bare_path(), Place::Word, MAX_PATH);
+    line.push(b' ');
+    painted(
+        line,
+        color,
+        level.colour(),
+        itoa::Buffer::new().format(record.status).as_bytes(),
+    );
+    line.push(b' ');
+    line.extend_from_slice(
+        itoa::Buffer::new()
+            .format(rounded_millis(record.duration))
+            .as_bytes(),
+    );
+    line.extend_from_slice(b"ms ");
+    line.extend_from_slice(record.route.unwrap_or("-").as_bytes());
+    line.push(b' ');
+    line.extend_from_slice(record.outcome.label().as_bytes());
+    if let Some(reason) = record.reason {
+        line.push(b' ');
+        painted(line, color, level.colour(), reason.label().as_bytes());
+    }
+    line.push(b' ');
+    painted(line, color, DIM, record.correlation_id.as_bytes());
+    line.push(b'\n');
+}
+
+/// Appends ` key=value` of an event. A value that is not one plain word is quoted.
+pub(super) fn push_field(line: &mut Vec<u8>, color: bool, key: &[u8], value: &str) {
+    line.push(b' ');
+    painted(line, color, DIM, key);
+    painted(line, color, DIM, b"=");
+    if value.is_empty() || value.contains([' ', '"', '=']) {
+        line.push(b'"');
+        escape::push(line, value.as_bytes(), Place::Json, MAX_FIELD);
+        line.push(b'"');
+    } else {
+        escape::push(line, value.as_bytes(), Place::Word, MAX_FIELD);
+    }
+}
+
+fn painted(line: &mut Vec<u8>, color: bool, paint: &str, text: &[u8]) {
+    if color {
+        line.extend_from_slice(paint.as_bytes());
+    }
+    line.extend_from_slice(text);
+    if color {
+        line.extend_from_slice(RESET);
+    }
+}

@@ -1,0 +1,47 @@
+//! Which failures are refusals: ours, made before any upstream was asked.
+
+use crate::failure::Failure;
+
+/// Whether we refused the call without asking the upstream. Such an ending is counted in `rejected_total` and is a `warn` line.
+#[must_use]
+pub const fn is_refusal(reason: Failure) -> bool {
+    match reason {
+        Failure::NoRoute
+        | Failure::HostNotAllowed
+        | Failure::BadRequest
+        | Failure::MethodNotAllowed
+        | Failure::UriTooLong
+        | Failure::HeadersTooLarge
+        | Failure::RequestTimeout
+        | Failure::CircuitOpen
+        | Failure::ForcedOpen
+        | Failure::Overloaded
+        | Failure::Draining => true,
+        Failure::Dns
+        | Failure::Connect
+        | Failure::ConnectTimeout
+        | Failure::Tls
+        | Failure::Reset
+        | Failure::Protocol
+        | Failure::Timeout
+        | Failure::IdleTimeout
+        | Failure::Truncated
+        | Failure::ClientGone
+        | Failure::Internal => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Blame;
+
+    #[test]
+    fn what_the_upstream_did_is_never_a_refusal() {
+        assert!(
+            Failure::ALL
+                .iter()
+                .all(|reason| reason.blame() != Blame::Upstream || !is_refusal(*reason))
+        );
+    }
+}

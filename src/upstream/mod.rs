@@ -1,0 +1,166 @@
+//! Connections to upstreams: how many, how old, whose turn.
+//!
+//! An [`Upstream`] is shared by all workers and owns what must be exact over all of them: the [`Slots`]. Each worker has its own
+//! [`Pool`] per upstream, a plain cell: a connection is used by the worker that opened it and never crosses a thread.
+
+mod client;
+pub mod pool;
+pub mod slots;
+mod upload;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+pub use client::{Fate, Lease, LocalExecutor, SendError};
+pub use pool::Pool;
+pub use slots::{Shed, Slots};
+pub use upload::{Upload, UploadEnd, UploadProgress};
+
+use crate::config::plan::{HttpVersion, UpstreamPlan};
+use crate::net::tls::{Offer, Tls, TlsError};
+use crate::net::{BoxIo, Connect, ConnectError};
+use crate::time::Deadline;
+
+/// Where a route sends, shared by all workers.
+pub struct Upstream {
+    id: u64,
+    plan: UpstreamPlan,
+    tls: Option<Tls>,
+    /// For calls that will leave HTTP, which only HTTP/1.1 can.
+    tls_http1: Option<Tls>,
+    connect: Arc<dyn Connect>,
+    slots: Arc<Slots>,
+    available: AtomicUsize,
+}
+
+/// What a connection is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A call, over whatever version the upstream speaks.
+    Call,
+    /// A switch of protocols (WebSocket), which only HTTP/1.1 can make.
+    Switch,
+}
+
+/// How the connections of an upstream stand; the original's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStatistics {
+    /// Open, or being opened.
+    pub size: usize,
+    /// Open and unused.
+    pub available: usize,
+    /// In use, or being opened.
+    pub using: usize,
+    /// Calls that wait for one.
+    pub waiting: usize,
+}
+
+impl Upstream {
+    /// Prepares an upstream; nothing is opened yet. `sheds` has one entry per worker.
+    ///
+    /// # Errors
+    /// [`TlsError`] when its trust cannot be loaded.
+    pub fn new(
+        plan: UpstreamPlan,
+        connect: Arc<dyn Connect>,
+        sheds: Arc<[Shed]>,
+    ) -> Result<Self, TlsError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let offer = match plan.http {
+            HttpVersion::Auto => Offer::Either,
+            HttpVersion::Http1 => Offer::Http1,
+            HttpVersion::Http2 => Offer::Http2,
+        };
+        let (tls, tls_http1) = match &plan.tls {
+            Some(tls) => {
+                let trust = tls.ca_file.as_deref();
+                (
+                    Some(Tls::new(&plan.host, trust, offer)?),
+                    Some(Tls::new(&plan.host, trust, Offer::Http1)?),
+                )
+            }
+            None => (None, None),
+        };
+        let slots = Slots::new(plan.pool.max, sheds);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            id,
+            plan,
+            tls,
+            tls_http1,
+            connect,
+            slots,
+            available: AtomicUsize::new(0),
+        })
+    }
+
+    /// Tells this upstream from every other of the process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn plan(&self) -> &UpstreamPlan {
+        &self.plan
+    }
+
+    /// How its connections stand now.
+    #[must_use]
+    pub fn statistics(&self) -> PoolStatistics {
+        let size = self.slots.used();
+        let available = self.available.load(Ordering::Relaxed).min(size);
+        PoolStatistics {
+            size,
+            available,
+            using: size - available,
+            waiting: self.slots.waiting(),
+        }
+    }
+
+    /// Opens a stream, TLS included, within the connect timeout and before `deadline`; says whether HTTP/2 is to be spoken over it.
+    async fn open(
+        &self,
+        now: Instant,
+        deadline: Deadline,
+        purpose: Purpose,
+    ) -> Result<(BoxIo, bool), ConnectError> {
+        let deadline = deadline.min(Deadline::after(now, self.plan.connect_timeout));
+        let (tls, may_http2) = match purpose {
+            Purpose::Call => (&self.tls, true),
+            Purpose::Switch => (&self.tls_http1, false),
+        };
+        let opening = async {
+            let io = self
+                .connect
+                .connect(&self.plan.host, self.plan.port)
+                .await?;
+            let prior_knowledge = self.plan.http == HttpVersion::Http2;
+            match tls {
+                None => Ok((io, may_http2 && prior_knowledge)),
+                Some(tls) => {
+                    let (io, is_http2) = tls.handshake(io).await?;
+                    Ok((io, may_http2 && (is_http2 || prior_knowledge)))
+                }
+            }
+        };
+        match crate::time::timeout_at(deadline, opening).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(ConnectError {
+                failure: crate::failure::Failure::ConnectTimeout,
+                source: std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed),
+            }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream")
+            .field("id", &self.id)
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,176 @@
+//! The request body on its way up: counted, and watched for a caller that stalls.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::time::{Alarm, Deadline};
+
+/// A request body.
+pub struct Upload {
+    source: Option<Source>,
+}
+
+struct Source {
+    body: Incoming,
+    progress: Rc<UploadProgress>,
+    idle_timeout: Duration,
+    alarm: Alarm,
+}
+
+/// What is known of an upload while the connection owns it.
+#[derive(Debug, Default)]
+pub struct UploadProgress {
+    bytes: Cell<u64>,
+    is_whole: Cell<bool>,
+    is_waiting: Cell<bool>,
+    end: Cell<Option<UploadEnd>>,
+}
+
+/// How an upload ended before its end, and neither by us nor by the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadEnd {
+    /// The caller broke off.
+    Broken,
+    /// The caller sent nothing for the idle timeout.
+    Stalled,
+}
+
+/// The caller's body did not end well; which is all the connection has to know.
+#[derive(Debug, thiserror::Error)]
+#[error("the caller's request body broke off")]
+pub struct UploadError;
+
+impl UploadProgress {
+    /// Bytes handed to the connection so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// Whether all of it was handed to the connection; only then can the connection carry another call.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole.get()
+    }
+
+    /// Whether the connection waits for the caller to send more.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.is_waiting.get()
+    }
+
+    /// How it ended, if the caller broke it.
+    #[must_use]
+    pub fn end(&self) -> Option<UploadEnd> {
+        self.end.get()
+    }
+}
+
+impl Upload {
+    /// No body at all.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { source: None }
+    }
+
+    /// Streams `body`; it may pause for `idle_timeout` at the most.
+    #[must_use]
+    pub fn streaming(body: Incoming, progress: Rc<UploadProgress>, idle_timeout: Duration) -> Self {
+        if body.is_end_stream() {
+            progress.is_whole.set(true);
+            return Self::empty();
+        }
+        Self {
+            source: Some(Source {
+                body,
+                progress,
+                idle_timeout,
+                alarm: Alarm::default(),
+            }),
+        }
+    }
+
+    /// Whether there is nothing to send, so that the same call can be made twice.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.source.is_none()
+    }
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload")
+            .field("is_empty", &self.is_empty())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let Some(source) = &mut self.source else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(&mut source.body).poll_frame(cx);
+        source.progress.is_waiting.set(polled.is_pending());
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                source.alarm.clear();
+                if let Some(data) = frame.data_ref() {
+                    source
+                        .progress
+                        .bytes
+                        .set(source.progress.bytes.get() + data.len() as u64);
+                }
+                if source.body.is_end_stream() {
+                    source.progress.is_whole.set(true);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => {
+                source.progress.end.set(Some(UploadEnd::Broken));
+                Poll::Ready(Some(Err(UploadError)))
+            }
+            Poll::Ready(None) => {
+                source.progress.is_whole.set(true);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                if !source.alarm.is_set() {
+                    source
+                        .alarm
+                        .set(Deadline::after(crate::time::now(), source.idle_timeout));
+                }
+                if source.alarm.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                source.progress.end.set(Some(UploadEnd::Stalled));
+                Poll::Ready(Some(Err(UploadError)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source
+            .as_ref()
+            .is_none_or(|source| source.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.source
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), |source| source.body.size_hint())
+    }
+}
