@@ -20,6 +20,7 @@ mod load;
 mod preset;
 mod problem;
 mod readers;
+mod refusal;
 mod report;
 mod suggest;
 mod tree;

@@ -5,23 +5,17 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use serde_yaml::granit_parser::{
-    ErrorKind, Event, Parser, ScalarStyle, ScanError, Span as Place, options,
-};
+use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Span as Place, options};
 
 use super::excerpt::show;
 use super::problem::{Code, Problem, Problems};
+use super::refusal::{Fatal, MAX_DEPTH, empty, fatal, syntax, too_deep};
 use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
 /// The largest file, in bytes.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 /// The most nodes, each alias counting as all that it stands for.
 const MAX_NODES: usize = 20_000;
-/// The most lists and mappings inside one another.
-const MAX_DEPTH: usize = 32;
-/// What the shortest file looks like.
-const SMALLEST: &str = "the smallest file is\n       version: 1\n       routes:\n         partner: {upstream: https://api.example.com}";
-
 /// Parses one document. Repeated keys are reported and passed over; whatever else is wrong is reported and ends it with `None`.
 pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     match Reader::default().read(text, problems) {
@@ -57,8 +51,6 @@ struct Reader {
     root: Option<Node>,
 }
 
-type Fatal = Box<Problem>;
-
 impl Reader {
     fn read(mut self, text: &str, problems: &mut Problems) -> Result<Node, Fatal> {
         if text.len() > MAX_BYTES {
@@ -71,16 +63,17 @@ impl Reader {
         let limits =
             options! { flow_nesting_limit: MAX_DEPTH + 1, block_nesting_limit: MAX_DEPTH + 1 };
         for event in Parser::new_from_str_with_options(text, limits) {
-            let (event, place) = event.map_err(|error| syntax(&error))?;
+            let (event, place) = event.map_err(|error| {
+                let at = *error.marker();
+                syntax(&error, span(Place::new(at, at)), text)
+            })?;
             self.event(event, span(place), problems)?;
         }
         match self.root {
             Some(Node {
                 value: Value::Null, ..
             })
-            | None => Err(Box::new(
-                Problem::error(Code::Empty, Span::default(), "the file is empty").help(SMALLEST),
-            )),
+            | None => Err(empty()),
             Some(root) => Ok(root),
         }
     }
@@ -222,8 +215,11 @@ impl Reader {
                         );
                     }
                     None => {
-                        // Nothing has no place of its own.
-                        let span = if node.value == Value::Null {
+                        // Nothing has no place of its own, and a text that begins below its key is better shown by that.
+                        let scalar = matches!(node.value, Value::Null | Value::Scalar(_));
+                        let elsewhere =
+                            node.value == Value::Null || node.span.line != key.span.line;
+                        let span = if scalar && elsewhere {
                             key.span
                         } else {
                             node.span
@@ -250,39 +246,6 @@ impl Reader {
         }
         Ok(())
     }
-}
-
-fn too_deep(span: Span) -> Fatal {
-    fatal(
-        Code::Budget,
-        span,
-        format!("nested more than {MAX_DEPTH} levels deep"),
-    )
-}
-
-fn fatal(code: Code, span: Span, message: impl Into<String>) -> Fatal {
-    Box::new(Problem::error(code, span, message))
-}
-
-fn syntax(error: &ScanError) -> Fatal {
-    let marker = error.marker();
-    let span = span(Place::new(*marker, *marker));
-    let kind = error.kind();
-    if *kind == ErrorKind::RecursionLimitExceeded {
-        return too_deep(span);
-    }
-    if matches!(
-        kind,
-        ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation | ErrorKind::TabNotAllowed
-    ) {
-        let tab = Problem::error(Code::Syntax, span, "a tab where YAML wants spaces");
-        return Box::new(tab.hint("indent with spaces"));
-    }
-    fatal(
-        Code::Syntax,
-        span,
-        format!("not valid YAML: {}", error.info()),
-    )
 }
 
 fn span(place: Place) -> Span {

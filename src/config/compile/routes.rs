@@ -60,6 +60,13 @@ pub(super) fn routes(
     let mut laid = 0_usize;
     for Entry { key, node } in entries {
         check_name("a route", key, file.problems);
+        if let Value::Scalar(_) | Value::Sequence(_) = node.value {
+            let message = format!("the route must be a mapping, not {}", node.kind());
+            let problem = Problem::error(Code::WrongKind, node.span, message);
+            file.problems
+                .push(problem.hint("write `{upstream: https://…}`"));
+            continue;
+        }
         let (preset, settings) = lay(node, &base, &presets, file.problems);
         laid = laid.saturating_add(settings.size());
         if laid > MAX_LAID {

@@ -12,6 +12,10 @@ fn catalogue() -> Vec<(&'static str, String)> {
     vec![
         ("no valid YAML", owned("version: 1\nroutes: [a, b\n")),
         ("a tab for indentation", owned("version: 1\nroutes:\n\tpartner: {}\n")),
+        (
+            "a reference in braces without quotes",
+            owned("version: 1\nservice: {env: ${NODE_ENV:-production}}\n"),
+        ),
         ("an empty file (case 146)", owned("# nothing yet\n")),
         ("nothing but text", owned("hello\n")),
         ("nested too deep", format!("version: {}1{}\n", "[".repeat(40), "]".repeat(40))),
@@ -27,6 +31,10 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("routes without a route", owned("version: 1\nroutes:\n")),
         ("a route without an upstream", owned("version: 1\nroutes:\n  partner: {timeout: 5s}\n")),
         ("an empty route", owned("version: 1\nroutes:\n  partner:\n")),
+        (
+            "a route that is its upstream",
+            owned("version: 1\nroutes:\n  partner: https://api.example.com\n"),
+        ),
         ("an upstream without a URL", owned("version: 1\nroutes:\n  partner:\n    upstream: {http: 2}\n")),
         ("an upstream without a value", owned("version: 1\nroutes:\n  partner:\n    upstream:\n")),
         ("text for a mapping", route("breaker: strict")),
@@ -87,7 +95,11 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("headers that HTTP does not allow", route("headers:\n  request:\n    set:\n      \"X A\": 1\n      X-B: \"a\\r\\nSet-Cookie: b\"\n      x-c: 1\n      X-C: 2\n    remove: [\"X:\"]")),
         ("headers of our own", route("headers:\n  request: {set: {Host: a, X-Forwarded-For: b, X-Correlation-ID: c}}\n  response: {remove: [Via]}")),
         ("a secret in the file, beside an error", route("headers: {request: {set: {Authorization: Bearer hush}, remov: [X-A]}}")),
-        ("files that are not there", file("admin:\n  operator_token_file: ${DIR}/missing\n  reader_token_file: ${DIR}\ndefaults:\n  upstream: {tls: {ca_file: \"${DIR}/empty\"}}\n  headers: {request: {set: {X-Key: {file: \"${DIR}/empty\"}, X-Other: {prefix: a}}}}")),
+                (
+            "secrets below their keys",
+            route("headers:\n  request:\n    set:\n      Authorization: >\n        Bearer hush\n      X-Api-Key:\n        hush ${\n    bad: 1"),
+        ),
+("files that are not there", file("admin:\n  operator_token_file: ${DIR}/missing\n  reader_token_file: ${DIR}\ndefaults:\n  upstream: {tls: {ca_file: \"${DIR}/empty\"}}\n  headers: {request: {set: {X-Key: {file: \"${DIR}/empty\"}, X-Other: {prefix: a}}}}")),
         ("a secret file for everyone, beside an error", file("admin:\n  operator_token_file: ${DIR}/exposed\n  reader_token_file: ${DIR}/empty")),
     ]
 }
