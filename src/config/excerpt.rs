@@ -32,6 +32,12 @@ pub(crate) fn excerpt(lines: &[&str], line: usize, column: usize, width: usize) 
             }
         })
         .collect();
+    if continues_secret(lines, line - 1) {
+        shown
+            .iter_mut()
+            .filter(|c| !c.is_whitespace())
+            .for_each(|c| *c = '*');
+    }
     mask(&mut shown);
     while shown.last().is_some_and(|c| c.is_whitespace()) {
         shown.pop();
@@ -73,6 +79,20 @@ pub(crate) fn lines(text: &str) -> Vec<&str> {
     lines
 }
 
+/// A text from the file as a message shows it: no control characters, not endless.
+pub(crate) fn show(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// Whether a key or header of that name usually holds a secret.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     const PARTS: [&str; 8] = [
@@ -108,6 +128,28 @@ fn mask(line: &mut [char]) {
             at += 1;
         }
     }
+}
+
+/// Whether a line, by its number from 0, goes on with the text of a secret key above it.
+fn continues_secret(lines: &[&str], at: usize) -> bool {
+    /// No header is longer.
+    const FAR: usize = 50;
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let Some(text) = lines.get(at) else {
+        return false;
+    };
+    let own = indent(text);
+    let above = lines[at.saturating_sub(FAR)..at].iter().rev();
+    let parent = above
+        .filter(|line| !line.trim().is_empty())
+        .find(|line| indent(line) < own);
+    let Some((key, _)) = parent.and_then(|line| line.split_once(':')) else {
+        return false;
+    };
+    let names_file = ["file:", "prefix:"]
+        .iter()
+        .any(|key| text.trim_start().starts_with(key));
+    !names_file && is_secret_name(key.trim_matches([' ', '-', '"', '\'']))
 }
 
 /// The word that ends in front of `end`, without quotes.
@@ -189,6 +231,23 @@ mod tests {
             shown("upstream: https://me:hush@host/x@y"),
             "upstream: https://*******@host/x@y"
         );
+    }
+
+    #[test]
+    fn a_secret_that_goes_on_below_its_key_is_masked() {
+        let lines = [
+            "Authorization: >",
+            "",
+            "  Bearer hush",
+            "X-Other:",
+            "  a b",
+            "Cookie:",
+            "  file: /etc/cookie",
+        ];
+        let shown = |line| excerpt(&lines, line, 3, 1).unwrap().text;
+        assert_eq!(shown(3), "  ****** ****");
+        assert_eq!(shown(5), "  a b");
+        assert_eq!(shown(7), "  file: /etc/cookie");
     }
 
     #[test]

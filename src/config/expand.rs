@@ -1,8 +1,8 @@
 //! `${VAR}`, `${VAR:-default}`, `${VAR:?message}` and `$${` in the text of values: once, after parsing, never in keys.
 
+use super::excerpt::show;
 use super::problem::{Code, Problem, Problems};
-use super::tree::{Node, Scalar, Span, Value};
-use super::yaml::show;
+use super::tree::{Node, Span, Value};
 
 /// Where variables are looked up.
 pub(crate) type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -125,11 +125,6 @@ fn control(name: &str, span: Span) -> Box<Problem> {
         "the environment variable `{name}` holds a line break or another control character"
     );
     Box::new(Problem::error(Code::ControlInVariable, span, message))
-}
-
-/// The text that a message may show: with references where values came from the environment.
-pub(crate) fn shown(scalar: &Scalar) -> String {
-    show(scalar.reference.as_deref().unwrap_or(&scalar.text))
 }
 
 #[cfg(test)]

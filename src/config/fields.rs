@@ -1,11 +1,10 @@
 //! Reading a mapping so that no key can be forgotten: each is taken by somebody, or reported.
 
-use super::expand::shown;
+use super::excerpt::show;
 use super::problem::{Code, Problem, Problems};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Scalar, Span, Value};
 use super::units::Invalid;
-use super::yaml::show;
 
 /// Keys that people look for in the wrong place, with where they are.
 const ELSEWHERE: [(&str, &str); 12] = [
@@ -248,70 +247,11 @@ pub(crate) fn value<T>(
         Err(Invalid { code, what, hint }) => {
             let problem = Problem::error(code, span, format!("`{}` {what}", show(key)));
             problems.push(match (&scalar.reference, hint) {
-                (Some(_), _) => problem.hint(format!("the value comes from `{}`", shown(scalar))),
+                (Some(_), _) => problem.hint(format!("the value comes from `{}`", scalar.shown())),
                 (None, Some(hint)) => problem.hint(hint),
                 (None, None) => problem,
             });
             None
-        }
-    }
-}
-
-/// A reader of one word out of several.
-pub(crate) fn word<T: Copy>(words: &[(&str, T)]) -> impl Fn(&str) -> Result<T, Invalid> {
-    |text| {
-        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
-            return Ok(*value);
-        }
-        let all = words
-            .iter()
-            .map(|(word, _)| format!("`{word}`"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let invalid = Invalid::new(Code::UnknownWord, format!("must be one of {all}"));
-        Err(match nearest(text, words.iter().map(|(word, _)| *word)) {
-            Some(meant) => invalid.hint(format!("did you mean `{meant}`?")),
-            None => invalid,
-        })
-    }
-}
-
-/// A reader of a whole number within a range.
-pub(crate) fn number<T>(min: T, max: T) -> impl Fn(&str) -> Result<T, Invalid>
-where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display,
-{
-    move |text| {
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Invalid::new(
-                Code::Malformed,
-                format!("must be a whole number from {min} to {max}"),
-            ));
-        }
-        match text.parse::<T>() {
-            Ok(number) if number >= min && number <= max => Ok(number),
-            Ok(_) | Err(_) => Err(Invalid::new(
-                Code::OutOfRange,
-                format!("must be from {min} to {max}"),
-            )),
-        }
-    }
-}
-
-/// A reader of `true` or `false`.
-pub(crate) fn flag(text: &str) -> Result<bool, Invalid> {
-    word(&[("true", true), ("false", false)])(text)
-}
-
-/// A reader of something that `off` turns off.
-pub(crate) fn or_off<T>(
-    parse: impl FnOnce(&str) -> Result<T, Invalid>,
-) -> impl FnOnce(&str) -> Result<Option<T>, Invalid> {
-    |text| {
-        if text == "off" {
-            Ok(None)
-        } else {
-            parse(text).map(Some)
         }
     }
 }

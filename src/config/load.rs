@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::compile::compile;
 use super::expand::expand;
+use super::files::{read_limited, reason};
 use super::plan::Plan;
 use super::problem::{Code, Problem, Problems};
 use super::report::Report;
@@ -96,11 +97,13 @@ pub fn load_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Lo
             Problem::error(code, Span::default(), message).hint(hint),
         )
     };
-    let content = read(path).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound => "name the file with `-c FILE` or in SIDEFUSE_CONFIG",
-            io::ErrorKind::PermissionDenied => "let the user that runs sidefuse read it",
-            _ => "name a regular file that can be read",
+    let content = read_limited(path, yaml::MAX_BYTES).map_err(|error| {
+        let hint = if error.kind() == io::ErrorKind::NotFound {
+            "name the file with `-c FILE` or in SIDEFUSE_CONFIG"
+        } else if error.kind() == io::ErrorKind::PermissionDenied {
+            "let the user that runs sidefuse read it"
+        } else {
+            "name a regular file that can be read"
         };
         fail(
             Code::Unreadable,
@@ -130,20 +133,4 @@ pub fn load_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Lo
             Err(fail(Code::Unreadable, message, "save the file as UTF-8"))
         }
     }
-}
-
-/// Reads at most one byte more than is allowed, so that an endless file ends.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    super::compile::read_limited(path, yaml::MAX_BYTES)
-}
-
-/// What an I/O error says, in our style: lower case, without the number of the operating system.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|first| first.to_lowercase().chain(chars).collect())
-        .unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The configuration file: from its text to a [`Plan`](plan::Plan).
+//! The configuration file: from its text to a [`Plan`].
 //!
 //! ```text
 //! text → tree (every node knows its line) → ${VAR} replaced → one walk that takes every key or reports it → Plan
@@ -15,9 +15,12 @@ mod compile;
 mod excerpt;
 mod expand;
 mod fields;
+mod files;
 mod load;
 mod preset;
 mod problem;
+mod readers;
+mod refusal;
 mod report;
 mod suggest;
 mod tree;

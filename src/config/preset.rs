@@ -1,12 +1,17 @@
 //! Presets: named bundles of route settings, built in or from the file, and how the layers of a route's settings become one.
 
+use super::excerpt::show;
 use super::problem::{Code, Problem, Problems};
 use super::suggest::nearest;
-use super::tree::{Entry, Key, Node, Span, Value};
-use super::yaml::show;
+use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
 /// The preset of a route that names none.
 pub(crate) const DEFAULT: &str = "external-api";
+
+/// The most presets of a file.
+pub(crate) const MAX_PRESETS: usize = 256;
+/// The most presets that extend one another.
+const MAX_CHAIN: usize = 16;
 
 /// The numbers of a built-in preset.
 struct BuiltIn {
@@ -108,24 +113,34 @@ impl<'n> Presets<'n> {
     }
 
     /// The settings of preset `name` with all that it extends. `at` is where the name is written.
-    pub(crate) fn settings(&self, name: &str, at: Span, problems: &mut Problems) -> Option<Node> {
+    pub(crate) fn settings(
+        &self,
+        name: &Scalar,
+        at: Span,
+        problems: &mut Problems,
+    ) -> Option<Node> {
         let mut chain: Vec<&Entry> = Vec::new();
         let (mut name, mut at) = (name, at);
         let mut settings = loop {
-            if let Some(built_in) = BUILT_IN.iter().find(|preset| preset.name == name) {
+            if let Some(built_in) = BUILT_IN.iter().find(|preset| preset.name == name.text) {
                 break built_in.settings();
             }
             let Some(entry) = self
                 .file
                 .iter()
                 .copied()
-                .find(|entry| entry.key.text == name)
+                .find(|entry| entry.key.text == name.text)
             else {
                 problems.push(self.unknown(name, at));
                 return None;
             };
             if let Some(begin) = chain.iter().position(|seen| std::ptr::eq(*seen, entry)) {
                 problems.push(cycle(&chain[begin..]));
+                return None;
+            }
+            if chain.len() == MAX_CHAIN {
+                let message = format!("more than {MAX_CHAIN} presets extend one another");
+                problems.push(Problem::error(Code::Budget, at, message));
                 return None;
             }
             chain.push(entry);
@@ -135,7 +150,7 @@ impl<'n> Presets<'n> {
             let Value::Scalar(scalar) = &extends.node.value else {
                 break Node::built_in([]);
             };
-            (name, at) = (&scalar.text, extends.node.span);
+            (name, at) = (scalar, extends.node.span);
         };
         for entry in chain.iter().rev() {
             settings = merge(&settings, &without_extends(&entry.node));
@@ -143,16 +158,16 @@ impl<'n> Presets<'n> {
         Some(settings)
     }
 
-    fn unknown(&self, name: &str, at: Span) -> Problem {
+    fn unknown(&self, name: &Scalar, at: Span) -> Problem {
         let all: Vec<&str> = built_in_names()
             .chain(self.file.iter().map(|entry| entry.key.text.as_str()))
             .collect();
         let problem = Problem::error(
             Code::UnknownPreset,
             at,
-            format!("no preset is called `{}`", show(name)),
+            format!("no preset is called `{}`", name.shown()),
         );
-        let problem = match nearest(name, all.iter().copied()) {
+        let problem = match nearest(&name.text, all.iter().copied()) {
             Some(meant) => problem.hint(format!("did you mean `{}`?", show(meant))),
             None => problem,
         };
@@ -210,9 +225,11 @@ fn without_extends(node: &Node) -> Node {
 /// `window` is a choice of one key, so it replaces.
 pub(crate) fn merge(base: &Node, over: &Node) -> Node {
     let (Value::Mapping(below), Value::Mapping(above)) = (&base.value, &over.value) else {
-        return match (&base.value, &over.value) {
-            (Value::Mapping(_), Value::Null) => base.clone(),
-            _ => over.clone(),
+        let adds_nothing = matches!((&base.value, &over.value), (Value::Mapping(_), Value::Null));
+        return if adds_nothing {
+            base.clone()
+        } else {
+            over.clone()
         };
     };
     let same = |a: &Key, b: &Key| a.text.eq_ignore_ascii_case(&b.text);
@@ -317,7 +334,7 @@ mod tests {
         );
         let mut problems = Problems::default();
         let settings = Presets::new(&file.entries().iter().collect::<Vec<_>>())
-            .settings("a", Span::default(), &mut problems)
+            .settings(&Scalar::literal("a"), Span::default(), &mut problems)
             .unwrap();
         assert_eq!(
             flat(&settings),
@@ -333,7 +350,7 @@ mod tests {
         for name in ["a", "b", "c"] {
             assert!(
                 Presets::new(&file.entries().iter().collect::<Vec<_>>())
-                    .settings(name, Span::default(), &mut problems)
+                    .settings(&Scalar::literal(name), Span::default(), &mut problems)
                     .is_none()
             );
         }

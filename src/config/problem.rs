@@ -204,6 +204,11 @@ impl Problems {
         self.0.push(problem);
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether one of them forbids the configuration.
     pub(crate) fn has_errors(&self) -> bool {
         self.0

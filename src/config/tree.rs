@@ -1,5 +1,7 @@
 //! What was written: a tree in which every node and every key knows its place in the file.
 
+use super::excerpt::show;
+
 /// A place in the configuration file. Line 0 means that the node is not from the file but built in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -75,6 +77,21 @@ pub(crate) struct Key {
     pub(crate) span: Span,
 }
 
+impl Scalar {
+    /// A text without references.
+    pub(crate) fn literal(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            reference: None,
+        }
+    }
+
+    /// The text as messages show it: with its references, never with what they stand for.
+    pub(crate) fn shown(&self) -> String {
+        show(self.reference.as_deref().unwrap_or(&self.text))
+    }
+}
+
 impl Node {
     /// A mapping of built-in settings.
     pub(crate) fn built_in<const N: usize>(entries: [(&str, Self); N]) -> Self {
@@ -98,10 +115,7 @@ impl Node {
     pub(crate) fn built_in_text(text: &str) -> Self {
         Self {
             span: Span::BUILT_IN,
-            value: Value::Scalar(Scalar {
-                text: text.to_owned(),
-                reference: None,
-            }),
+            value: Value::Scalar(Scalar::literal(text)),
         }
     }
 

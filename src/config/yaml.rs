@@ -3,23 +3,19 @@
 //! It reads the parser's events instead of deserializing, because only they give every node its place and every text as written.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
-use serde_yaml::granit_parser::{
-    ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span as Place, Tag, options,
-};
+use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Span as Place, options};
 
+use super::excerpt::show;
 use super::problem::{Code, Problem, Problems};
+use super::refusal::{Fatal, MAX_DEPTH, empty, fatal, syntax, too_deep};
 use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
 /// The largest file, in bytes.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 /// The most nodes, each alias counting as all that it stands for.
 const MAX_NODES: usize = 20_000;
-/// The most lists and mappings inside one another.
-const MAX_DEPTH: usize = 32;
-/// What the shortest file looks like.
-const SMALLEST: &str = "the smallest file is\n       version: 1\n       routes:\n         partner: {upstream: https://api.example.com}";
-
 /// Parses one document. Repeated keys are reported and passed over; whatever else is wrong is reported and ends it with `None`.
 pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     match Reader::default().read(text, problems) {
@@ -50,12 +46,10 @@ enum Content {
 #[derive(Default)]
 struct Reader {
     open: Vec<Open>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Rc<Node>>,
     nodes: usize,
     root: Option<Node>,
 }
-
-type Fatal = Box<Problem>;
 
 impl Reader {
     fn read(mut self, text: &str, problems: &mut Problems) -> Result<Node, Fatal> {
@@ -69,16 +63,17 @@ impl Reader {
         let limits =
             options! { flow_nesting_limit: MAX_DEPTH + 1, block_nesting_limit: MAX_DEPTH + 1 };
         for event in Parser::new_from_str_with_options(text, limits) {
-            let (event, place) = event.map_err(|error| syntax(&error))?;
+            let (event, place) = event.map_err(|error| {
+                let at = *error.marker();
+                syntax(&error, span(Place::new(at, at)), text)
+            })?;
             self.event(event, span(place), problems)?;
         }
         match self.root {
             Some(Node {
                 value: Value::Null, ..
             })
-            | None => Err(Box::new(
-                Problem::error(Code::Empty, Span::default(), "the file is empty").help(SMALLEST),
-            )),
+            | None => Err(empty()),
             Some(root) => Ok(root),
         }
     }
@@ -90,12 +85,18 @@ impl Reader {
         problems: &mut Problems,
     ) -> Result<(), Fatal> {
         match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                refuse_tag(tag.as_deref(), span)?;
+            Event::Scalar(.., Some(_))
+            | Event::SequenceStart(.., Some(_))
+            | Event::MappingStart(.., Some(_)) => Err(fatal(
+                Code::Structure,
+                span,
+                "YAML tags (`!…`) are not allowed",
+            )),
+            Event::Scalar(text, style, anchor, None) => {
                 self.count(1, span)?;
                 let null = style == ScalarStyle::Plain
                     && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let value = if null && !self.awaits_key() {
+                let value = if null {
                     Value::Null
                 } else {
                     Value::Scalar(Scalar {
@@ -105,12 +106,10 @@ impl Reader {
                 };
                 self.place(Node { span, value }, anchor, problems)
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                refuse_tag(tag.as_deref(), span)?;
+            Event::SequenceStart(_, anchor, None) => {
                 self.begin(Content::Sequence(Vec::new()), anchor, span)
             }
-            Event::MappingStart(_, anchor, tag) => {
-                refuse_tag(tag.as_deref(), span)?;
+            Event::MappingStart(_, anchor, None) => {
                 let content = Content::Mapping {
                     entries: Vec::new(),
                     key: None,
@@ -120,22 +119,18 @@ impl Reader {
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(problems),
             Event::Alias(anchor) => {
-                let Some(node) = self.anchors.get(&anchor) else {
+                let Some(node) = self.anchors.get(&anchor).map(Rc::clone) else {
                     return Err(fatal(
                         Code::Structure,
                         span,
                         "this alias stands inside what it refers to",
                     ));
                 };
-                let (size, depth) = (node.size(), node.depth());
-                self.count(size, span)?;
-                if self.open.len() + depth > MAX_DEPTH {
+                self.count(node.size(), span)?;
+                if self.open.len() + node.depth() > MAX_DEPTH {
                     return Err(too_deep(span));
                 }
-                let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    return Ok(());
-                };
-                self.place(node, 0, problems)
+                self.place(Node::clone(&node), 0, problems)
             }
             Event::DocumentStart(..) if self.root.is_some() => Err(fatal(
                 Code::Structure,
@@ -147,16 +142,9 @@ impl Reader {
             | Event::DocumentStart(..)
             | Event::DocumentEnd
             | Event::Anchor(..)
-            | Event::UnresolvedAlias(_) => Ok(()),
-            _ => Ok(()),
+            | Event::UnresolvedAlias(_)
+            | _ => Ok(()),
         }
-    }
-
-    fn awaits_key(&self) -> bool {
-        self.open.last().is_some_and(|open| match &open.content {
-            Content::Sequence(_) => false,
-            Content::Mapping { key, .. } => key.is_none(),
-        })
     }
 
     fn count(&mut self, nodes: usize, span: Span) -> Result<(), Fatal> {
@@ -205,7 +193,7 @@ impl Reader {
     /// Puts a finished node where it belongs: into the list, as a key, as a key's value, or at the top.
     fn place(&mut self, node: Node, anchor: usize, problems: &mut Problems) -> Result<(), Fatal> {
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchors.insert(anchor, Rc::new(node.clone()));
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
@@ -227,6 +215,16 @@ impl Reader {
                         );
                     }
                     None => {
+                        // Nothing has no place of its own, and a text that begins below its key is better shown by that.
+                        let scalar = matches!(node.value, Value::Null | Value::Scalar(_));
+                        let elsewhere =
+                            node.value == Value::Null || node.span.line != key.span.line;
+                        let span = if scalar && elsewhere {
+                            key.span
+                        } else {
+                            node.span
+                        };
+                        let node = Node { span, ..node };
                         lines.insert(key.text.clone(), key.span.line);
                         entries.push(Entry { key, node });
                     }
@@ -250,48 +248,6 @@ impl Reader {
     }
 }
 
-fn refuse_tag(tag: Option<&Tag>, span: Span) -> Result<(), Fatal> {
-    match tag {
-        Some(_) => Err(fatal(
-            Code::Structure,
-            span,
-            "YAML tags (`!…`) are not allowed",
-        )),
-        None => Ok(()),
-    }
-}
-
-fn too_deep(span: Span) -> Fatal {
-    fatal(
-        Code::Budget,
-        span,
-        format!("nested more than {MAX_DEPTH} levels deep"),
-    )
-}
-
-fn fatal(code: Code, span: Span, message: impl Into<String>) -> Fatal {
-    Box::new(Problem::error(code, span, message))
-}
-
-fn syntax(error: &ScanError) -> Fatal {
-    let marker = error.marker();
-    let span = span(Place::new(*marker, *marker));
-    match error.kind() {
-        ErrorKind::RecursionLimitExceeded => too_deep(span),
-        ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabNotAllowed => Box::new(
-            Problem::error(Code::Syntax, span, "a tab where YAML wants spaces")
-                .hint("indent with spaces"),
-        ),
-        _ => fatal(
-            Code::Syntax,
-            span,
-            format!("not valid YAML: {}", error.info()),
-        ),
-    }
-}
-
 fn span(place: Place) -> Span {
     let width = if place.start.line() == place.end.line() {
         place.end.col().saturating_sub(place.start.col())
@@ -300,25 +256,7 @@ fn span(place: Place) -> Span {
     };
     Span {
         line: place.start.line(),
-        column: column(place.start),
+        column: place.start.col() + 1,
         width: width.max(1),
     }
-}
-
-fn column(marker: Marker) -> usize {
-    marker.col() + 1
-}
-
-/// A text from the file as a message shows it: no control characters, not endless.
-pub(crate) fn show(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{Scope, some_time};
-use crate::config::fields::{Fields, number, or_off, word};
+use crate::config::fields::Fields;
 use crate::config::problem::{Code, Problem};
+use crate::config::readers::{number, or_off, word};
 use crate::config::tree::{Entry, Span};
 use crate::config::units::{Invalid, ratio};
 use crate::resilience::{
@@ -31,44 +32,39 @@ pub(super) fn breaker(
 ) -> Option<BreakerSpec> {
     fields.not_yet(&NOT_YET);
     let entries = fields.entries();
-    let standard = BreakerKeys::default();
-    let window = fields.section("window", window).unwrap_or(standard.window);
-    let reset_timeout = fields
-        .parse("reset_timeout", some_time())
-        .unwrap_or(standard.reset_timeout);
-    let min_calls = fields
-        .parse("min_calls", number(0, MOST))
-        .unwrap_or(match window {
-            WindowSpec::Calls(calls) => calls.min(standard.min_calls),
-            WindowSpec::Time(_) => standard.min_calls,
-        });
-    let keys = BreakerKeys {
-        enforcement: fields
-            .parse("enforcement", word(&ENFORCEMENTS))
-            .unwrap_or(standard.enforcement),
-        failure_threshold: fields
-            .parse("failure_threshold", number(0, MOST))
-            .unwrap_or(standard.failure_threshold),
-        failure_ratio: fields.parse("failure_ratio", or_off(ratio)).flatten(),
-        slow_ratio: fields.parse("slow_ratio", or_off(ratio)).flatten(),
-        slow_after: fields.parse("slow_after", or_off(some_time())).flatten(),
-        window,
-        min_calls,
-        success_threshold: fields
-            .parse("success_threshold", number(0, MOST))
-            .unwrap_or(standard.success_threshold),
-        half_open_max: fields
-            .parse("half_open_max", number(0, MOST))
-            .unwrap_or(standard.half_open_max),
-        probe_timeout: fields.parse("probe_timeout", some_time()),
-        half_open_timeout: fields
-            .parse("half_open_timeout", some_time())
-            .unwrap_or(standard.half_open_timeout),
-        reset_timeout,
-        reset_backoff: fields.section("reset_backoff", |fields| {
-            reset_backoff(fields, standard.reset_backoff, reset_timeout)
-        }),
+    // In the order of the documentation, which is the order of `allowed here`.
+    let mut keys = BreakerKeys::default();
+    keys.enforcement = fields
+        .parse("enforcement", word(&ENFORCEMENTS))
+        .unwrap_or(keys.enforcement);
+    keys.failure_threshold = fields
+        .parse("failure_threshold", number(0, MOST))
+        .unwrap_or(keys.failure_threshold);
+    keys.failure_ratio = fields.parse("failure_ratio", or_off(ratio)).flatten();
+    keys.slow_ratio = fields.parse("slow_ratio", or_off(ratio)).flatten();
+    keys.slow_after = fields.parse("slow_after", or_off(some_time())).flatten();
+    keys.window = fields.section("window", window).unwrap_or(keys.window);
+    let min_calls = match keys.window {
+        WindowSpec::Calls(calls) => calls.min(keys.min_calls),
+        WindowSpec::Time(_) => keys.min_calls,
     };
+    keys.min_calls = fields
+        .parse("min_calls", number(0, MOST))
+        .unwrap_or(min_calls);
+    keys.success_threshold = fields
+        .parse("success_threshold", number(0, MOST))
+        .unwrap_or(keys.success_threshold);
+    keys.half_open_max = fields
+        .parse("half_open_max", number(0, MOST))
+        .unwrap_or(keys.half_open_max);
+    keys.probe_timeout = fields.parse("probe_timeout", some_time());
+    keys.half_open_timeout = fields
+        .parse("half_open_timeout", some_time())
+        .unwrap_or(keys.half_open_timeout);
+    keys.reset_timeout = fields
+        .parse("reset_timeout", some_time())
+        .unwrap_or(keys.reset_timeout);
+    keys.reset_backoff = fields.section("reset_backoff", |fields| reset_backoff(fields, keys));
     let Scope::Route(route) = scope else {
         return None;
     };
@@ -141,16 +137,13 @@ fn window(fields: &mut Fields<'_, '_>) -> Option<WindowSpec> {
 }
 
 /// Without a `max` of its own it never cuts the reset timeout itself.
-fn reset_backoff(
-    fields: &mut Fields<'_, '_>,
-    standard: ResetBackoff,
-    reset_timeout: Duration,
-) -> ResetBackoff {
+fn reset_backoff(fields: &mut Fields<'_, '_>, keys: BreakerKeys) -> ResetBackoff {
+    let standard = keys.reset_backoff;
     ResetBackoff {
         factor: fields.parse("factor", factor).unwrap_or(standard.factor),
         max: fields
             .parse("max", some_time())
-            .unwrap_or(standard.max.max(reset_timeout)),
+            .unwrap_or(standard.max.max(keys.reset_timeout)),
         jitter: fields.parse("jitter", ratio).unwrap_or(standard.jitter),
     }
 }

@@ -3,9 +3,10 @@
 use ::http::HeaderName;
 
 use super::headers::header_name;
-use crate::config::fields::{Fields, number};
+use crate::config::fields::Fields;
 use crate::config::plan::CorrelationPlan;
 use crate::config::problem::{Code, Problem};
+use crate::config::readers::number;
 
 /// The longest id that is well formed at all.
 const LONGEST: usize = 128;

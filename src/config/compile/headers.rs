@@ -2,14 +2,13 @@
 
 use ::http::{HeaderName, HeaderValue};
 
-use super::files::{Secrecy, file};
-use crate::config::excerpt::is_secret_name;
-use crate::config::fields::{Fields, mapping, scalar};
+use crate::config::excerpt::{is_secret_name, show};
+use crate::config::fields::{Fields, mapping, scalar, value};
+use crate::config::files::{Secrecy, file};
 use crate::config::plan::{HeaderEdits, HeaderText, HeadersPlan};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Node, Span, Value};
 use crate::config::units::Invalid;
-use crate::config::yaml::show;
 
 /// Headers that belong to one connection, or that the proxy sets after all edits. `x-forwarded-` is one more by its beginning.
 const OWNED: [&str; 20] = [
@@ -35,6 +34,9 @@ const OWNED: [&str; 20] = [
     "x-sidefuse-reason",
 ];
 
+/// The most headers that one list sets.
+const MAX_SET: usize = 128;
+
 const UNPRINTABLE: &str = "may hold printable ASCII only, no line break";
 
 pub(super) fn headers(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> HeadersPlan {
@@ -47,7 +49,15 @@ pub(super) fn headers(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> 
 fn edits(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> HeaderEdits {
     let set = fields.section("set", |fields| {
         let mut set: Vec<(HeaderName, HeaderText)> = Vec::new();
-        for Entry { key, node } in fields.take_all() {
+        let mut entries = fields.take_all();
+        if let Some(entry) = entries.get(MAX_SET) {
+            let message = format!("more than {MAX_SET} headers are set");
+            fields
+                .problems
+                .push(Problem::error(Code::Budget, entry.key.span, message));
+            entries.truncate(MAX_SET);
+        }
+        for Entry { key, node } in entries {
             let name = match header_name(&key.text) {
                 Ok(name) => name,
                 Err(invalid) => {
@@ -90,7 +100,7 @@ fn removals(node: &Node, correlation: &HeaderName, problems: &mut Problems) -> V
     };
     let mut names = Vec::new();
     for item in items {
-        let Some(name) = crate::config::fields::value("remove", item, problems, header_name) else {
+        let Some(name) = value("remove", item, problems, header_name) else {
             continue;
         };
         refuse_owned(&name, correlation, item.span, problems);
@@ -122,7 +132,7 @@ fn header_text(name: &HeaderName, node: &Node, problems: &mut Problems) -> Optio
         });
     }
     let (text, span) = scalar(name.as_str(), node, problems)?;
-    let Ok(mut value) = HeaderValue::from_str(&text.text) else {
+    let Ok(mut literal) = HeaderValue::from_str(&text.text) else {
         problems.push(Problem::error(
             Code::Header,
             span,
@@ -131,7 +141,7 @@ fn header_text(name: &HeaderName, node: &Node, problems: &mut Problems) -> Optio
         return None;
     };
     if is_secret_name(name.as_str()) {
-        value.set_sensitive(true);
+        literal.set_sensitive(true);
         if text.reference.is_none() {
             problems.push(
                 Problem::warning(
@@ -143,7 +153,7 @@ fn header_text(name: &HeaderName, node: &Node, problems: &mut Problems) -> Optio
             );
         }
     }
-    Some(HeaderText::Literal(value))
+    Some(HeaderText::Literal(literal))
 }
 
 fn secret_file(fields: &mut Fields<'_, '_>, name: &HeaderName) -> Option<HeaderText> {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::some_time;
-use crate::config::fields::{Fields, number};
+use crate::config::fields::Fields;
 use crate::config::plan::HttpPlan;
 use crate::config::problem::Code;
+use crate::config::readers::number;
 use crate::config::units::{Invalid, size};
 
 const KIB: u64 = 1024;

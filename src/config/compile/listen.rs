@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::files::token_file;
 use super::host::host;
-use crate::config::fields::{Fields, mapping, or_off, value};
+use crate::config::fields::{Fields, mapping, value};
+use crate::config::files::token_file;
 use crate::config::plan::{AdminAddress, AdminPlan, ListenPlan};
 use crate::config::problem::{Code, Problem, Problems};
+use crate::config::readers::or_off;
 use crate::config::tree::{Entry, Node, Span, Value};
 use crate::config::units::Invalid;
 

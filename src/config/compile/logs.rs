@@ -6,8 +6,9 @@ use ::http::HeaderName;
 
 use super::duration;
 use super::headers::header_name;
-use crate::config::fields::{Fields, or_off, word};
+use crate::config::fields::Fields;
 use crate::config::plan::{LogFormat, LogLevel, LogsPlan};
+use crate::config::readers::{or_off, word};
 use crate::config::units::ratio;
 use crate::resilience::Ratio;
 

@@ -6,14 +6,15 @@ use ::http::{HeaderName, HeaderValue, Method};
 
 use super::headers::header_name;
 use super::host::host;
+use crate::config::excerpt::show;
 use crate::config::fields::{Fields, value};
 use crate::config::plan::{HostPattern, MatchPlan, RoutePlan};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
-use crate::config::yaml::show;
 
 pub(super) fn matches(fields: &mut Fields<'_, '_>) -> MatchPlan {
+    let before = fields.problems.count();
     let plan = MatchPlan {
         host: fields.parse("host", host_pattern),
         path_prefix: fields.parse("path_prefix", path_prefix),
@@ -27,7 +28,7 @@ pub(super) fn matches(fields: &mut Fields<'_, '_>) -> MatchPlan {
         && plan.path_prefix.is_none()
         && plan.methods.is_empty()
         && plan.headers.is_empty();
-    if empty && !fields.problems.has_errors() {
+    if empty && fields.problems.count() == before {
         let problem = Problem::error(Code::NoValue, fields.span, "`match` says nothing to match");
         fields
             .problems
@@ -48,7 +49,7 @@ fn host_pattern(text: &str) -> Result<HostPattern, Invalid> {
     }
 }
 
-/// Whole segments: a final slash means nothing and is cut, except that of `/`.
+/// Whole segments: a final slash means nothing and is cut, so `/` leaves the empty prefix that every path has.
 fn path_prefix(text: &str) -> Result<String, Invalid> {
     let Some(rest) = text.strip_prefix('/') else {
         return Err(
@@ -64,12 +65,7 @@ fn path_prefix(text: &str) -> Result<String, Invalid> {
             "must be a plain path, as it is in the request",
         ));
     }
-    let trimmed = text.trim_end_matches('/');
-    Ok(if trimmed.is_empty() {
-        "/".to_owned()
-    } else {
-        trimmed.to_owned()
-    })
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 fn method(text: &str) -> Result<Method, Invalid> {

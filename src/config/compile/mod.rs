@@ -2,7 +2,6 @@
 
 mod breaker;
 mod correlation;
-mod files;
 mod headers;
 mod host;
 mod http;
@@ -17,12 +16,11 @@ mod upstream;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-pub(crate) use files::read_limited;
-
-use super::fields::{Fields, mapping, number, scalar};
+use super::fields::{Fields, mapping, scalar};
 use super::plan::Plan;
 use super::preset::spell_out;
 use super::problem::{Code, Problem, Problems};
+use super::readers::number;
 use super::tree::{Node, Span, Value};
 use super::units::{self, Invalid};
 
@@ -73,11 +71,15 @@ fn spell_out_settings(root: &mut Node) {
         return;
     };
     for entry in entries {
-        match (entry.key.text.as_str(), &mut entry.node.value) {
-            ("defaults", _) => spell_out(&mut entry.node),
-            ("presets" | "routes", Value::Mapping(named)) => named
-                .iter_mut()
-                .for_each(|named| spell_out(&mut named.node)),
+        match entry.key.text.as_str() {
+            "defaults" => spell_out(&mut entry.node),
+            "presets" | "routes" => {
+                if let Value::Mapping(named) = &mut entry.node.value {
+                    named
+                        .iter_mut()
+                        .for_each(|named| spell_out(&mut named.node));
+                }
+            }
             _ => {}
         }
     }

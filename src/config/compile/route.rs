@@ -5,8 +5,10 @@ use std::time::Duration;
 use ::http::HeaderName;
 
 use super::{Scope, breaker, headers, matches, some_time, upstream};
-use crate::config::fields::{Fields, flag};
+use crate::config::fields::Fields;
 use crate::config::plan::RoutePlan;
+use crate::config::readers::flag;
+use crate::config::tree::Span;
 
 /// Keys that the design names and this version does not know yet.
 const NOT_YET: [&str; 10] = [
@@ -30,7 +32,10 @@ pub(super) fn route(
     correlation: &HeaderName,
 ) -> Option<RoutePlan> {
     fields.not_yet(&NOT_YET);
-    let upstream = fields.section("upstream", |fields| upstream::upstream(fields, scope));
+    let place = fields.key_span("upstream").unwrap_or(Span::BUILT_IN);
+    let upstream = fields.section("upstream", |fields| {
+        upstream::upstream(fields, place, scope)
+    });
     let matches = match scope {
         Scope::Route(_) if fields.has("match") => Some(fields.section("match", matches::matches)),
         Scope::Route(_) => {

@@ -6,12 +6,15 @@ use ::http::HeaderName;
 
 use super::matches::refuse_duplicates;
 use super::{Scope, route::route};
-use crate::config::fields::{Fields, mapping};
+use crate::config::excerpt::show;
+use crate::config::fields::{Fields, mapping, scalar};
 use crate::config::plan::RoutePlan;
-use crate::config::preset::{self, Presets, merge};
+use crate::config::preset::{self, MAX_PRESETS, Presets, merge};
 use crate::config::problem::{Code, Problem, Problems};
-use crate::config::tree::{Entry, Key, Node, Value};
-use crate::config::yaml::show;
+use crate::config::tree::{Entry, Key, Node, Scalar, Value};
+
+/// The most nodes of all routes together, what they inherit included: thousands of routes times large defaults are no plan.
+const MAX_LAID: usize = 200_000;
 
 pub(super) fn routes(
     file: &mut Fields<'_, '_>,
@@ -24,7 +27,13 @@ pub(super) fn routes(
             route(fields, Scope::Shared, preset::DEFAULT, correlation)
         });
     }
-    let written = file.section("presets", |fields| fields.take_all());
+    let mut written = file.section("presets", |fields| fields.take_all());
+    if let Some(entry) = written.get(MAX_PRESETS) {
+        let message = format!("the file has more than {MAX_PRESETS} presets");
+        file.problems
+            .push(Problem::error(Code::Budget, entry.key.span, message));
+        written.truncate(MAX_PRESETS);
+    }
     let presets = Presets::new(&written);
     for entry in &written {
         check_preset(entry, &presets, correlation, file.problems);
@@ -48,11 +57,26 @@ pub(super) fn routes(
             .push(empty.hint("add `partner: {upstream: https://api.example.com}` below it"));
     }
     let (mut plans, mut places) = (BTreeMap::new(), BTreeMap::new());
+    let mut laid = 0_usize;
     for Entry { key, node } in entries {
         check_name("a route", key, file.problems);
-        let Some((preset, settings)) = lay(node, &base, &presets, file.problems) else {
+        if let Value::Scalar(_) | Value::Sequence(_) = node.value {
+            let message = format!("the route must be a mapping, not {}", node.kind());
+            let problem = Problem::error(Code::WrongKind, node.span, message);
+            file.problems
+                .push(problem.hint("write `{upstream: https://…}`"));
             continue;
-        };
+        }
+        let (preset, settings) = lay(node, &base, &presets, file.problems);
+        laid = laid.saturating_add(settings.size());
+        if laid > MAX_LAID {
+            let message = format!(
+                "the routes have more than {MAX_LAID} settings, counting what they inherit"
+            );
+            file.problems
+                .push(Problem::error(Code::Budget, key.span, message));
+            break;
+        }
         let scope = Scope::Route(key.span);
         let name = show(&key.text);
         let Some(plan) = mapping(&name, Some(&settings), file.problems, |fields| {
@@ -71,22 +95,25 @@ pub(super) fn routes(
     plans
 }
 
-/// The settings of a route over those of its preset over `base`, with the preset's name.
+/// The settings of a route over those of its preset over `base`, with the preset's name. Without the preset when it cannot be
+/// found, so that the rest of the route is read all the same.
 fn lay(
     route: &Node,
     base: &Node,
     presets: &Presets<'_>,
     problems: &mut Problems,
-) -> Option<(String, Node)> {
+) -> (String, Node) {
     let named = [route, base]
         .into_iter()
         .find_map(|node| node.entry("preset"));
-    let Some(Entry { node, .. }) = named else {
-        return Some((preset::DEFAULT.to_owned(), merge(base, route)));
-    };
-    let (name, at) = crate::config::fields::scalar("preset", node, problems)?;
-    let settings = presets.settings(&name.text, at, problems)?;
-    Some((name.text.clone(), merge(&merge(base, &settings), route)))
+    let preset = named.and_then(|Entry { node, .. }| {
+        let (name, at) = scalar("preset", node, problems)?;
+        Some((name.text.clone(), presets.settings(name, at, problems)?))
+    });
+    match preset {
+        Some((name, settings)) => (name, merge(&merge(base, &settings), route)),
+        None => (preset::DEFAULT.to_owned(), merge(base, route)),
+    }
 }
 
 fn check_preset(
@@ -113,7 +140,7 @@ fn check_preset(
         let _ = fields.text("extends");
         route(fields, Scope::Shared, preset::DEFAULT, correlation)
     });
-    let _ = presets.settings(&key.text, key.span, problems);
+    let _ = presets.settings(&Scalar::literal(&key.text), key.span, problems);
 }
 
 /// Names are URL segments and label values.

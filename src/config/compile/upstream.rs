@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::http::{HeaderValue, Uri};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
-use super::files::{Secrecy, file};
 use super::host::host;
 use super::{Scope, some_time};
-use crate::config::fields::{Fields, number, word};
+use crate::config::fields::{Fields, value};
+use crate::config::files::{Secrecy, file};
 use crate::config::plan::{HttpVersion, PoolPlan, TlsPlan, UpstreamPlan};
 use crate::config::problem::{Code, Problem};
+use crate::config::readers::{number, word};
 use crate::config::tree::{Entry, Span};
 use crate::config::units::Invalid;
 
@@ -28,14 +31,17 @@ const VERSIONS: [(&str, HttpVersion); 5] = [
 /// The most connections of a pool.
 const MOST_CONNECTIONS: usize = 65_536;
 
-/// `None` when it has no usable URL, which was reported.
-pub(super) fn upstream(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<UpstreamPlan> {
-    let place = fields.span;
+/// Reads the upstream whose key is at `place`; `None` when it has no usable URL, which was reported.
+pub(super) fn upstream(
+    fields: &mut Fields<'_, '_>,
+    place: Span,
+    scope: Scope,
+) -> Option<UpstreamPlan> {
     let url = match scope {
         Scope::Route(route) => url(fields, place.or(route)),
         Scope::Shared => {
-            fields.refuse("url", "belongs to a route");
-            fields.refuse("also_hosts", "belongs to a route");
+            fields.refuse("url", "of an upstream belongs to a route");
+            fields.refuse("also_hosts", "of an upstream belongs to a route");
             None
         }
     };
@@ -92,7 +98,7 @@ fn url(fields: &mut Fields<'_, '_>, place: Span) -> Option<Url> {
             .push(missing.hint("add `upstream: https://…`"));
         return None;
     };
-    crate::config::fields::value("upstream", node, fields.problems, parse_url)
+    value("upstream", node, fields.problems, parse_url)
 }
 
 /// No message repeats the URL: it may hold a password.
@@ -152,7 +158,6 @@ fn tls(fields: &mut Fields<'_, '_>) -> Option<PathBuf> {
     fields.not_yet(&["cert_file", "key_file", "client_ca_file"]);
     let node = &fields.take("ca_file")?.node;
     let (path, content) = file("ca_file", node, Secrecy::Public, fields.problems)?;
-    use rustls_pki_types::{CertificateDer, pem::PemObject};
     if CertificateDer::pem_slice_iter(&content)
         .next()
         .is_none_or(|certificate| certificate.is_err())
@@ -166,7 +171,8 @@ fn tls(fields: &mut Fields<'_, '_>) -> Option<PathBuf> {
 }
 
 fn pool(fields: &mut Fields<'_, '_>, scope: Scope) -> PoolPlan {
-    let place = fields.key_span("min").or(fields.key_span("max"));
+    let at = |key| fields.key_span(key).unwrap_or(Span::BUILT_IN);
+    let place = at("min").or(at("max"));
     let plan = PoolPlan {
         max: fields
             .parse("max", number(1, MOST_CONNECTIONS))
@@ -188,10 +194,11 @@ fn pool(fields: &mut Fields<'_, '_>, scope: Scope) -> PoolPlan {
             .unwrap_or(Duration::from_secs(600)),
     };
     if let (Scope::Route(route), true) = (scope, plan.min > plan.max) {
-        let message = format!("`min` {} is more than `max` {}", plan.min, plan.max);
-        fields
-            .problems
-            .push(Problem::error(Code::Pool, place.unwrap_or(route), message));
+        fields.problems.push(Problem::error(
+            Code::Pool,
+            place.or(route),
+            "the pool's `min` is more than its `max`",
+        ));
     }
     plan
 }

@@ -4,18 +4,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::config::expand::shown;
-use crate::config::fields::{Fields, scalar};
-use crate::config::load::reason;
-use crate::config::problem::{Code, Problem, Problems};
-use crate::config::tree::{Node, Scalar, Span};
+use super::fields::{Fields, scalar};
+use super::problem::{Code, Problem, Problems};
+use super::tree::{Node, Scalar, Span};
 
 /// The largest file that a configuration may name.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// Whether only we should be able to read a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secrecy {
+pub(crate) enum Secrecy {
     /// It holds a secret.
     Secret,
     /// Everyone may read it.
@@ -23,7 +21,7 @@ pub(super) enum Secrecy {
 }
 
 /// Reads the key of a file that holds one line of secret text.
-pub(super) fn token_file(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<PathBuf> {
+pub(crate) fn token_file(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<PathBuf> {
     let node = &fields.take(key)?.node;
     let (path, content) = file(key, node, Secrecy::Secret, fields.problems)?;
     if content.trim_ascii().is_empty() {
@@ -37,7 +35,7 @@ pub(super) fn token_file(fields: &mut Fields<'_, '_>, key: &'static str) -> Opti
 }
 
 /// Reads the file that `node` names. What is wrong with it is reported.
-pub(super) fn file(
+pub(crate) fn file(
     key: &str,
     node: &Node,
     secrecy: Secrecy,
@@ -60,7 +58,7 @@ pub(super) fn file(
         }
         Ok(content) => {
             if secrecy == Secrecy::Secret && is_exposed(&path) {
-                let message = format!("everyone can read the secret file {}", shown(text));
+                let message = format!("everyone can read the secret file {}", text.shown());
                 problems
                     .push(Problem::warning(Code::ExposedSecret, span, message).hint("chmod o-r"));
             }
@@ -77,7 +75,7 @@ fn unusable(key: &str, path: &Scalar, span: Span, why: &str) -> Problem {
     Problem::error(
         Code::File,
         span,
-        format!("`{key}` cannot be read: {}: {why}", shown(path)),
+        format!("`{key}` cannot be read: {}: {why}", path.shown()),
     )
 }
 
@@ -103,4 +101,15 @@ fn is_exposed(path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_exposed(_path: &Path) -> bool {
     false
+}
+
+/// What an I/O error says, in our style: lower case, without the number of the operating system.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map(|first| first.to_lowercase().chain(chars).collect())
+        .unwrap_or_default()
 }

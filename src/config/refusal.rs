@@ -1,0 +1,63 @@
+//! Why a text is not even a tree: the problems that end the reading.
+
+use serde_yaml::granit_parser::{ErrorKind, ScanError};
+
+use super::excerpt::lines;
+use super::problem::{Code, Problem};
+use super::tree::Span;
+
+/// The most lists and mappings inside one another.
+pub(crate) const MAX_DEPTH: usize = 32;
+/// What the shortest file looks like.
+const SMALLEST: &str = "the smallest file is\n       version: 1\n       routes:\n         partner: {upstream: https://api.example.com}";
+
+/// A problem after which nothing can be read.
+pub(crate) type Fatal = Box<Problem>;
+
+/// Nothing to read.
+pub(crate) fn empty() -> Fatal {
+    Box::new(Problem::error(Code::Empty, Span::default(), "the file is empty").help(SMALLEST))
+}
+
+/// Too many levels.
+pub(crate) fn too_deep(span: Span) -> Fatal {
+    fatal(
+        Code::Budget,
+        span,
+        format!("nested more than {MAX_DEPTH} levels deep"),
+    )
+}
+
+/// Any other.
+pub(crate) fn fatal(code: Code, span: Span, message: impl Into<String>) -> Fatal {
+    Box::new(Problem::error(code, span, message))
+}
+
+/// What the parser does not understand at `span` of `text`.
+pub(crate) fn syntax(error: &ScanError, span: Span, text: &str) -> Fatal {
+    let kind = error.kind();
+    if *kind == ErrorKind::RecursionLimitExceeded {
+        return too_deep(span);
+    }
+    if matches!(
+        kind,
+        ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation | ErrorKind::TabNotAllowed
+    ) {
+        let tab = Problem::error(Code::Syntax, span, "a tab where YAML wants spaces");
+        return Box::new(tab.hint("indent with spaces"));
+    }
+    let problem = Problem::error(
+        Code::Syntax,
+        span,
+        format!("not valid YAML: {}", error.info()),
+    );
+    let line = span
+        .line
+        .checked_sub(1)
+        .and_then(|line| lines(text).get(line).copied());
+    Box::new(match line {
+        // Inside `{…}` and `[…]` a plain `${VAR}` ends at its brace.
+        Some(line) if line.contains("${") => problem.hint("put references in quotes: `\"${VAR}\"`"),
+        Some(_) | None => problem,
+    })
+}

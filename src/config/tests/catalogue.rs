@@ -1,0 +1,180 @@
+//! One bad file per rule, with what it is told: the page to read when a message is changed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+/// What is wrong, and a file that is.
+fn catalogue() -> Vec<(&'static str, String)> {
+    let owned = |text: &str| text.to_owned();
+    vec![
+        ("no valid YAML", owned("version: 1\nroutes: [a, b\n")),
+        ("a tab for indentation", owned("version: 1\nroutes:\n\tpartner: {}\n")),
+        (
+            "a reference in braces without quotes",
+            owned("version: 1\nservice: {env: ${NODE_ENV:-production}}\n"),
+        ),
+        ("an empty file (case 146)", owned("# nothing yet\n")),
+        ("nothing but text", owned("hello\n")),
+        ("nested too deep", format!("version: {}1{}\n", "[".repeat(40), "]".repeat(40))),
+        ("a duplicate key (case 146)", route("timeout: 5s\ntimeout: 6s")),
+        ("two documents", format!("{}---\nversion: 1\n", route(""))),
+        ("a tag", owned("version: !!int 1\n")),
+        ("a key that is no text", owned("version: 1\n? [a, b]\n: 1\n")),
+        ("an alias inside of itself", owned("version: 1\nroutes: &a {x: *a}\n")),
+        ("an unknown alias", owned("version: *nowhere\n")),
+        ("no version", owned("routes: {partner: {upstream: https://api.example.com}}\n")),
+        ("a version of the future", owned("version: 2\nroutes: {partner: {upstream: https://api.example.com}}\n")),
+        ("no routes", owned("version: 1\n")),
+        ("routes without a route", owned("version: 1\nroutes:\n")),
+        ("a route without an upstream", owned("version: 1\nroutes:\n  partner: {timeout: 5s}\n")),
+        ("an empty route", owned("version: 1\nroutes:\n  partner:\n")),
+        (
+            "a route that is its upstream",
+            owned("version: 1\nroutes:\n  partner: https://api.example.com\n"),
+        ),
+        ("an upstream without a URL", owned("version: 1\nroutes:\n  partner:\n    upstream: {http: 2}\n")),
+        ("an upstream without a value", owned("version: 1\nroutes:\n  partner:\n    upstream:\n")),
+        ("text for a mapping", route("breaker: strict")),
+        ("a list for a mapping", owned("version: 1\nroutes: [partner]\n")),
+        ("a mapping for a value", route("timeout: {seconds: 5}")),
+        ("text for a list", file("admin: {allowed_hosts: sidefuse.internal}")),
+        ("a misspelt key (case 146)", route("breaker:\n  failure_treshold: 5")),
+        ("a key in another spelling", route("breaker: {resetTimeout: 5s}")),
+        ("a key from nowhere", route("banana: 5")),
+        ("a key in the wrong place", route("connect_timeout: 5s")),
+        ("a key with a control character", route("\"ti\\x1b[31mout\": 5s")),
+        ("a merge key", owned("version: 1\ndefaults: &d {timeout: 5s}\nroutes:\n  partner:\n    <<: *d\n    upstream: https://api.example.com\n")),
+        ("retry", route("retry: {attempts: 3}")),
+        ("keyed breakers", route("breaker:\n  key: {header: X-Tenant-ID}\n  ramp: {from: 10%, over: 30s}")),
+        ("endpoints and client certificates", route("").replace(
+            "upstream: https://api.example.com",
+            "upstream:\n      url: https://api.example.com\n      endpoints: [10.0.0.1]\n      tls: {cert_file: /x, key_file: /y}",
+        )),
+        ("a TLS listener", file("listen:\n  proxy: {address: 127.0.0.1:7900, tls: {cert_file: /x}}")),
+        ("other keys of later versions", file("state_file: /var/lib/sidefuse/state\noverrides: {partner: {force: open}}\nlogs: {redact_query: [token]}\nhttp: {strict: true}")),
+        ("a key without a value", route("timeout:")),
+        ("a match in a preset", file("presets:\n  mine: {match: {path_prefix: /x}, upstream: https://hush.example.com}\ndefaults: {upstream: {also_hosts: [a]}}")),
+        ("a variable that is not set", route("timeout: ${UNSET}")),
+        ("a variable that must be set", route("timeout: \"${UNSET:?set it to the partner's limit}\"")),
+        ("a reference without its end", route("timeout: ${UNSET")),
+        ("a reference to nothing", route("timeout: \"${}\"")),
+        ("a variable with a line break", route("headers: {request: {set: {X-A: \"${LINES}\"}}}")),
+        ("a bad value from a variable", route("timeout: ${SECRET}")),
+        ("an unknown word", file("logs: {format: jsn, level: verbose}")),
+        ("a duration without a unit", route("timeout: 15")),
+        ("a variable's duration without a unit", route("timeout: ${NUMBER}")),
+        ("a size and a share without units", file("http: {max_header_bytes: 32768}\nlogs: {sample: 0.5}")),
+        ("no duration, no share, no flag", route("timeout: soon\npreserve_host: yes\nbreaker: {failure_ratio: half}")),
+        ("no number", route("breaker: {failure_threshold: -1, min_calls: 1.5, reset_backoff: {factor: two}}")),
+        ("out of range", file("workers: 0\nhttp: {max_header_bytes: 1KiB, max_headers: 100000}\ncorrelation: {max_length: 200}\ndefaults: {timeout: 48h, idle_timeout: 0s}")),
+        ("a bad route name", owned("version: 1\nroutes:\n  WhatsApp: {upstream: https://a.example.com}\n  a/b: {upstream: https://a.example.com}\n")),
+        ("an upstream that is no URL", owned("version: 1\nroutes:\n  a: {upstream: api.example.com}\n  b: {upstream: \"ftp://b\"}\n  c: {upstream: \"https://c/?x=1\"}\n  d: {upstream: \"https://d:99999\"}\n")),
+        ("an upstream with a password", owned("version: 1\nroutes:\n  a: {upstream: \"https://me:hush@a.example.com\"}\n")),
+        ("TLS settings for a plain upstream", owned("version: 1\nroutes:\n  a:\n    upstream: {url: \"http://a\", tls: {}}\n")),
+        ("an unknown preset", route("preset: whatsap")),
+        ("an unknown preset, beside an error", route("preset: ${SECRET}\ntimout: 5s")),
+        ("a preset extending an unknown one", file("presets: {mine: {extends: yours}}")),
+        ("presets in a circle", file("presets:\n  a: {extends: b}\n  b: {extends: a}")),
+        ("a built-in preset again", file("presets: {whatsapp: {timeout: 5s}}")),
+        ("the same match twice", owned("version: 1\nroutes:\n  a:\n    upstream: https://a.example.com\n    match: {host: A.example.com, methods: [POST, GET]}\n  b:\n    upstream: https://b.example.com\n    match: {methods: [GET, POST], host: a.example.com}\n")),
+        ("a match of nothing", route("match: {}")),
+        ("bad matches", route("match:\n  host: \"a.*.com\"\n  path_prefix: api\n  methods: [get]\n  headers: {\"X A\": 1}")),
+        ("bad addresses", file("listen:\n  proxy: [\"localhost:7900\", \"7900\"]\n  admin: unix:admin.sock\n  health: health.example.com")),
+        ("listeners in each other's way", file("listen:\n  proxy: 127.0.0.1:7901\n  health: 0.0.0.0:7901")),
+        ("an admin port for everyone", file("listen:\n  admin: 0.0.0.0:7901")),
+        ("thresholds that can never be met", route("breaker:\n  failure_ratio: 50%\n  window: {calls: 10}\n  min_calls: 20")),
+        ("a breaker without a rule", route("breaker: {failure_threshold: 0}")),
+        ("more nonsense for a breaker", route("breaker:\n  slow_ratio: 50%\n  success_threshold: 0\n  window: {time: 100ms}\n  reset_backoff:\n    max: 1s")),
+        ("two kinds of window", route("breaker: {window: {time: 30s, calls: 100}}")),
+        ("a window of nothing", route("breaker: {window: {}}")),
+        ("a probe longer than its call", route("timeout: 5s\nbreaker: {probe_timeout: 10s}")),
+        ("a pool below its minimum", route("").replace("upstream: https://api.example.com", "upstream: {url: https://api.example.com, pool: {max: 2, min: 5}}")),
+        ("headers that HTTP does not allow", route("headers:\n  request:\n    set:\n      \"X A\": 1\n      X-B: \"a\\r\\nSet-Cookie: b\"\n      x-c: 1\n      X-C: 2\n    remove: [\"X:\"]")),
+        ("headers of our own", route("headers:\n  request: {set: {Host: a, X-Forwarded-For: b, X-Correlation-ID: c}}\n  response: {remove: [Via]}")),
+        ("a secret in the file, beside an error", route("headers: {request: {set: {Authorization: Bearer hush}, remov: [X-A]}}")),
+                (
+            "secrets below their keys",
+            route("headers:\n  request:\n    set:\n      Authorization: >\n        Bearer hush\n      X-Api-Key:\n        hush ${\n    bad: 1"),
+        ),
+("files that are not there", file("admin:\n  operator_token_file: ${DIR}/missing\n  reader_token_file: ${DIR}\ndefaults:\n  upstream: {tls: {ca_file: \"${DIR}/empty\"}}\n  headers: {request: {set: {X-Key: {file: \"${DIR}/empty\"}, X-Other: {prefix: a}}}}")),
+        ("a secret file for everyone, beside an error", file("admin:\n  operator_token_file: ${DIR}/exposed\n  reader_token_file: ${DIR}/empty")),
+    ]
+}
+
+#[test]
+fn each_bad_file_is_told_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap().to_owned();
+    fs::write(dir.path().join("empty"), "").unwrap();
+    fs::set_permissions(dir.path().join("empty"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(dir.path().join("exposed"), "hush\n").unwrap();
+    fs::set_permissions(
+        dir.path().join("exposed"),
+        fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
+    let env = |name: &str| match name {
+        "DIR" => Some(path.clone()),
+        "NUMBER" => Some("4711".to_owned()),
+        "SECRET" => Some("hush".to_owned()),
+        "LINES" => Some("hush\nhush".to_owned()),
+        _ => None,
+    };
+    let mut told = String::new();
+    let mut codes = BTreeSet::new();
+    for (wrong, text) in catalogue() {
+        let report = match load(&text, "config.yaml", &env) {
+            Err(report) => report,
+            Ok(_) => panic!("{wrong}: this must be refused:\n{text}"),
+        };
+        codes.extend(report.problems().map(|problem| problem.code));
+        told.push_str(&format!("=== {wrong}\n{}\n", report.render()));
+    }
+    for secret in ["hush", "4711", &path] {
+        let told = told.replace("hush.example.com", "");
+        assert!(!told.contains(secret), "a secret is told: {secret}");
+    }
+    // It is about the file as such; `load_file` has tests of its own.
+    codes.insert(Code::Unreadable);
+    assert_eq!(
+        codes.into_iter().collect::<Vec<_>>(),
+        Code::ALL,
+        "every code has its place in the catalogue"
+    );
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn all_problems_are_told_in_one_run_in_the_order_of_the_file() {
+    let report = bad("\
+version: 1
+logs: {levle: info}
+defaults:
+  timeout: 30
+routes:
+  whatsapp:
+    preset: whatsap
+    upstream: https://graph.facebook.com
+  email:
+    upstream: https://api.sendgrid.com
+    breaker:
+      failure_treshold: 5
+    retry: {attempts: 3}
+    headers: {request: {set: {Cookie: a=b}}}
+");
+    assert_eq!((report.error_count(), report.warning_count()), (5, 1));
+    insta::assert_snapshot!(report.render());
+}
+
+#[test]
+fn codes_are_unique_and_in_order() {
+    assert!(
+        Code::ALL
+            .windows(2)
+            .all(|pair| pair[0].as_str() < pair[1].as_str())
+    );
+    assert!(Code::ALL.iter().all(|code| code.meaning().ends_with('.')));
+}

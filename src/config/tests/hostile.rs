@@ -1,0 +1,191 @@
+//! Files made to hurt: refused quickly, never a panic.
+
+use std::fs;
+
+use super::*;
+
+/// The one problem of a file that could not be read to its end.
+fn only(report: &Report) -> &Problem {
+    let [problem] = report.problems().collect::<Vec<_>>()[..] else {
+        panic!("one problem expected:\n{report}")
+    };
+    problem
+}
+
+#[test]
+fn an_alias_bomb_is_refused_by_counting_what_aliases_stand_for() {
+    let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for n in 1..20 {
+        let alias = format!("*a{}, ", n - 1).repeat(10);
+        text.push_str(&format!("a{n}: &a{n} [{alias}]\n"));
+    }
+    assert_eq!(only(&bad(&text)).code, Code::Budget);
+}
+
+#[test]
+fn depth_is_refused_however_it_is_made() {
+    let flow = "[".repeat(100_000);
+    let mappings = "{a: ".repeat(100_000);
+    let block = "- ".repeat(100_000);
+    let steps: String = (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+    let aliases: String = (1..40)
+        .map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1))
+        .collect();
+    for text in [
+        flow,
+        mappings,
+        block,
+        steps,
+        format!("a0: &a0 [x]\n{aliases}"),
+    ] {
+        assert_eq!(only(&bad(&text)).code, Code::Budget, "{}", &text[..20]);
+    }
+}
+
+#[test]
+fn a_file_of_two_mebibytes_is_refused_unread() {
+    let report = bad(&format!("version: 1\n#{}", "x".repeat(2 << 20)));
+    assert_eq!(only(&report).code, Code::Budget);
+    assert!(report.render().len() < 300);
+}
+
+#[test]
+fn too_many_nodes_are_refused() {
+    assert_eq!(
+        only(&bad(&format!("[{}]", "x,".repeat(30_000)))).code,
+        Code::Budget
+    );
+}
+
+#[test]
+fn what_multiplies_is_bounded() {
+    let list = |n: usize, item: &dyn Fn(usize) -> String| (0..n).map(item).collect::<String>();
+    let routes = list(1_000, &|n| {
+        format!("  r{n}: {{upstream: https://a.example.com}}\n")
+    });
+    let headers = list(120, &|n| format!("X-{n}: a, "));
+    let inherited =
+        format!("defaults: {{headers: {{request: {{set: {{{headers}}}}}}}}}\nroutes:\n{routes}");
+    let many = list(5_000, &|n| format!("X-{n}: a, "));
+    let headers = file(&format!(
+        "defaults: {{headers: {{request: {{set: {{{many}}}}}}}}}"
+    ));
+    let presets = list(300, &|n| format!("p{n}: {{extends: whatsap}}, "));
+    let chain = list(20, &|n| format!("p{n}: {{extends: p{}}}, ", n + 1));
+    for text in [
+        format!("version: 1\n{inherited}"),
+        headers,
+        file(&format!("presets: {{{presets}}}")),
+        file(&format!("presets: {{{chain} p20: {{extends: redis}}}}")),
+    ] {
+        assert!(
+            bad(&text)
+                .problems()
+                .any(|problem| problem.code == Code::Budget)
+        );
+    }
+}
+
+#[test]
+fn thousands_of_problems_are_counted_and_the_first_hundred_shown() {
+    let keys: String = (0..9_000).map(|n| format!("key{n}: 1\n")).collect();
+    let report = bad(&format!("version: 1\n{keys}"));
+    assert!(report.error_count() > 9_000);
+    assert!(
+        report.render().contains("… and 8901 more\n9001 errors"),
+        "{}",
+        &report.render()[30_000..]
+    );
+}
+
+#[test]
+fn control_characters_and_broken_texts_are_refused_and_never_printed() {
+    for text in [
+        "\0",
+        "version: 1\0\n",
+        "version: \u{1b}[31m",
+        "\"\\xff",
+        "a: b: c",
+        "%YAML 9.9\n---\n",
+        "&",
+        "*",
+        "? ",
+        "!!",
+        "{",
+        "]",
+        "'",
+        "|\n\t",
+    ] {
+        let report = bad(text).render();
+        assert!(!report.contains(['\0', '\u{1b}']), "{report}");
+    }
+}
+
+#[test]
+fn every_beginning_of_the_example_is_read_without_a_panic() {
+    for (end, _) in EXAMPLE.char_indices().step_by(7) {
+        let _ = load(&EXAMPLE[..end], "config.yaml", &no_env);
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_text_makes_it_panic(text in "(version|routes|a|upstream|timeout|\\$\\{|\\}|[:{}\\[\\],&*!|>'\"%@ \\n\\r\\t-]|\\PC){0,60}") {
+        if let Err(report) = load(&text, "config.yaml", &no_env) {
+            proptest::prop_assert!(report.error_count() > 0 && !report.render().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_foreign_line_ends_change_nothing() {
+    let plain = good(EXAMPLE).plan;
+    assert_eq!(good(&format!("\u{feff}{EXAMPLE}")).plan, plain);
+    assert_eq!(good(&EXAMPLE.replace('\n', "\r\n")).plan, plain);
+    let report = bad(&route("timeout: 15").replace('\n', "\r\n"));
+    assert!(
+        report.render().contains("5 |     timeout: 15\n"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |name: &str| {
+        let report = load_file(&dir.path().join(name), &no_env).unwrap_err();
+        report
+            .render()
+            .replace(dir.path().to_str().unwrap(), "/etc/sidefuse")
+    };
+    fs::write(dir.path().join("latin1.yaml"), b"version: 1\n# caf\xe9\n").unwrap();
+    fs::write(dir.path().join("large.yaml"), vec![b'#'; 2 << 20]).unwrap();
+    fs::write(dir.path().join("empty.yaml"), "").unwrap();
+    fs::create_dir(dir.path().join("directory")).unwrap();
+    let all: String = [
+        "missing.yaml",
+        "directory",
+        "latin1.yaml",
+        "large.yaml",
+        "empty.yaml",
+    ]
+    .map(told)
+    .join("\n");
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_good_file_is_read_and_named_by_its_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yaml");
+    fs::write(&path, EXAMPLE).unwrap();
+    let loaded = load_file(&path, &no_env).unwrap();
+    assert_eq!(
+        loaded,
+        load(EXAMPLE, &path.display().to_string(), &no_env).unwrap()
+    );
+    assert_eq!(loaded.revision, Revision::of(EXAMPLE.as_bytes()));
+    assert_eq!(Revision::of(b"").as_str(), "e3b0c442");
+}

@@ -1,0 +1,315 @@
+//! What good files mean.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use super::plan::{AdminAddress, HeaderText, HostPattern, HttpVersion, LogLevel, RoutePlan};
+use super::*;
+use crate::resilience::WindowSpec;
+
+fn plan_of(text: &str) -> RoutePlan {
+    good(text).plan.routes.remove("partner").unwrap()
+}
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn built_in_presets_have_the_numbers_of_the_original() {
+    let table = [
+        ("database", 5, 10, 30),
+        ("redis", 3, 5, 20),
+        ("whatsapp", 5, 15, 60),
+        ("email", 5, 10, 30),
+        ("external-api", 10, 20, 60),
+    ];
+    assert_eq!(
+        built_in_names().collect::<Vec<_>>(),
+        table.map(|(name, ..)| name)
+    );
+    for (name, failures, timeout, reset) in table {
+        let plan = plan_of(&route(&format!("preset: {name}")));
+        let keys = plan.breaker.keys();
+        assert_eq!(
+            (keys.failure_threshold, plan.timeout, keys.reset_timeout),
+            (failures, secs(timeout), secs(reset)),
+            "{name}"
+        );
+        assert_eq!(
+            (keys.success_threshold, keys.half_open_max),
+            (2, 1),
+            "{name}"
+        );
+        let pool = plan.upstream.pool;
+        let knobs = (
+            pool.max,
+            pool.min,
+            pool.acquire_timeout,
+            pool.idle_timeout,
+            pool.evict_every,
+        );
+        let want = if name == "database" {
+            (20, 5, secs(30), secs(10), secs(1))
+        } else {
+            (256, 0, secs(30), secs(55), secs(1))
+        };
+        assert_eq!(knobs, want, "{name}");
+    }
+}
+
+#[test]
+fn a_route_without_a_preset_is_an_external_api_below_the_defaults() {
+    let plain = plan_of(&route(""));
+    assert_eq!(
+        (
+            plain.preset.as_str(),
+            plain.timeout,
+            plain.breaker.keys().failure_threshold
+        ),
+        ("external-api", secs(20), 10)
+    );
+    assert_eq!(
+        plan_of(&format!("defaults: {{timeout: 7s}}\n{}", route(""))).timeout,
+        secs(7)
+    );
+}
+
+#[test]
+fn built_in_then_defaults_then_presets_then_the_route() {
+    let text = "\
+version: 1
+defaults: {timeout: 1s, idle_timeout: 1s, breaker: {min_calls: 1, success_threshold: 1}}
+presets:
+  low: {extends: redis, idle_timeout: 2s, breaker: {success_threshold: 2, half_open_max: 2}}
+  high: {extends: low, breaker: {half_open_max: 3}}
+routes:
+  partner:
+    preset: high
+    upstream: https://api.example.com
+    breaker: {reset_timeout: 9s}
+";
+    let plan = plan_of(text);
+    let keys = plan.breaker.keys();
+    assert_eq!(
+        (plan.preset.as_str(), plan.timeout, plan.idle_timeout),
+        ("high", secs(5), secs(2))
+    );
+    assert_eq!(
+        (keys.min_calls, keys.success_threshold, keys.half_open_max),
+        (1, 2, 3)
+    );
+    assert_eq!((keys.failure_threshold, keys.reset_timeout), (3, secs(9)));
+}
+
+#[test]
+fn the_short_form_of_an_upstream_keeps_what_the_preset_says_of_it() {
+    let plan = plan_of(&route("preset: database"));
+    assert_eq!(
+        (plan.upstream.host.as_str(), plan.upstream.pool.max),
+        ("api.example.com", 20)
+    );
+}
+
+#[test]
+fn a_header_of_the_route_replaces_that_of_the_defaults_whatever_its_case() {
+    let text = format!(
+        "defaults: {{headers: {{request: {{set: {{X-Tenant: a, X-Other: b}}}}}}}}\n{}",
+        route("headers: {request: {set: {x-tenant: c}}}")
+    );
+    let set = plan_of(&text).headers.request.set;
+    let set: Vec<_> = set
+        .iter()
+        .map(|(name, text)| match text {
+            HeaderText::Literal(value) => (name.as_str(), value.to_str().unwrap()),
+            HeaderText::File { .. } => panic!("no file was named"),
+        })
+        .collect();
+    assert_eq!(set, [("x-other", "b"), ("x-tenant", "c")]);
+}
+
+#[test]
+fn the_smallest_file_has_the_defaults_of_the_documentation() {
+    let plan = good("version: 1\nroutes:\n  whatsapp: {preset: whatsapp, upstream: https://graph.facebook.com}\n").plan;
+    let mut example = good(EXAMPLE).plan;
+    assert_eq!(plan.listen.health, None);
+    example.listen.health = None;
+    assert_eq!(plan.listen, example.listen);
+    assert_eq!(
+        (plan.service.name.as_str(), plan.service.env.as_str()),
+        ("sidefuse", "production")
+    );
+    assert_eq!(
+        (&plan.workers, &plan.admin, &plan.drain),
+        (&example.workers, &example.admin, &example.drain)
+    );
+    assert_eq!(
+        (&plan.correlation, &plan.logs, &plan.http),
+        (&example.correlation, &example.logs, &example.http)
+    );
+    assert_eq!(plan.routes["whatsapp"], example.routes["whatsapp"]);
+}
+
+#[test]
+fn values_take_their_type_after_references_are_replaced() {
+    let env = |name: &str| match name {
+        "LOG_LEVEL" => Some("fatal".to_owned()),
+        "PORT" => Some("8080".to_owned()),
+        "THRESHOLD" => Some("3".to_owned()),
+        _ => None,
+    };
+    let text = "\
+version: \"1\"
+logs: {level: \"${LOG_LEVEL:-info}\"}
+listen: {proxy: \"127.0.0.1:${PORT}\"}
+routes:
+  partner:
+    upstream: \"${PARTNER_URL:-https://api.example.com}\"
+    timeout: ${T:-1m30s}
+    breaker: {failure_threshold: \"${THRESHOLD}\"}
+";
+    let plan = load(text, "config.yaml", &env).unwrap().plan;
+    assert_eq!(plan.logs.level, LogLevel::Error);
+    assert_eq!(plan.listen.proxy, ["127.0.0.1:8080".parse().unwrap()]);
+    let route = &plan.routes["partner"];
+    assert_eq!(
+        (route.timeout, route.breaker.keys().failure_threshold),
+        (secs(90), 3)
+    );
+}
+
+#[test]
+fn aliases_and_empty_sections_are_allowed() {
+    let plan = plan_of(
+        "version: 1\nlogs:\nlisten: {}\ndefaults:\nroutes:\n  other: &o {upstream: https://api.example.com, timeout: 3s}\n  partner: *o\n",
+    );
+    assert_eq!(plan.timeout, secs(3));
+}
+
+#[test]
+fn a_window_of_few_calls_waits_for_no_more_than_it_holds() {
+    let keys = |settings: &str| {
+        *plan_of(&route(&format!(
+            "breaker: {{failure_ratio: 50%, {settings}}}"
+        )))
+        .breaker
+        .keys()
+    };
+    assert_eq!(
+        (
+            keys("window: {calls: 5}").window,
+            keys("window: {calls: 5}").min_calls
+        ),
+        (WindowSpec::Calls(5), 5)
+    );
+    assert_eq!(keys("window: {calls: 500}").min_calls, 20);
+    assert_eq!(keys("window: {calls: 50}, min_calls: 50").min_calls, 50);
+}
+
+#[test]
+fn a_long_reset_timeout_raises_the_default_of_its_maximum() {
+    let keys = *plan_of(&route("breaker: {reset_timeout: 20m}"))
+        .breaker
+        .keys();
+    assert_eq!(keys.reset_backoff.max, secs(1200));
+}
+
+#[test]
+fn listeners_may_be_lists_sockets_and_off() {
+    let plan = good(&file("listen: {proxy: [127.0.0.1:1, {address: \"[::1]:1\"}], admin: [\"unix:/run/a.sock\", 127.0.0.1:2], health: off}")).plan;
+    assert_eq!(plan.listen.proxy.len(), 2);
+    assert_eq!(
+        plan.listen.admin,
+        [
+            AdminAddress::Unix("/run/a.sock".into()),
+            AdminAddress::Tcp("127.0.0.1:2".parse().unwrap())
+        ]
+    );
+    assert_eq!(plan.listen.health, None);
+    assert_eq!(good(&file("listen: {admin: off}")).plan.listen.admin, []);
+    good(&file(
+        "listen: {proxy: 127.0.0.1:0, admin: 127.0.0.1:0, health: 127.0.0.1:0}",
+    ));
+}
+
+#[test]
+fn matches_are_kept_in_one_form() {
+    let matches = plan_of(&route("match: {host: \"*.Example.com\", path_prefix: /api/v1/, methods: [POST, GET, POST], headers: {X-Debug: , x-tenant: acme}}"))
+        .matches
+        .unwrap();
+    assert_eq!(
+        matches.host,
+        Some(HostPattern::Suffix(".example.com".to_owned()))
+    );
+    assert_eq!(matches.path_prefix.as_deref(), Some("/api/v1"));
+    let all = plan_of(&route("match: {path_prefix: /}")).matches.unwrap();
+    assert_eq!(all.path_prefix.as_deref(), Some(""));
+    assert_eq!(matches.methods, [http::Method::GET, http::Method::POST]);
+    let headers: Vec<_> = matches
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.is_some()))
+        .collect();
+    assert_eq!(headers, [("x-debug", false), ("x-tenant", true)]);
+}
+
+#[test]
+fn files_that_are_there_are_named_in_the_plan() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let certificate = rcgen::generate_simple_self_signed(["a.example.com".to_owned()])
+        .unwrap()
+        .cert
+        .pem();
+    for (name, content) in [("token", "hush\n"), ("ca.pem", certificate.as_str())] {
+        fs::write(path(name), content).unwrap();
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let text = "\
+version: 1
+listen: {admin: 0.0.0.0:7901}
+admin: {operator_token_file: \"${DIR}/token\"}
+routes:
+  partner:
+    upstream: {url: https://api.example.com, http: 2, tls: {ca_file: \"${DIR}/ca.pem\"}}
+    headers: {request: {set: {Authorization: {file: \"${DIR}/token\", prefix: \"Bearer \"}}}}
+";
+    let env = |name: &str| (name == "DIR").then(|| dir.path().to_str().unwrap().to_owned());
+    let Loaded { plan, warnings, .. } = load(text, "config.yaml", &env).unwrap();
+    assert!(warnings.is_empty(), "{warnings}");
+    assert_eq!(plan.admin.operator_token_file, Some(path("token")));
+    let route = &plan.routes["partner"];
+    assert_eq!(
+        route.upstream.tls.as_ref().unwrap().ca_file,
+        Some(path("ca.pem"))
+    );
+    assert_eq!(route.upstream.http, HttpVersion::Http2);
+    let secret = HeaderText::File {
+        path: path("token"),
+        prefix: "Bearer ".to_owned(),
+    };
+    assert_eq!(
+        route.headers.request.set,
+        [(http::HeaderName::from_static("authorization"), secret)]
+    );
+
+    fs::set_permissions(path("token"), fs::Permissions::from_mode(0o644)).unwrap();
+    let warnings = load(text, "config.yaml", &env).unwrap().warnings;
+    assert_eq!((warnings.error_count(), warnings.warning_count()), (0, 2));
+    assert!(!warnings.render().contains("hush"));
+}
+
+#[test]
+fn a_literal_secret_is_a_warning_that_does_not_repeat_it() {
+    let loaded = good(&route(
+        "headers: {request: {set: {Authorization: Bearer hush}}}",
+    ));
+    assert_eq!(loaded.warnings.warning_count(), 1);
+    assert!(
+        !loaded.warnings.render().contains("hush"),
+        "{}",
+        loaded.warnings
+    );
+    assert!(!format!("{:?}", loaded.plan).contains("hush"));
+}

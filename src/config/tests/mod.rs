@@ -1,0 +1,46 @@
+mod catalogue;
+mod hostile;
+mod meaning;
+
+use super::*;
+
+/// An environment without variables.
+fn no_env(_: &str) -> Option<String> {
+    None
+}
+
+fn good(text: &str) -> Loaded {
+    load(text, "config.yaml", &no_env).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn bad(text: &str) -> Report {
+    match load(text, "config.yaml", &no_env) {
+        Ok(_) => panic!("this must be refused:\n{text}"),
+        Err(report) => report,
+    }
+}
+
+/// A file with one route, `settings` standing beside its upstream.
+fn route(settings: &str) -> String {
+    let mut text =
+        String::from("version: 1\nroutes:\n  partner:\n    upstream: https://api.example.com\n");
+    for line in settings.lines() {
+        text.push_str(&format!("    {line}\n"));
+    }
+    text
+}
+
+/// A file with one route, `settings` standing above the routes.
+fn file(settings: &str) -> String {
+    format!("version: 1\n{settings}\nroutes: {{partner: {{upstream: https://api.example.com}}}}\n")
+}
+
+const EXAMPLE: &str = include_str!("../../../config.example.yaml");
+
+#[test]
+fn the_example_loads_on_a_fresh_machine() {
+    let loaded =
+        load(EXAMPLE, "config.example.yaml", &no_env).unwrap_or_else(|report| panic!("{report}"));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    insta::assert_debug_snapshot!(loaded.plan);
+}
