@@ -1,5 +1,6 @@
 //! sidefuse
 
+pub mod admin;
 /// The configuration file: from its text to a plan.
 pub mod config;
 /// Why an exchange was not simply relayed: one closed list with its projections.

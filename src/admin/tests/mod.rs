@@ -1,0 +1,8 @@
+//! The admin port from outside: bytes in, bytes out.
+
+mod breakers;
+mod config;
+mod health;
+mod limits;
+mod support;
+mod who;
