@@ -80,7 +80,7 @@ async fn run(desk: Desk, listener: Listener) {
             Err(error) => {
                 if !is_failing {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "Cannot accept on the admin port, trying again");
+                    tracing::warn!(error, "Cannot accept a connection, trying again");
                 }
                 is_failing = true;
                 sleep_until(Deadline::after(now(), PAUSE)).await;

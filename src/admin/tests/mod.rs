@@ -1,5 +1,6 @@
 //! The admin port from outside: bytes in, bytes out.
 
+mod audit;
 mod breakers;
 mod config;
 mod health;
