@@ -1,6 +1,53 @@
-//! sidefuse
+//! **sidefuse**: a sidecar that keeps an application up when the services it calls go down.
+//!
+//! This is the architecture page. Operators begin with the README.
+//!
+//! # Vocabulary
+//! One word per idea; the same word in configuration, code, logs and metrics.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | route | a named destination with its policies |
+//! | upstream | where a route sends |
+//! | exchange | one client request with everything that happens to it |
+//! | attempt | one try at the upstream within an exchange |
+//! | breaker | the circuit breaker of a route |
+//! | permit | the right to make one attempt |
+//! | outcome | what an attempt proved about the upstream |
+//! | preset | a named bundle of route settings |
+//! | plan | the validated configuration |
+//! | snapshot | the plan plus its live objects |
+//! | forced | an operator's decision that overrides the automatic state |
+//!
+//! # Layers
+//! *Pure decides, shell does.* A module uses what is lower, and of its own layer only the friends named here; a test holds the code to it.
+//!
+//! | layer | modules | friends |
+//! |---|---|---|
+//! | 0 | [`time`], [`failure`] | – |
+//! | 1 | [`resilience`]: pure, a library in its own right | – |
+//! | 2 | [`config`], [`telemetry`] | – |
+//! | 3 | [`net`], [`upstream`] | `upstream` uses `net` |
+//! | 4 | [`snapshot`] | – |
+//! | 5 | [`proxy`], [`admin`] | neither knows the other |
+//! | 6 | [`app`], [`cli`] | `cli` uses `app` |
+//!
+//! # Threads
+//! One thread per worker, each with a runtime of its own, its own pools and its own buffer of log lines, all of it plain cells. One control
+//! thread for everything else: accepting, operators, probes, reload, signals. Workers share the snapshot, the breakers and the counts that
+//! must be exact over all of them.
+//!
+//! # The life of a request
+//! The control thread accepts the connection and hands it to the worker with the fewest. There [`proxy::http`] tells the version and serves
+//! it. Each request is one exchange: route, permit, connection, call, answer; the answer's body carries exchange, permit and connection to
+//! their one ending, where the breaker gets its verdict, the connection its place in the pool and the log its line.
+//!
+//! # The life of a reload
+//! A changed file, SIGHUP or an operator is a trigger for one task. It reads the file until two reads agree, makes a plan of it, binds and
+//! builds what is new, and takes over what survives; until here everything may fail and nothing is touched. Then, in one step that cannot
+//! fail, survivors get their new settings and the new snapshot is published. Requests finish on the snapshot they began with.
 
-pub mod app;
+pub mod admin;
 pub mod config;
 pub mod failure;
 pub mod net;

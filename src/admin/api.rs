@@ -1,0 +1,275 @@
+//! From a request to its answer: the page to read first.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::IF_NONE_MATCH;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+
+use super::access::{Caller, Denied, authorize};
+use super::breakers::{One, list, one};
+use super::config::{self, Config};
+use super::context::{Context, ReloadReport};
+use super::endpoint::{Endpoint, Port};
+use super::explain::explanation;
+use super::guard::{check_change, check_host};
+use super::health::probe;
+use super::metrics::render_metrics;
+use super::moment::Moment;
+use super::orders::{Verb, Wish, shown, wish};
+use super::reply::{Answer, Problem, json, not_modified, seal, tag, with_body};
+use super::token::{Keyring, presented};
+use crate::resilience::{ForceRequest, View};
+use crate::snapshot::{Route, Snapshot};
+use crate::telemetry::{Acceptance, Correlation, CorrelationId, exposition};
+
+/// So many names a 404 lists at the most.
+const MOST_NAMES: usize = 50;
+/// So many similar names a 404 suggests at the most.
+const MOST_NEAREST: usize = 3;
+
+/// Answers the requests of one listener.
+pub(super) struct Desk {
+    context: Arc<Context>,
+    port: Port,
+    keyring: Keyring,
+}
+
+/// Who does what, for the log.
+struct Deed<'a> {
+    actor: &'a str,
+    remote: String,
+    correlation: &'a CorrelationId,
+}
+
+#[derive(Serialize)]
+struct Obeyed {
+    changed: bool,
+    #[serde(flatten)]
+    breaker: One,
+}
+
+impl Desk {
+    /// The desk of a listener.
+    pub(super) fn new(context: Arc<Context>, port: Port) -> Self {
+        Self {
+            context,
+            port,
+            keyring: Keyring::default(),
+        }
+    }
+
+    /// Answers a request whose body has been read, as far as it could be.
+    pub(super) async fn answer(
+        &self,
+        parts: &Parts,
+        body: Result<Bytes, Problem>,
+        caller: &Caller,
+    ) -> Answer {
+        let snapshot = self.context.snapshot.load_full();
+        let plan = &snapshot.plan.correlation;
+        let acceptance = Acceptance {
+            headers: &plan.accept,
+            max_length: plan.max_length,
+        };
+        let Correlation { id, replaced: _ } = Correlation::of(&parts.headers, acceptance);
+        let mut answer = match self.relay(&snapshot, parts, body, (caller, &id)).await {
+            Ok(answer) => answer,
+            Err(problem) => problem.answer(&id),
+        };
+        seal(&mut answer, &plan.header, &id);
+        answer
+    }
+
+    async fn relay(
+        &self,
+        snapshot: &Snapshot,
+        parts: &Parts,
+        body: Result<Bytes, Problem>,
+        (caller, correlation): (&Caller, &CorrelationId),
+    ) -> Result<Answer, Problem> {
+        let moment = Moment::read();
+        let access = &snapshot.plan.admin;
+        if self.port == Port::Admin {
+            check_host(parts, caller, &access.allowed_hosts)?;
+        }
+        let endpoint = Endpoint::find(self.port, parts.uri.path())?;
+        endpoint.check_method(&parts.method)?;
+        let actor = match self.port {
+            // There is nothing to protect: what it shows is for whoever reaches it.
+            Port::Health => "anyone".to_owned(),
+            Port::Admin => {
+                let keys = self.keyring.keys(access, moment.now);
+                let token = presented(&parts.headers);
+                authorize(caller, endpoint.right(), token.as_ref(), &keys).map_err(denied)?
+            }
+        };
+        let body = body?;
+        let deed = Deed {
+            actor: &actor,
+            remote: caller.remote(),
+            correlation,
+        };
+        match endpoint {
+            Endpoint::Breakers => {
+                let (list, version) = list(snapshot, &moment);
+                let mut answer = if has_already(&parts.headers, &version) {
+                    not_modified()
+                } else {
+                    json(StatusCode::OK, &list)?
+                };
+                tag(&mut answer, &version);
+                Ok(answer)
+            }
+            Endpoint::Breaker(name) => {
+                let route = named(snapshot, name)?;
+                let view = route.breaker.view(moment.now);
+                json(StatusCode::OK, &one(route, &view, &moment))
+            }
+            Endpoint::Explain(name) => {
+                let view = named(snapshot, name)?.breaker.view(moment.now);
+                json(StatusCode::OK, &explanation(name, &view, &moment))
+            }
+            Endpoint::Order(name, verb) => {
+                check_change(parts, caller, &body)?;
+                let route = named(snapshot, name)?;
+                obey(
+                    route,
+                    verb,
+                    wish(verb, &body, moment.now)?,
+                    (&deed, &moment),
+                )
+            }
+            Endpoint::Config => {
+                let status = self.context.config.load_full();
+                json(StatusCode::OK, &Config::of(&status, snapshot))
+            }
+            Endpoint::Reload => {
+                check_change(parts, caller, &body)?;
+                config::check_body(&body)?;
+                let before = self.context.config.load_full().revision.clone();
+                let report = config::reload(&self.context, actor.clone()).await?;
+                deed.tell_reload(&before, &report);
+                config::answer(report)
+            }
+            Endpoint::Metrics => {
+                let text = render_metrics(&self.context, moment.now);
+                Ok(with_body(
+                    StatusCode::OK,
+                    exposition::CONTENT_TYPE,
+                    text.into(),
+                ))
+            }
+            Endpoint::Probe(which) => probe(&self.context, which),
+        }
+    }
+}
+
+/// Gives the order and answers the breaker as it is then.
+fn obey(
+    route: &Route,
+    verb: Verb,
+    Wish { order, reason }: Wish,
+    (deed, moment): (&Deed<'_>, &Moment),
+) -> Result<Answer, Problem> {
+    let before = route.breaker.view(moment.now);
+    let request = ForceRequest {
+        order,
+        by: deed.actor.to_owned(),
+        reason: reason.clone(),
+    };
+    let changed = route.breaker.force(request, moment.now);
+    let after = route.breaker.view(moment.now);
+    tracing::info!(
+        actor = deed.actor,
+        remote = deed.remote,
+        action = verb.label(),
+        target = &*route.name,
+        before = standing(&before),
+        after = standing(&after),
+        changed,
+        reason,
+        correlationId = deed.correlation.as_str(),
+        "Admin action"
+    );
+    let breaker = one(route, &after, moment);
+    json(StatusCode::OK, &Obeyed { changed, breaker })
+}
+
+/// `closed/auto`
+fn standing(view: &View) -> String {
+    format!("{}/{}", view.state().label(), view.mode().label())
+}
+
+impl Deed<'_> {
+    fn tell_reload(&self, before: &str, report: &ReloadReport) {
+        let (after, result) = match report {
+            ReloadReport::Applied { revision, .. } => (revision, "applied"),
+            ReloadReport::Unchanged { revision } => (revision, "unchanged"),
+            ReloadReport::Refused { revision, .. } => (revision, "refused"),
+        };
+        tracing::info!(
+            actor = self.actor,
+            remote = self.remote,
+            action = "reload",
+            target = "config",
+            before,
+            after,
+            result,
+            correlationId = self.correlation.as_str(),
+            "Admin action"
+        );
+    }
+}
+
+fn denied(denied: Denied) -> Problem {
+    match denied {
+        Denied::Unauthenticated(detail) => Problem::unauthenticated(detail),
+        Denied::Forbidden(detail) => Problem::forbidden(detail),
+    }
+}
+
+/// The route of that name, or a 404 that helps.
+fn named<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Arc<Route>, Problem> {
+    snapshot.route(name).ok_or_else(|| {
+        let names = || snapshot.routes.iter().map(|route| &*route.name);
+        let nearest = nearest(name, names());
+        let mut detail = format!("there is no breaker {}", shown(name));
+        if let Some(first) = nearest.first() {
+            detail.push_str(&format!("; did you mean `{first}`?"));
+        }
+        Problem::new(StatusCode::NOT_FOUND, detail)
+            .with("nearest", nearest)
+            .with("breakers", names().take(MOST_NAMES).collect::<Vec<_>>())
+            .with("total", snapshot.routes.len())
+    })
+}
+
+/// The names that somebody probably meant, best first.
+fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    // A name is at most 63 long; comparing costs the product of both lengths.
+    if name.len() > 64 {
+        return Vec::new();
+    }
+    let name = name.to_ascii_lowercase();
+    let mut similar: Vec<(f64, &str)> = names
+        .map(|other| (strsim::jaro_winkler(&name, other), other))
+        .filter(|(similarity, _)| *similarity >= 0.75)
+        .collect();
+    similar.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    similar.truncate(MOST_NEAREST);
+    similar.into_iter().map(|(_, name)| name).collect()
+}
+
+/// Whether the asker says that it has this version (RFC 9110 §13.1.2, weak comparison).
+fn has_already(headers: &HeaderMap, version: &str) -> bool {
+    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim() == "*" || bare(tag) == bare(version))
+}

@@ -1,0 +1,214 @@
+//! Breakers as JSON: all of them, or one with its settings. Names and fields are those of the original system, then ours.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::moment::Moment;
+use super::settings::{Settings, enforcement};
+use crate::resilience::{Label, Mode, State, Statistics, View, explain};
+use crate::snapshot::{Route, Snapshot};
+use crate::upstream::PoolStatistics;
+
+/// All breakers.
+#[derive(Serialize)]
+pub(super) struct List {
+    summary: Summary,
+    breakers: Vec<One>,
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    total: usize,
+    closed: usize,
+    open: usize,
+    half_open: usize,
+    forced: usize,
+    /// Routes that an upstream asked to pause.
+    throttled: usize,
+}
+
+/// One breaker.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct One {
+    name: String,
+    state: &'static str,
+    mode: &'static str,
+    enforcement: &'static str,
+    since: String,
+    next_probe_at: Option<String>,
+    until: Option<String>,
+    by: Option<String>,
+    reason: Option<String>,
+    explanation: String,
+    statistics: Numbers,
+    last_failure: Option<Failed>,
+    pool: Pool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Settings>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Numbers {
+    total_calls: u64,
+    successes: u64,
+    failures: u64,
+    alive: u64,
+    throttled: u64,
+    ignored: u64,
+    rejected: u64,
+    would_reject: u64,
+    timeouts: u64,
+    slow: u64,
+    consecutive_failures: u32,
+    consecutive_successes: u32,
+    window_calls: u32,
+    failure_ratio: Option<f64>,
+    slow_ratio: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    at: String,
+    reason: &'static str,
+    status: Option<u16>,
+}
+
+#[derive(Serialize)]
+struct Pool {
+    size: usize,
+    available: usize,
+    using: usize,
+    waiting: usize,
+}
+
+/// All breakers at that moment, with the tag of this version of the answer.
+pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
+    let mut summary = Summary::default();
+    let mut digest = Sha256::new();
+    let mut breakers = Vec::with_capacity(snapshot.routes.len());
+    for route in &snapshot.routes {
+        let view = route.breaker.view(moment.now);
+        let pool = route.upstream.statistics();
+        summary.add(&view);
+        // What the sentence says beyond this is how much time is left, which alone makes no new version.
+        digest.update(format!(
+            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {pool:?}\n",
+            route.name,
+            view.standing,
+            view.since,
+            view.next_probe_at,
+            view.hold,
+            view.statistics,
+            view.window,
+            view.last_failure,
+        ));
+        breakers.push(One::new(route, &view, pool, moment));
+    }
+    let mut tag = String::from("W/\"");
+    for byte in digest.finalize().iter().take(8) {
+        // Writing to a String cannot fail.
+        let _ = write!(tag, "{byte:02x}");
+    }
+    tag.push('"');
+    (List { summary, breakers }, tag)
+}
+
+/// One breaker with its settings, as `view` shows it.
+pub(super) fn one(route: &Route, view: &View, moment: &Moment) -> One {
+    One {
+        settings: Some(Settings::of(route)),
+        ..One::new(route, view, route.upstream.statistics(), moment)
+    }
+}
+
+impl Summary {
+    fn add(&mut self, view: &View) {
+        self.total += 1;
+        match view.state() {
+            State::Closed => self.closed += 1,
+            State::Open => self.open += 1,
+            State::HalfOpen => self.half_open += 1,
+        }
+        match view.mode() {
+            Mode::Auto => {}
+            Mode::ForcedOpen | Mode::ForcedClosed => self.forced += 1,
+        }
+    }
+}
+
+impl One {
+    fn new(route: &Route, view: &View, pool: PoolStatistics, moment: &Moment) -> Self {
+        let stamp = |instant| moment.stamp(instant);
+        let hold = view.hold.as_ref();
+        Self {
+            name: (*route.name).to_owned(),
+            state: view.state().label(),
+            mode: view.mode().label(),
+            enforcement: enforcement(view.standing.enforcement),
+            since: stamp(view.since),
+            next_probe_at: view.next_probe_at.map(stamp),
+            until: hold.and_then(|hold| hold.until).map(stamp),
+            by: hold.map(|hold| (*hold.by).to_owned()),
+            reason: hold.and_then(|hold| hold.reason.as_deref().map(str::to_owned)),
+            explanation: explain(view, |instant| moment.phrase(instant)),
+            statistics: Numbers::of(view),
+            last_failure: view.last_failure.map(|failure| {
+                let (reason, status) = match failure.label {
+                    Some(Label::Status(status)) => ("status", Some(status)),
+                    Some(Label::Named(name)) => (name, None),
+                    None => ("other", None),
+                };
+                let at = stamp(failure.at);
+                Failed { at, reason, status }
+            }),
+            pool: Pool {
+                size: pool.size,
+                available: pool.available,
+                using: pool.using,
+                waiting: pool.waiting,
+            },
+            settings: None,
+        }
+    }
+}
+
+impl Numbers {
+    fn of(view: &View) -> Self {
+        let Statistics {
+            total_calls,
+            successes,
+            failures,
+            alive,
+            throttled,
+            ignored,
+            rejected,
+            would_reject,
+            timeouts,
+            slow,
+            consecutive_failures,
+            consecutive_successes,
+        } = view.statistics;
+        Self {
+            total_calls,
+            successes,
+            failures,
+            alive,
+            throttled,
+            ignored,
+            rejected,
+            would_reject,
+            timeouts,
+            slow,
+            consecutive_failures,
+            consecutive_successes,
+            window_calls: view.window.calls,
+            failure_ratio: view.failure_ratio.map(|ratio| ratio.as_f64()),
+            slow_ratio: view.slow_ratio.map(|ratio| ratio.as_f64()),
+        }
+    }
+}

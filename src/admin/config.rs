@@ -1,0 +1,138 @@
+//! The configuration in force, and the order to load it anew.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+use super::context::{ConfigStatus, Context, ReloadReport, ReloadRequest};
+use super::moment::stamp;
+use super::reply::{Answer, Problem, json};
+use super::settings::Settings;
+use crate::snapshot::Snapshot;
+use crate::time::{Deadline, now, timeout_at};
+
+/// How long somebody who asked for a reload is kept waiting for its result.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is in force, without anything that could be a secret.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Config {
+    revision: String,
+    loaded_at: String,
+    last_error: Option<Refused>,
+    routes: Vec<Named>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    at: String,
+    diagnostics: String,
+}
+
+#[derive(Serialize)]
+struct Named {
+    name: String,
+    #[serde(flatten)]
+    settings: Settings,
+}
+
+#[derive(Serialize)]
+struct Reloaded {
+    revision: String,
+    changed: bool,
+    changes: Option<String>,
+}
+
+impl Config {
+    /// What is in force.
+    pub(super) fn of(status: &ConfigStatus, snapshot: &Snapshot) -> Self {
+        Self {
+            revision: status.revision.clone(),
+            loaded_at: stamp(status.loaded_at),
+            last_error: status.last_error.as_ref().map(|error| Refused {
+                at: stamp(error.at),
+                diagnostics: error.diagnostics.clone(),
+            }),
+            routes: snapshot
+                .routes
+                .iter()
+                .map(|route| Named {
+                    name: (*route.name).to_owned(),
+                    settings: Settings::of(route),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A reload takes no settings: nothing, or an empty object.
+///
+/// # Errors
+/// 400 for anything else.
+pub(super) fn check_body(body: &[u8]) -> Result<(), Problem> {
+    let body = body.trim_ascii();
+    let is_empty = body.is_empty()
+        || serde_json::from_slice::<Map<String, Value>>(body)
+            .is_ok_and(|members| members.is_empty());
+    if is_empty {
+        Ok(())
+    } else {
+        Err(Problem::bad_request("a reload takes an empty body or `{}`"))
+    }
+}
+
+/// Asks for a reload and waits for its result.
+///
+/// # Errors
+/// 503 when nobody takes the request or its result is long in coming.
+pub(super) async fn reload(context: &Context, by: String) -> Result<ReloadReport, Problem> {
+    let (reply, result) = oneshot::channel();
+    let asked = async {
+        let request = ReloadRequest { by, reply };
+        context.reload.send(request).await.ok()?;
+        result.await.ok()
+    };
+    match timeout_at(Deadline::after(now(), PATIENCE), asked).await {
+        Ok(Some(report)) => Ok(report),
+        Ok(None) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the process is shutting down and loads nothing any more",
+        )),
+        Err(crate::time::Elapsed) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the reload is still under way; `GET /config` will show its result",
+        )),
+    }
+}
+
+/// The result as an answer: 200, or 422 for a configuration that was refused.
+pub(super) fn answer(report: ReloadReport) -> Result<Answer, Problem> {
+    let reloaded = match report {
+        ReloadReport::Applied { revision, changes } => Reloaded {
+            revision,
+            changed: true,
+            changes: Some(changes),
+        },
+        ReloadReport::Unchanged { revision } => Reloaded {
+            revision,
+            changed: false,
+            changes: None,
+        },
+        ReloadReport::Refused {
+            diagnostics,
+            errors,
+            revision,
+        } => {
+            let detail = "the configuration is wrong, so the one in force stays";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+                .with("errors", errors)
+                .with("diagnostics", diagnostics)
+                .with("revision", revision));
+        }
+    };
+    json(StatusCode::OK, &reloaded)
+}

@@ -1,0 +1,190 @@
+//! The paths of both listeners.
+
+use http::{Method, StatusCode};
+
+use super::access::Right;
+use super::health::Probe;
+use super::orders::Verb;
+use super::reply::Problem;
+
+/// Which listener a request came over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Port {
+    /// The operators' port.
+    Admin,
+    /// Probes and metrics only, for everyone who reaches it.
+    Health,
+}
+
+/// What a path means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint<'a> {
+    /// All breakers.
+    Breakers,
+    /// The breaker of that name.
+    Breaker(&'a str),
+    /// Why it is as it is.
+    Explain(&'a str),
+    /// An order to it.
+    Order(&'a str, Verb),
+    /// The configuration in force.
+    Config,
+    /// The order to load it anew.
+    Reload,
+    /// The metrics.
+    Metrics,
+    /// A probe.
+    Probe(Probe),
+}
+
+/// As a person reads them in a 404.
+const ADMIN: [&str; 10] = [
+    "GET /circuit-breakers",
+    "GET /circuit-breakers/{name}",
+    "GET /circuit-breakers/{name}/explain",
+    "POST /circuit-breakers/{name}/open",
+    "POST /circuit-breakers/{name}/close",
+    "POST /circuit-breakers/{name}/clear",
+    "POST /circuit-breakers/{name}/auto",
+    "GET /config",
+    "POST /config/reload",
+    "GET /metrics",
+];
+const HEALTH: [&str; 5] = [
+    "GET /metrics",
+    "GET /healthz",
+    "GET /livez",
+    "GET /readyz",
+    "GET /startup",
+];
+
+impl<'a> Endpoint<'a> {
+    /// What the path means on that port; a final slash does not count.
+    ///
+    /// # Errors
+    /// 404, naming what there is.
+    pub(super) fn find(port: Port, path: &'a str) -> Result<Self, Problem> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let found = match path {
+            "metrics" => Some(Self::Metrics),
+            "healthz" | "livez" => Some(Self::Probe(Probe::Live)),
+            "readyz" => Some(Self::Probe(Probe::Ready)),
+            "startup" => Some(Self::Probe(Probe::Started)),
+            _ => match port {
+                Port::Admin => Self::for_operators(path),
+                Port::Health => None,
+            },
+        };
+        found.ok_or_else(|| {
+            let there_is: Vec<&str> = match port {
+                Port::Admin => ADMIN
+                    .into_iter()
+                    .chain(HEALTH.into_iter().skip(1))
+                    .collect(),
+                Port::Health => HEALTH.to_vec(),
+            };
+            Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+                .with("endpoints", there_is)
+        })
+    }
+
+    fn for_operators(path: &'a str) -> Option<Self> {
+        let mut segments = path.split('/');
+        let found = match (segments.next()?, segments.next(), segments.next()) {
+            ("circuit-breakers", None, None) => Self::Breakers,
+            ("circuit-breakers", Some(name), None) => Self::Breaker(name),
+            ("circuit-breakers", Some(name), Some("explain")) => Self::Explain(name),
+            ("circuit-breakers", Some(name), Some(verb)) => Self::Order(name, Verb::named(verb)?),
+            ("config", None, None) => Self::Config,
+            ("config", Some("reload"), None) => Self::Reload,
+            _ => return None,
+        };
+        segments.next().is_none().then_some(found)
+    }
+
+    /// What it takes to use it.
+    pub(super) fn right(&self) -> Right {
+        match self {
+            Self::Probe(_) => Right::Probe,
+            Self::Breakers | Self::Breaker(_) | Self::Explain(_) | Self::Config | Self::Metrics => {
+                Right::Read
+            }
+            Self::Order(..) | Self::Reload => Right::Change,
+        }
+    }
+
+    /// Whether it takes that method. Nothing but the request line says which method it is.
+    ///
+    /// # Errors
+    /// 405, naming those it takes.
+    pub(super) fn check_method(&self, method: &Method) -> Result<(), Problem> {
+        let (is_fine, allow) = match self.right() {
+            Right::Probe | Right::Read => {
+                (matches!(*method, Method::GET | Method::HEAD), "GET, HEAD")
+            }
+            Right::Change => (*method == Method::POST, "POST"),
+        };
+        if is_fine {
+            Ok(())
+        } else {
+            Err(Problem::method_not_allowed(allow))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_means_one_thing_and_an_unknown_one_nothing() {
+        let find = |path| Endpoint::find(Port::Admin, path).ok();
+        assert_eq!(find("/circuit-breakers/"), Some(Endpoint::Breakers));
+        assert_eq!(
+            find("/circuit-breakers/open"),
+            Some(Endpoint::Breaker("open"))
+        );
+        assert_eq!(
+            find("/circuit-breakers/a/open"),
+            Some(Endpoint::Order("a", Verb::Open))
+        );
+        assert_eq!(find("/config/reload"), Some(Endpoint::Reload));
+        for path in [
+            "",
+            "/",
+            "//circuit-breakers",
+            "/circuit-breakers/a/b",
+            "/circuit-breakers/a/open/b",
+            "/config/x",
+            "/config/reload/x",
+            "/metrics/x",
+            "*",
+        ] {
+            assert_eq!(find(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_health_listener_has_no_operators_paths() {
+        for path in ["/circuit-breakers", "/config", "/config/reload"] {
+            assert!(Endpoint::find(Port::Health, path).is_err());
+            assert!(Endpoint::find(Port::Admin, path).is_ok());
+        }
+        for path in ["/healthz", "/livez", "/readyz", "/startup", "/metrics"] {
+            assert!(Endpoint::find(Port::Health, path).is_ok());
+        }
+    }
+
+    #[test]
+    fn every_endpoint_that_a_404_names_exists() {
+        for line in ADMIN.into_iter().chain(HEALTH) {
+            let (method, path) = line.split_once(' ').unwrap();
+            let endpoint = Endpoint::find(Port::Admin, path).unwrap();
+            assert!(
+                endpoint.check_method(&method.parse().unwrap()).is_ok(),
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Why a breaker is as it is: the sentence, the way to each threshold, the transitions with their evidence.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::moment::Moment;
+use super::settings::{duration, enforcement};
+use crate::resilience::{
+    CountDistance, LabelCount, Measure, Probes, ShareDistance, Standing, Transition, View, explain,
+};
+
+/// Everything that is known about why.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Explanation {
+    name: String,
+    state: &'static str,
+    mode: &'static str,
+    enforcement: &'static str,
+    explanation: String,
+    /// Why the next call would be rejected.
+    rejects: Option<&'static str>,
+    next_probe_at: Option<String>,
+    probes: Option<Probing>,
+    distances: Distances,
+    /// The failures of the present run.
+    run: Vec<Counted>,
+    /// Oldest first.
+    transitions: Vec<Step>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Distances {
+    consecutive_failures: Option<Count>,
+    failure_ratio: Option<Share>,
+    slow_ratio: Option<Share>,
+}
+
+#[derive(Serialize)]
+struct Count {
+    reached: u32,
+    threshold: u32,
+}
+
+#[derive(Serialize)]
+struct Share {
+    reached: Option<String>,
+    threshold: String,
+    calls: Count,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Probing {
+    out: u32,
+    max: u32,
+    succeeded: Count,
+    verdict_by: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Counted {
+    label: String,
+    count: u32,
+}
+
+#[derive(Serialize)]
+struct Step {
+    at: String,
+    from: Stand,
+    to: Stand,
+    cause: &'static str,
+    observed: Value,
+    threshold: Value,
+    window: Window,
+    failures: Vec<Counted>,
+    by: Option<String>,
+    reason: Option<String>,
+    until: Option<String>,
+}
+
+/// The state in force, and what it is made from.
+#[derive(Serialize)]
+struct Stand {
+    state: &'static str,
+    automatic: &'static str,
+    mode: &'static str,
+    enforcement: &'static str,
+}
+
+#[derive(Serialize)]
+struct Window {
+    calls: u32,
+    failed: u32,
+    slow: u32,
+}
+
+/// Why the breaker of that name is as `view` shows it.
+pub(super) fn explanation(name: &str, view: &View, moment: &Moment) -> Explanation {
+    let stamp = |instant| moment.stamp(instant);
+    Explanation {
+        name: name.to_owned(),
+        state: view.state().label(),
+        mode: view.mode().label(),
+        enforcement: enforcement(view.standing.enforcement),
+        explanation: explain(view, |instant| moment.phrase(instant)),
+        rejects: view.rejects.map(|kind| kind.phrase()),
+        next_probe_at: view.next_probe_at.map(stamp),
+        probes: view.probes.as_ref().map(|probes| {
+            let Probes {
+                out,
+                max,
+                succeeded,
+                verdict_by,
+            } = *probes;
+            Probing {
+                out,
+                max,
+                succeeded: succeeded.into(),
+                verdict_by: verdict_by.map(stamp),
+            }
+        }),
+        distances: Distances {
+            consecutive_failures: view.distances.consecutive_failures.map(Count::from),
+            failure_ratio: view.distances.failure_ratio.map(Share::from),
+            slow_ratio: view.distances.slow_ratio.map(Share::from),
+        },
+        run: counted(&view.run_labels),
+        transitions: view
+            .transitions
+            .iter()
+            .map(|transition| Step::of(transition, moment))
+            .collect(),
+    }
+}
+
+impl From<CountDistance> for Count {
+    fn from(CountDistance { reached, threshold }: CountDistance) -> Self {
+        Self { reached, threshold }
+    }
+}
+
+impl From<ShareDistance> for Share {
+    fn from(distance: ShareDistance) -> Self {
+        Self {
+            reached: distance.reached.map(|reached| reached.to_string()),
+            threshold: distance.threshold.to_string(),
+            calls: distance.calls.into(),
+        }
+    }
+}
+
+impl From<Standing> for Stand {
+    fn from(standing: Standing) -> Self {
+        Self {
+            state: standing.state().label(),
+            automatic: standing.automatic.label(),
+            mode: standing.mode.label(),
+            enforcement: enforcement(standing.enforcement),
+        }
+    }
+}
+
+impl Step {
+    fn of(transition: &Transition, moment: &Moment) -> Self {
+        let evidence = &transition.evidence;
+        let author = transition.author.as_ref();
+        Self {
+            at: moment.stamp(transition.at),
+            from: transition.before.into(),
+            to: transition.after.into(),
+            cause: transition.cause.label(),
+            observed: measure(evidence.observed),
+            threshold: measure(evidence.threshold),
+            window: Window {
+                calls: evidence.window.calls,
+                failed: evidence.window.failed,
+                slow: evidence.window.slow,
+            },
+            failures: counted(&evidence.labels),
+            by: author.map(|author| (*author.by).to_owned()),
+            reason: author.and_then(|author| author.reason.as_deref().map(str::to_owned)),
+            until: author
+                .and_then(|author| author.until)
+                .map(|until| moment.stamp(until)),
+        }
+    }
+}
+
+/// A count is a number; shares and times are written as in the configuration.
+fn measure(measure: Measure) -> Value {
+    match measure {
+        Measure::Nothing => Value::Null,
+        Measure::Count(count) => Value::from(count),
+        Measure::Share(ratio) => Value::from(ratio.to_string()),
+        Measure::Time(time) => Value::from(duration(time)),
+    }
+}
+
+fn counted(labels: &[LabelCount]) -> Vec<Counted> {
+    labels
+        .iter()
+        .map(|LabelCount { label, count }| Counted {
+            label: label.map_or_else(|| "other".to_owned(), |label| label.to_string()),
+            count: *count,
+        })
+        .collect()
+}

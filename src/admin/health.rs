@@ -1,0 +1,42 @@
+//! The probes of an orchestrator. None of them looks at upstreams: a breaker never makes a pod unready.
+
+use std::sync::atomic::Ordering;
+
+use http::StatusCode;
+use serde::Serialize;
+
+use super::context::Context;
+use super::reply::{Answer, Problem, json};
+use crate::net::Phase;
+
+/// Which question is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// `/healthz`, `/livez`: does the process live? If it can say so, it does.
+    Live,
+    /// `/readyz`: does it take traffic?
+    Ready,
+    /// `/startup`: did it start?
+    Started,
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+/// Answers the question.
+pub(super) fn probe(context: &Context, probe: Probe) -> Result<Answer, Problem> {
+    let is_started = context.ready.load(Ordering::Acquire);
+    let starting = (StatusCode::SERVICE_UNAVAILABLE, "starting");
+    let (status, word) = match probe {
+        Probe::Live => (StatusCode::OK, "alive"),
+        Probe::Started if is_started => (StatusCode::OK, "started"),
+        Probe::Ready if is_started => match context.phases.now() {
+            Phase::Serving => (StatusCode::OK, "ready"),
+            Phase::Draining | Phase::Closing => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        },
+        Probe::Started | Probe::Ready => starting,
+    };
+    json(status, &Health { status: word })
+}

@@ -1,0 +1,48 @@
+//! `/metrics`: what was counted, and what only live objects know.
+
+use std::time::Instant;
+
+use super::context::Context;
+use crate::resilience::{Mode, State};
+use crate::telemetry::names::{BREAKER_FORCED, BREAKER_STATE, POOL_CONNECTIONS};
+use crate::telemetry::{Exposition, Meters};
+
+/// Every metric in the Prometheus text format, breakers as they stand at `now`. Costs nothing while nobody asks.
+#[must_use]
+pub fn render_metrics(context: &Context, now: Instant) -> String {
+    let snapshot = context.snapshot.load_full();
+    // Asked before anything is written: an open breaker whose time has come becomes half-open by this, which counts a transition.
+    let live: Vec<_> = snapshot
+        .routes
+        .iter()
+        .map(|route| {
+            let (state, mode) = route.breaker.in_force(now);
+            (&*route.name, state, mode, route.upstream.statistics())
+        })
+        .collect();
+    Meters::render(&context.meters, |text: &mut Exposition| {
+        let mut states = text.family(&BREAKER_STATE);
+        for (name, state, _, _) in &live {
+            for each in State::ALL {
+                states.integer(&[name, each.label()], u64::from(*state == each));
+            }
+        }
+        let mut forced = text.family(&BREAKER_FORCED);
+        for (name, _, mode, _) in &live {
+            for each in [Mode::ForcedOpen, Mode::ForcedClosed] {
+                forced.integer(&[name, each.label()], u64::from(*mode == each));
+            }
+        }
+        let mut connections = text.family(&POOL_CONNECTIONS);
+        for (name, _, _, pool) in &live {
+            for (state, count) in [
+                ("size", pool.size),
+                ("available", pool.available),
+                ("using", pool.using),
+                ("waiting", pool.waiting),
+            ] {
+                connections.integer(&[name, state], count as u64);
+            }
+        }
+    })
+}

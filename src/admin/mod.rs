@@ -1,0 +1,42 @@
+//! The operators' port and the read-only health listener.
+//!
+//! ```text
+//! accept ─ a place among 64 ─ 10 s per step ─ desk
+//!   └─ Host ─ endpoint ─ method ─ right ─ origin and content type ─ answer ─ headers
+//! ```
+//!
+//! A request reads one clock once; whatever it shows of a breaker comes from one view at that instant, so the gauge, the JSON and
+//! the `Retry-After` of a refusal agree. No answer carries a secret: tokens are held as digests only, and header edits are not shown.
+//!
+//! # Who may
+//! | listener | probes | read | change |
+//! |---|---|---|---|
+//! | unix socket | all | all | all: the file mode decided already |
+//! | TCP, no token | all | loopback only | loopback only |
+//! | TCP, operator token | all | loopback: all, else operator | operator |
+//! | TCP, reader token | all | reader | nobody |
+//! | TCP, both | all | reader or operator | operator |
+//! | health | all | `/metrics`: all | nothing |
+
+mod access;
+mod api;
+mod breakers;
+mod config;
+mod context;
+mod endpoint;
+mod explain;
+mod guard;
+mod health;
+mod metrics;
+mod moment;
+mod orders;
+mod reply;
+mod serve;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use context::{ConfigStatus, Context, LastError, ReloadReport, ReloadRequest};
+pub use metrics::render_metrics;
+pub use serve::{Listener, serve, serve_health};

@@ -1,0 +1,168 @@
+//! What operators order, and how they write it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use super::reply::Problem;
+use crate::config::units;
+use crate::resilience::Order;
+
+/// The last segment of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// Hold it open.
+    Open,
+    /// Close it, or hold it closed.
+    Close,
+    /// Close it and forget what was counted.
+    Clear,
+    /// Drop the hold.
+    Auto,
+}
+
+/// An order as it was written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// What to do.
+    pub(super) order: Order,
+    /// Why.
+    pub(super) reason: Option<String>,
+}
+
+/// The longest reason, in characters.
+const LONGEST_REASON: usize = 256;
+/// The longest hold that ends by itself; beyond it a hold has no end.
+const LONGEST_HOLD: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl Verb {
+    /// The verb of that name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "open" => Some(Self::Open),
+            "close" => Some(Self::Close),
+            "clear" => Some(Self::Clear),
+            "auto" => Some(Self::Auto),
+            _ => None,
+        }
+    }
+
+    /// The word.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Close => "close",
+            Self::Clear => "clear",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// Reads the body of an order: nothing, or an object with `reason`, `for` and `hold`.
+///
+/// # Errors
+/// 400 with what is wrong in it.
+pub(super) fn wish(verb: Verb, body: &[u8], now: Instant) -> Result<Wish, Problem> {
+    let mut members = object(body)?;
+    if members.remove("key").is_some() {
+        return Err(Problem::bad_request(
+            "`key` is not supported yet: a route has one breaker",
+        ));
+    }
+    let reason = reason(members.remove("reason"))?;
+    let lasting = lasting(members.remove("for"))?;
+    let hold = match members.remove("hold") {
+        None => false,
+        Some(Value::Bool(hold)) => hold,
+        Some(_) => return Err(Problem::bad_request("`hold` must be true or false")),
+    };
+    if !members.is_empty() {
+        let unknown: Vec<String> = members.keys().take(8).map(|name| shown(name)).collect();
+        return Err(Problem::bad_request(format!(
+            "unknown: {}; an order takes `reason`, `for` and `hold`",
+            unknown.join(", ")
+        )));
+    }
+    if hold && verb != Verb::Close {
+        return Err(Problem::bad_request(format!(
+            "`hold` belongs to `close`; `{}` does not take it",
+            verb.label()
+        )));
+    }
+    let until = lasting.map(|lasting| now + lasting);
+    let order = match verb {
+        Verb::Open => Order::Open { until },
+        Verb::Close if hold => Order::HoldClosed { until },
+        Verb::Close | Verb::Clear | Verb::Auto if until.is_some() => {
+            return Err(Problem::bad_request(format!(
+                "`for` says how long to hold, and `{}` holds nothing; it belongs to `open`, and to `close` with `\"hold\": true`",
+                verb.label()
+            )));
+        }
+        Verb::Close => Order::Close,
+        Verb::Clear => Order::Clear,
+        Verb::Auto => Order::Auto,
+    };
+    Ok(Wish { order, reason })
+}
+
+/// The body as an object; empty is an empty one.
+fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_),
+        ) => Err(Problem::bad_request("the body must be a JSON object")),
+        Err(error) => Err(Problem::bad_request(format!(
+            "the body is no JSON: line {}, column {}",
+            error.line(),
+            error.column()
+        ))),
+    }
+}
+
+fn reason(value: Option<Value>) -> Result<Option<String>, Problem> {
+    let Some(value) = value else { return Ok(None) };
+    value
+        .as_str()
+        .filter(|reason| {
+            reason.chars().count() <= LONGEST_REASON && !reason.chars().any(char::is_control)
+        })
+        .map(|reason| Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty()))
+        .ok_or_else(|| {
+            Problem::bad_request(format!(
+                "`reason` must be a text of at most {LONGEST_REASON} characters without control characters"
+            ))
+        })
+}
+
+fn lasting(value: Option<Value>) -> Result<Option<Duration>, Problem> {
+    let Some(value) = value else { return Ok(None) };
+    let Some(text) = value.as_str() else {
+        return Err(Problem::bad_request("`for` must be a text such as \"15m\""));
+    };
+    let lasting = units::duration(text).map_err(|invalid| {
+        let hint = invalid.hint.filter(|_| text.len() <= 32);
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        Problem::bad_request(format!("`for` {}{hint}", invalid.what))
+    })?;
+    if lasting.is_zero() || lasting > LONGEST_HOLD {
+        return Err(Problem::bad_request(
+            "`for` must be above zero and at most 720h; leave it out to hold until another order",
+        ));
+    }
+    Ok(Some(lasting))
+}
+
+/// A name that somebody sent, shortened, fit for a message.
+pub(super) fn shown(name: &str) -> String {
+    let short: String = name
+        .chars()
+        .take(64)
+        .map(|char| if char.is_control() { '\u{fffd}' } else { char })
+        .collect();
+    format!("`{short}`")
+}

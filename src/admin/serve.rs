@@ -1,0 +1,229 @@
+//! Accepting and serving connections, so bounded that nobody can starve the others or the traffic.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::access::{Caller, Reach};
+use super::api::Desk;
+use super::context::Context;
+use super::endpoint::Port;
+use super::reply::Problem;
+use crate::net::BoxIo;
+use crate::time::{Deadline, now, sleep_until, timeout_at};
+
+/// Connections of one listener open at once; one more is closed as soon as it is accepted.
+const MOST_CONNECTIONS: usize = 64;
+/// For each step of a connection: a request's head (and the leisure before it), its body, and writing the answer.
+const STEP: Duration = Duration::from_secs(10);
+/// For the work on a request; only a reload takes that long, and it has a limit of its own.
+const WORK: Duration = Duration::from_secs(40);
+/// The longest body that is taken.
+const MAX_BODY: usize = 64 * 1024;
+/// So much of a longer body is read and thrown away, so that its sender reads the answer before it notices the end.
+const MAX_DISCARDED: usize = 4 * 1024 * 1024;
+/// The longest head of a request.
+const MAX_HEAD: usize = 32 * 1024;
+/// After a failure to accept, such as no file descriptor being left.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound listener of the operators' port.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix socket; its file mode decides who may connect.
+    Unix(UnixListener),
+}
+
+/// Serves the operators' port until the future is dropped; its connections end with it.
+pub async fn serve(context: Arc<Context>, listener: Listener) {
+    run(Desk::new(context, Port::Admin), listener).await;
+}
+
+/// Serves the probes and the metrics until the future is dropped; its connections end with it.
+pub async fn serve_health(context: Arc<Context>, listener: TcpListener) {
+    run(Desk::new(context, Port::Health), Listener::Tcp(listener)).await;
+}
+
+async fn run(desk: Desk, listener: Listener) {
+    let desk = Arc::new(desk);
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let reach = listener.reach();
+    let mut connections = JoinSet::new();
+    let mut is_failing = false;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept(reach) => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((io, caller)) => {
+                is_failing = false;
+                if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                    connections.spawn(connection(Arc::clone(&desk), io, caller, place));
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                if !is_failing {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "Cannot accept a connection, trying again");
+                }
+                is_failing = true;
+                sleep_until(Deadline::after(now(), PAUSE)).await;
+            }
+        }
+    }
+}
+
+impl Listener {
+    async fn accept(&self, reach: Reach) -> io::Result<(BoxIo, Caller)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Box::new(stream), Caller::Tcp { peer, reach }))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+                Ok((Box::new(stream), Caller::Unix { uid }))
+            }
+        }
+    }
+
+    /// By the address that it is bound to, not that of a connection: a wildcard is reached from the network.
+    fn reach(&self) -> Reach {
+        match self {
+            Self::Tcp(listener)
+                if listener
+                    .local_addr()
+                    .is_ok_and(|address| address.ip().to_canonical().is_loopback()) =>
+            {
+                Reach::Loopback
+            }
+            Self::Tcp(_) | Self::Unix(_) => Reach::Network,
+        }
+    }
+}
+
+/// Whether the error says something about one connection only, so that the next one may be fine.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::InvalidInput
+    )
+}
+
+/// One connection, until it ends or a step takes too long.
+pub(super) async fn connection(
+    desk: Arc<Desk>,
+    io: BoxIo,
+    caller: Caller,
+    place: OwnedSemaphorePermit,
+) {
+    let patience = Patience::new();
+    let service = service_fn(|request: Request<Incoming>| {
+        let (desk, patience) = (&desk, &patience);
+        async move {
+            patience.grant(WORK);
+            let (parts, body) = request.into_parts();
+            let body = read(body).await;
+            let answer = desk.answer(&parts, body, &caller).await;
+            patience.grant(STEP);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let served = http1::Builder::new()
+        .max_header_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(io), service);
+    tokio::select! {
+        // Whatever ended it, there is nobody left to tell.
+        _ = served => {}
+        () = patience.lost() => {}
+    }
+    drop(place);
+}
+
+/// Reads a body, in time and in bounds.
+async fn read(mut body: Incoming) -> Result<Bytes, Problem> {
+    let deadline = Deadline::after(now(), STEP);
+    let reading = async {
+        let (mut content, mut length) = (BytesMut::new(), 0);
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else {
+                return Err(Problem::bad_request("the body breaks off"));
+            };
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
+            length += data.len();
+            if length > MAX_DISCARDED {
+                break;
+            }
+            if length <= MAX_BODY {
+                content.extend_from_slice(data);
+            }
+        }
+        if length <= MAX_BODY {
+            Ok(content.freeze())
+        } else {
+            Err(Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body is longer than 64 KiB",
+            ))
+        }
+    };
+    timeout_at(deadline, reading)
+        .await
+        .unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn too_slow() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "the body was not complete within 10 s",
+    )
+}
+
+/// Until when the present step of a connection must be done.
+struct Patience(watch::Sender<Deadline>);
+
+impl Patience {
+    fn new() -> Self {
+        Self(watch::Sender::new(Deadline::after(now(), STEP)))
+    }
+
+    /// A step begins that may take so long.
+    fn grant(&self, time: Duration) {
+        self.0.send_replace(Deadline::after(now(), time));
+    }
+
+    /// Ready once a step took too long.
+    async fn lost(&self) {
+        let mut deadline = self.0.subscribe();
+        loop {
+            let until = *deadline.borrow_and_update();
+            if timeout_at(until, deadline.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+}

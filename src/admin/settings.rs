@@ -1,0 +1,181 @@
+//! A route's settings in force, in the notation of the configuration. Header edits are not shown: they may hold secrets.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::resilience::{BreakerKeys, Enforcement, Ratio, ResetBackoff, WindowSpec};
+use crate::snapshot::Route;
+
+/// The settings of a route and its breaker.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Settings {
+    preset: String,
+    upstream: String,
+    timeout: String,
+    idle_timeout: String,
+    connect_timeout: String,
+    pool: PoolSettings,
+    breaker: BreakerSettings,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PoolSettings {
+    max: usize,
+    min: usize,
+    acquire_timeout: String,
+    idle_timeout: String,
+    evict_every: String,
+    max_lifetime: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BreakerSettings {
+    enforcement: &'static str,
+    failure_threshold: u32,
+    failure_ratio: Option<String>,
+    slow_ratio: Option<String>,
+    slow_after: Option<String>,
+    window: WindowSettings,
+    min_calls: u32,
+    success_threshold: u32,
+    half_open_max: u32,
+    probe_timeout: Option<String>,
+    half_open_timeout: String,
+    reset_timeout: String,
+    reset_backoff: BackoffSettings,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum WindowSettings {
+    Time(String),
+    Calls(u32),
+}
+
+#[derive(Serialize)]
+struct BackoffSettings {
+    factor: f64,
+    max: String,
+    jitter: String,
+}
+
+impl Settings {
+    /// The settings in force of that route.
+    pub(super) fn of(route: &Route) -> Self {
+        let plan = &route.plan;
+        let pool = &plan.upstream.pool;
+        Self {
+            preset: plan.preset.clone(),
+            upstream: (*route.upstream_label).to_owned(),
+            timeout: duration(plan.timeout),
+            idle_timeout: duration(plan.idle_timeout),
+            connect_timeout: duration(plan.upstream.connect_timeout),
+            pool: PoolSettings {
+                max: pool.max,
+                min: pool.min,
+                acquire_timeout: duration(pool.acquire_timeout),
+                idle_timeout: duration(pool.idle_timeout),
+                evict_every: duration(pool.evict_every),
+                max_lifetime: duration(pool.max_lifetime),
+            },
+            breaker: BreakerSettings::of(route.breaker.spec().keys()),
+        }
+    }
+}
+
+impl BreakerSettings {
+    fn of(keys: &BreakerKeys) -> Self {
+        let BreakerKeys {
+            enforcement,
+            failure_threshold,
+            failure_ratio,
+            slow_ratio,
+            slow_after,
+            window,
+            min_calls,
+            success_threshold,
+            half_open_max,
+            probe_timeout,
+            half_open_timeout,
+            reset_timeout,
+            reset_backoff:
+                ResetBackoff {
+                    factor,
+                    max,
+                    jitter,
+                },
+        } = *keys;
+        let share = |ratio: Option<Ratio>| ratio.map(|ratio| ratio.to_string());
+        Self {
+            enforcement: self::enforcement(enforcement),
+            failure_threshold,
+            failure_ratio: share(failure_ratio),
+            slow_ratio: share(slow_ratio),
+            slow_after: slow_after.map(duration),
+            window: match window {
+                WindowSpec::Time(time) => WindowSettings::Time(duration(time)),
+                WindowSpec::Calls(calls) => WindowSettings::Calls(calls),
+            },
+            min_calls,
+            success_threshold,
+            half_open_max,
+            probe_timeout: probe_timeout.map(duration),
+            half_open_timeout: duration(half_open_timeout),
+            reset_timeout: duration(reset_timeout),
+            reset_backoff: BackoffSettings {
+                factor,
+                max: duration(max),
+                jitter: jitter.to_string(),
+            },
+        }
+    }
+}
+
+/// The word for it.
+pub(super) const fn enforcement(enforcement: Enforcement) -> &'static str {
+    match enforcement {
+        Enforcement::Enforce => "enforce",
+        Enforcement::Shadow => "shadow",
+        Enforcement::Off => "off",
+    }
+}
+
+/// A duration in the notation of the configuration: `1m30s`; what is below a millisecond is cut.
+pub(super) fn duration(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let parts = [
+        (millis / 3_600_000, "h"),
+        (millis / 60_000 % 60, "m"),
+        (millis / 1_000 % 60, "s"),
+        (millis % 1_000, "ms"),
+    ];
+    let mut text = String::new();
+    for (count, unit) in parts.into_iter().filter(|(count, _)| *count > 0) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{count}{unit}");
+    }
+    if text.is_empty() {
+        text.push_str("0s");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_duration_reads_back_as_what_it_was(millis in 0_u64..10_000_000_000) {
+            let whole = Duration::from_millis(millis);
+            prop_assert_eq!(crate::config::units::duration(&duration(whole)), Ok(whole));
+        }
+    }
+}

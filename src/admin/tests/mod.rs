@@ -1,0 +1,9 @@
+//! The admin port from outside: bytes in, bytes out.
+
+mod audit;
+mod breakers;
+mod config;
+mod health;
+mod limits;
+mod support;
+mod who;
