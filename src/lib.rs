@@ -48,6 +48,8 @@
 //! fail, survivors get their new settings and the new snapshot is published. Requests finish on the snapshot they began with.
 
 pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod failure;
 pub mod net;

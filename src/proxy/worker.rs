@@ -168,6 +168,12 @@ impl Worker {
         );
     }
 
+    /// A connection on its way to this worker came to nothing, or has ended.
+    pub fn forget_connection(&self) {
+        self.load().connections.fetch_sub(1, Ordering::Relaxed);
+        self.telemetry.meters.connections().decrement(1.0);
+    }
+
     /// Puts a caller's connection under watch.
     pub(super) fn watch(&self, state: Rc<ConnectionState>) -> u64 {
         let id = self.next_connection.get();

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +30,8 @@ pub struct Ingredients<'a> {
     pub plan: Plan,
     /// Tells one content of the configuration from another.
     pub revision: String,
+    /// The addresses that the proxy listens on in fact.
+    pub own: Vec<SocketAddr>,
     /// What was in force before.
     pub previous: Option<&'a Snapshot>,
     /// The metrics of the process.
@@ -68,6 +71,7 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
     let Ingredients {
         plan,
         revision,
+        own,
         previous,
         meters,
         connect,
@@ -92,7 +96,7 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
         .filter(|route| !plan.routes.contains_key(&*route.name))
         .map(|route| Arc::clone(&route.name))
         .collect();
-    let router = Router::new(&plan.routes, &plan.listen.proxy);
+    let router = Router::new(&plan.routes, &own);
     let upstreams: HashSet<u64> = routes.iter().map(|route| route.upstream.id()).collect();
     Ok(Prepared {
         snapshot: Snapshot {

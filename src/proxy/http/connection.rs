@@ -11,14 +11,18 @@ use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
-use super::front::{Front, Gate};
-use super::relay::{refused_by_library, relay};
+use super::front::{Front, Gate, Refused};
+use super::relay::{record_refused, relay};
+use super::reply;
 use crate::config::plan::HttpPlan;
+use crate::failure::Failure;
 use crate::net::{Io, Metered, Traffic};
 use crate::proxy::worker::Worker;
-use crate::time::now;
+use crate::telemetry::CorrelationId;
+use crate::time::{Deadline, now, timeout_at};
 use crate::upstream::LocalExecutor;
 
 /// A connection that a time limit has told to close gets so long to say goodbye.
@@ -81,6 +85,30 @@ pub async fn serve<I: Io>(worker: Rc<Worker>, io: I, peer: IpAddr) {
     drop(watched);
 }
 
+/// Tells a caller's connection that it is not served, and closes it. It is recorded as an exchange, for a call was surely meant.
+pub async fn refuse<I: Io>(worker: Rc<Worker>, mut io: I, failure: Failure) {
+    let correlation = CorrelationId::random();
+    let answer = reply::bare_refusal(failure, &correlation);
+    let bytes = answer.len() as u64;
+    record_refused(
+        &worker,
+        Refused {
+            failure,
+            correlation,
+            bytes,
+        },
+    );
+    // Closing with unread bytes would reset the connection under the answer: read what comes, for a moment.
+    let farewell = Deadline::after(now(), FAREWELL);
+    let _ = timeout_at(farewell, async {
+        io.write_all(&answer).await?;
+        io.shutdown().await?;
+        tokio::io::copy(&mut io, &mut tokio::io::sink()).await
+    })
+    .await;
+    worker.forget_connection();
+}
+
 async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
     let plan = connection.worker.current().snapshot.plan.http.clone();
     let service = service_fn(|request| relay(Rc::clone(connection), request));
@@ -96,12 +124,12 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
         _ = served.as_mut() => {}
         () = state.close.notified() => {
             served.as_mut().graceful_shutdown();
-            let farewell = crate::time::Deadline::after(now(), FAREWELL);
-            let _ = crate::time::timeout_at(farewell, served).await;
+            let farewell = Deadline::after(now(), FAREWELL);
+            let _ = timeout_at(farewell, served).await;
         }
     }
     if let Some(refused) = state.gate.take_refused() {
-        refused_by_library(connection, refused);
+        record_refused(&connection.worker, refused);
     }
 }
 
@@ -119,8 +147,8 @@ async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
         _ = served.as_mut() => {}
         () = connection.state.close.notified() => {
             served.as_mut().graceful_shutdown();
-            let farewell = crate::time::Deadline::after(now(), FAREWELL);
-            let _ = crate::time::timeout_at(farewell, served).await;
+            let farewell = Deadline::after(now(), FAREWELL);
+            let _ = timeout_at(farewell, served).await;
         }
     }
 }
@@ -218,10 +246,6 @@ struct Watched<'a> {
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
         self.worker.unwatch(self.id);
-        self.worker.telemetry().meters.connections().decrement(1.0);
-        self.worker
-            .load()
-            .connections
-            .fetch_sub(1, Ordering::Relaxed);
+        self.worker.forget_connection();
     }
 }

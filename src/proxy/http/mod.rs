@@ -15,4 +15,4 @@ mod shield;
 mod target;
 mod upgrade;
 
-pub use connection::serve;
+pub use connection::{refuse, serve};

@@ -27,7 +27,7 @@ use super::upgrade::tunnel;
 use crate::config::plan::Plan;
 use crate::failure::Failure;
 use crate::net::Phase;
-use crate::proxy::worker::Current;
+use crate::proxy::worker::{Current, Worker};
 use crate::telemetry::correlation::trace_id;
 use crate::telemetry::{Acceptance, Begin, Correlation, End, Exchange};
 use crate::time::now;
@@ -70,15 +70,15 @@ pub(super) async fn relay(
     })
 }
 
-/// Leaves the record of a request that the HTTP library refused before it was one.
-pub(super) fn refused_by_library(connection: &Connection, refused: Refused) {
+/// Leaves the record of a request that was refused before it was read as one.
+pub(super) fn record_refused(worker: &Worker, refused: Refused) {
     let now = now();
     let correlation = Correlation {
         id: refused.correlation,
         replaced: false,
     };
     let mut exchange = Exchange::begin(
-        connection.worker.telemetry(),
+        worker.telemetry(),
         Begin {
             now,
             correlation,

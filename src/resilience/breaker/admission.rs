@@ -22,14 +22,6 @@ pub(super) enum Role {
     Bystander,
 }
 
-impl Admission {
-    /// Whether its result decides a half-open breaker.
-    #[must_use]
-    pub fn is_probe(&self) -> bool {
-        self.role == Role::Probe
-    }
-}
-
 /// Why a call was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalKind {

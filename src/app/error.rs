@@ -1,0 +1,59 @@
+//! Why the program cannot start.
+
+use std::io;
+
+use crate::config::Report;
+use crate::snapshot::BuildError;
+
+/// Why the program cannot start. Each has an exit code of its own kind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has errors; the report is what to show.
+    #[error("the configuration has errors")]
+    Config(Report),
+    /// The configuration is well written, but something that it names is of no use.
+    #[error("the configuration cannot come alive")]
+    Build(#[from] BuildError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} (`listen.{key}`)")]
+    Bind {
+        /// The key under `listen`.
+        key: &'static str,
+        /// The address.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refuses a thread, a signal handler or a runtime.
+    #[error("cannot set up {0}")]
+    System(&'static str, #[source] io::Error),
+    /// A worker thread ended although nobody asked it to.
+    #[error("a worker thread died; its last words are in the log")]
+    WorkerDied,
+}
+
+impl StartError {
+    /// The exit code: 78 (`EX_CONFIG`) for a bad configuration, 70 (`EX_SOFTWARE`) for a defect of ours, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Build(_) => 78,
+            Self::Bind { .. } | Self::System(..) => 1,
+            Self::WorkerDied => 70,
+        }
+    }
+}
+
+/// An error with its sources, on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

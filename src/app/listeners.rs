@@ -1,0 +1,276 @@
+//! The bound listeners, and what a reload changes of them: all or nothing.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::task::AbortHandle;
+
+use super::addresses::{Addresses, admin_text};
+use super::error::StartError;
+use super::workers::{Dispatch, Welcome};
+use crate::admin;
+use crate::config::plan::{AdminAddress, ListenPlan};
+use crate::time::{Deadline, now, sleep_until};
+
+/// Pending connections that the system keeps for us.
+const BACKLOG: u32 = 1024;
+
+/// After an accept that failed for want of descriptors or memory: long enough not to spin, short enough to recover at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a listener is for, and the address as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Proxy(SocketAddr),
+    Admin(AdminAddress),
+    Health(SocketAddr),
+}
+
+/// The listeners that are being served.
+#[derive(Default)]
+pub(super) struct Listeners {
+    open: HashMap<Key, Open>,
+}
+
+struct Open {
+    bound: AdminAddress,
+    task: AbortHandle,
+}
+
+/// New listeners, bound but not yet served.
+pub(super) struct Bound {
+    fresh: Vec<Fresh>,
+    plan: ListenPlan,
+}
+
+struct Fresh {
+    key: Key,
+    bound: AdminAddress,
+    socket: Socket,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listeners {
+    /// Binds what the plan has and we do not yet; touches nothing that is being served.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound; what was bound before it is closed again.
+    pub(super) fn prepare(&self, plan: &ListenPlan) -> Result<Bound, StartError> {
+        let mut fresh = Vec::new();
+        for key in keys(plan).filter(|key| !self.open.contains_key(key)) {
+            let socket = bind(&key).map_err(|source| key.error(source))?;
+            let bound = socket.address(&key).map_err(|source| key.error(source))?;
+            fresh.push(Fresh { key, bound, socket });
+        }
+        Ok(Bound {
+            fresh,
+            plan: plan.clone(),
+        })
+    }
+
+    /// Serves the new ones and closes those that the plan no longer has. Connections that they accepted live on.
+    pub(super) fn commit(
+        &mut self,
+        bound: Bound,
+        dispatch: &Dispatch,
+        context: &Arc<admin::Context>,
+    ) {
+        let Bound { fresh, plan } = bound;
+        for Fresh { key, bound, socket } in fresh {
+            let context = Arc::clone(context);
+            let task = match (&key, socket) {
+                (Key::Proxy(_), Socket::Tcp(listener)) => {
+                    tokio::spawn(accept(listener, dispatch.clone()))
+                }
+                (Key::Health(_), Socket::Tcp(listener)) => {
+                    tokio::spawn(admin::serve_health(context, listener))
+                }
+                (Key::Admin(_), Socket::Tcp(listener)) => {
+                    tokio::spawn(admin::serve(context, admin::Listener::Tcp(listener)))
+                }
+                (Key::Admin(_) | Key::Proxy(_) | Key::Health(_), Socket::Unix(listener)) => {
+                    tokio::spawn(admin::serve(context, admin::Listener::Unix(listener)))
+                }
+            };
+            self.open.insert(
+                key,
+                Open {
+                    bound,
+                    task: task.abort_handle(),
+                },
+            );
+        }
+        let wanted: Vec<Key> = keys(&plan).collect();
+        self.open.retain(|key, open| {
+            let stays = wanted.contains(key);
+            if !stays {
+                open.close();
+            }
+            stays
+        });
+    }
+
+    /// Where they listen in fact once `bound` is committed, in the plan's order.
+    pub(super) fn addresses(&self, bound: &Bound) -> Addresses {
+        let mut addresses = Addresses::default();
+        for key in keys(&bound.plan) {
+            let old = self.open.get(&key).map(|open| &open.bound);
+            let new = || {
+                bound
+                    .fresh
+                    .iter()
+                    .find(|fresh| fresh.key == key)
+                    .map(|fresh| &fresh.bound)
+            };
+            match (&key, old.or_else(new)) {
+                (Key::Admin(_), Some(address)) => addresses.admin.push(address.clone()),
+                (Key::Proxy(_), Some(AdminAddress::Tcp(address))) => addresses.proxy.push(*address),
+                (Key::Health(_), Some(AdminAddress::Tcp(address))) => {
+                    addresses.health = Some(*address)
+                }
+                (_, Some(AdminAddress::Unix(_)) | None) => {}
+            }
+        }
+        addresses
+    }
+
+    /// Closes all of them.
+    pub(super) fn close(&mut self) {
+        self.open.drain().for_each(|(_, open)| open.close());
+    }
+}
+
+impl Open {
+    fn close(&self) {
+        self.task.abort();
+        if let AdminAddress::Unix(path) = &self.bound {
+            // Nobody may take a dead socket for a living one; if it is gone already, all the better.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Key {
+    fn error(&self, source: io::Error) -> StartError {
+        let (key, address) = match self {
+            Self::Proxy(address) => ("proxy", address.to_string()),
+            Self::Admin(address) => ("admin", admin_text(address)),
+            Self::Health(address) => ("health", address.to_string()),
+        };
+        StartError::Bind {
+            key,
+            address,
+            source,
+        }
+    }
+}
+
+impl Socket {
+    fn address(&self, key: &Key) -> io::Result<AdminAddress> {
+        match (self, key) {
+            (Self::Tcp(listener), _) => listener.local_addr().map(AdminAddress::Tcp),
+            (Self::Unix(_), Key::Admin(address)) => Ok(address.clone()),
+            (Self::Unix(_), Key::Proxy(_) | Key::Health(_)) => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+        }
+    }
+}
+
+fn keys(plan: &ListenPlan) -> impl Iterator<Item = Key> + '_ {
+    let proxy = plan.proxy.iter().copied().map(Key::Proxy);
+    let admin = plan.admin.iter().cloned().map(Key::Admin);
+    proxy.chain(admin).chain(plan.health.map(Key::Health))
+}
+
+fn bind(key: &Key) -> io::Result<Socket> {
+    match key {
+        Key::Proxy(address) | Key::Health(address) | Key::Admin(AdminAddress::Tcp(address)) => {
+            bind_tcp(*address).map(Socket::Tcp)
+        }
+        Key::Admin(AdminAddress::Unix(path)) => bind_unix(path).map(Socket::Unix),
+    }
+}
+
+/// `SO_REUSEADDR` lets a restart bind at once although old connections linger; it does not let two processes share a port.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// A socket file that nobody listens on any more is left over from a killed process and is replaced.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let is_stale = std::os::unix::net::UnixStream::connect(path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    if is_stale {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Accepts callers' connections for as long as the listener is wanted.
+async fn accept(listener: TcpListener, dispatch: Dispatch) {
+    let meters = dispatch.shared().meters.clone();
+    let (accepted, open) = (meters.connections_accepted(), meters.connections());
+    let mut is_failing = false;
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(arrival) => arrival,
+            Err(error) if is_callers(&error) => continue,
+            Err(error) => {
+                if !is_failing {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "Cannot accept connections; trying on"
+                    );
+                }
+                is_failing = true;
+                sleep_until(Deadline::after(now(), PAUSE)).await;
+                continue;
+            }
+        };
+        is_failing = false;
+        accepted.increment(1);
+        open.increment(1.0);
+        let max = dispatch.shared().snapshot.load().plan.http.max_connections;
+        let welcome = if dispatch.shared().connections() < max {
+            Welcome::Serve
+        } else {
+            Welcome::Refuse
+        };
+        let handed = stream
+            .set_nodelay(true)
+            .and_then(|()| dispatch.hand(stream, peer.ip(), welcome));
+        if handed.is_err() {
+            open.decrement(1.0);
+        }
+    }
+}
+
+/// An error of the one connection that was just being accepted, not of the listener.
+fn is_callers(error: &io::Error) -> bool {
+    [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::ConnectionRefused,
+    ]
+    .contains(&error.kind())
+}

@@ -1,0 +1,46 @@
+//! How log lines look: the configuration's wish meets the terminal.
+
+use std::sync::Arc;
+
+use crate::config::plan::{LogFormat, LogLevel, Plan};
+use crate::telemetry::{Level, LineFormat, LogSpec, Sample, Stamp};
+
+/// What of the surroundings decides the `auto` format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Lines are collected.
+    Machine,
+    /// Lines are read by a developer, not at a terminal.
+    Developer,
+    /// Lines go to a terminal; in colour unless `NO_COLOR` is set.
+    Terminal {
+        /// With ANSI colours.
+        color: bool,
+    },
+}
+
+/// How lines look under a plan.
+pub(super) fn spec(plan: &Plan, audience: Audience) -> Arc<LogSpec> {
+    let pretty = LineFormat::Pretty {
+        color: audience == Audience::Terminal { color: true },
+    };
+    let format = match (plan.logs.format, audience) {
+        (LogFormat::Json, _) | (LogFormat::Auto, Audience::Machine) => LineFormat::Json,
+        (LogFormat::Pretty, _)
+        | (LogFormat::Auto, Audience::Developer | Audience::Terminal { .. }) => pretty,
+    };
+    let level = match plan.logs.level {
+        LogLevel::Trace => Level::Trace,
+        LogLevel::Debug => Level::Debug,
+        LogLevel::Info => Level::Info,
+        LogLevel::Warn => Level::Warn,
+        LogLevel::Error => Level::Error,
+    };
+    let sample = Sample::new(plan.logs.sample.hundredths(), plan.logs.slow);
+    Arc::new(LogSpec {
+        stamp: Stamp::new(&plan.service.name, &plan.service.env),
+        format,
+        level,
+        sample,
+    })
+}

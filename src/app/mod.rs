@@ -1,0 +1,24 @@
+//! The program around the data path: starting, reloading, ending.
+//!
+//! One control thread (the one that calls [`run`]) does everything but carry traffic: it accepts connections and hands each to the
+//! worker with the fewest, serves operators and probes, watches the configuration and the signals. Each worker is a thread with a
+//! runtime of its own.
+//!
+//! Start: file → plan → listeners bound → live objects → workers → ready. Whatever fails on the way ends the process with one message:
+//! there is no half start. How it ends: `drain`.
+
+mod addresses;
+mod drain;
+mod error;
+mod listeners;
+mod logs;
+mod reload;
+mod signals;
+mod start;
+mod watch;
+mod workers;
+
+pub use addresses::Addresses;
+pub use error::{StartError, chain};
+pub use reload::Environment;
+pub use start::{Options, run};

@@ -1,0 +1,303 @@
+//! From nothing to ready, and to the end.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::Signal;
+use tokio::sync::{Notify, mpsc};
+
+use super::addresses::Addresses;
+use super::drain::drain;
+use super::error::StartError;
+use super::listeners::{Bound, Listeners};
+use super::logs::{Audience, spec};
+use super::reload::{Environment, Ground, Loader, Reloader, Trigger, warn};
+use super::signals::Signals;
+use super::watch::watch;
+use super::workers::Workers;
+use crate::admin::{self, ConfigStatus, ReloadRequest};
+use crate::config::Report;
+use crate::net::{Phases, tcp::Tcp};
+use crate::proxy::Shared;
+use crate::proxy::worker::Load;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{LogWriter, Logging, Meters};
+use crate::time::{now, wall};
+use crate::upstream::Shed;
+
+/// How long the last log lines may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What the program is started with.
+pub struct Options {
+    /// The configuration file; watched from now on.
+    pub config: PathBuf,
+    /// Looks up environment variables.
+    pub environment: Environment,
+    /// Where log lines go.
+    pub sink: Box<dyn Write + Send>,
+    /// Whether that is a terminal.
+    pub is_terminal: bool,
+    /// Ends the program as SIGTERM does. Signals are obeyed in any case.
+    pub stop: Arc<Notify>,
+}
+
+/// Runs the program on this thread until a signal or `stop` ends it. `ready` is called once everything listens.
+///
+/// Returns the exit code: 0 after a drain, 128 + signal when a second signal cut it short.
+///
+/// # Errors
+/// [`StartError`] when it cannot start, or when a worker died.
+pub fn run(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime =
+        runtime.map_err(|error| StartError::System("the control thread's runtime", error))?;
+    runtime.block_on(control(options, ready))
+}
+
+async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8, StartError> {
+    let Options {
+        config,
+        environment,
+        sink,
+        is_terminal,
+        stop,
+    } = options;
+    let audience = audience(&*environment, is_terminal);
+    let loader = Loader {
+        file: config.clone(),
+        environment,
+        audience,
+        connect: Arc::new(Tcp),
+    };
+    let loaded = loader.load().map_err(StartError::Config)?;
+    let warnings = loaded.warnings.clone();
+    let workers = worker_count(loaded.plan.workers);
+    let meters = Meters::new();
+    let sheds: Arc<[Shed]> = (0..workers).map(|_| Shed::default()).collect();
+    let ground = Ground {
+        meters: &meters,
+        sheds: &sheds,
+    };
+    let (prepared, bound, addresses) =
+        loader.prepare(loaded, None, &Listeners::default(), &ground)?;
+    let (terminate, interrupt, hangup) = Signals::install()
+        .map_err(|error| StartError::System("signal handlers", error))?
+        .split();
+
+    let writer = LogWriter::spawn(sink, meters.log_lines_dropped())
+        .map_err(|error| StartError::System("the log's thread", error))?;
+    let logging = Logging::new(writer.handle(), spec(&prepared.snapshot().plan, audience));
+    install(&logging);
+    let snapshot = prepared.commit(&meters, now());
+    let shared = Arc::new(Shared {
+        snapshot: Arc::new(ArcSwap::new(snapshot)),
+        logging,
+        meters,
+        phases: Arc::new(Phases::default()),
+        loads: (0..workers).map(|_| Load::default()).collect(),
+        sheds,
+    });
+    let workers = Workers::start(&shared, &writer.handle())?;
+    let life = Life {
+        shared,
+        workers,
+        loader,
+        warnings,
+        addresses,
+    };
+    let code = life
+        .live(
+            bound,
+            Hands {
+                terminate,
+                interrupt,
+                hangup,
+                stop,
+            },
+            ready,
+        )
+        .await;
+    // A reader that has stopped keeps the last lines from leaving; that must not keep us from ending.
+    let _ = writer.shutdown(LAST_WORDS);
+    code
+}
+
+/// Who may end or reload the program.
+struct Hands {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    stop: Arc<Notify>,
+}
+
+/// Everything that runs.
+struct Life {
+    shared: Arc<Shared>,
+    workers: Workers,
+    loader: Loader,
+    warnings: Report,
+    addresses: Addresses,
+}
+
+impl Life {
+    async fn live(
+        self,
+        bound: Bound,
+        hands: Hands,
+        ready: impl FnOnce(&Addresses),
+    ) -> Result<u8, StartError> {
+        let Self {
+            shared,
+            workers,
+            loader,
+            warnings,
+            addresses,
+        } = self;
+        let Hands {
+            mut terminate,
+            mut interrupt,
+            hangup,
+            stop,
+        } = hands;
+        let (triggers, received) = mpsc::channel(16);
+        let (reload, requests) = mpsc::channel(16);
+        let snapshot = shared.snapshot.load_full();
+        let loaded_at = wall();
+        shared.meters.config_loaded(&snapshot.revision, loaded_at);
+        let status = ConfigStatus {
+            revision: snapshot.revision.clone(),
+            loaded_at,
+            last_error: None,
+        };
+        let status = Arc::new(ArcSwap::from_pointee(status));
+        let is_ready = Arc::new(AtomicBool::new(false));
+        let context = Arc::new(admin::Context {
+            snapshot: Arc::clone(&shared.snapshot),
+            meters: shared.meters.clone(),
+            phases: Arc::clone(&shared.phases),
+            ready: Arc::clone(&is_ready),
+            reload,
+            config: Arc::clone(&status),
+        });
+        let file = loader.file.clone();
+        let dispatch = workers.dispatch().clone();
+        let mut listeners = Listeners::default();
+        listeners.commit(bound, &dispatch, &context);
+        let mut reloader = Reloader {
+            loader,
+            listeners,
+            dispatch,
+            context,
+            status,
+            refused: None,
+        };
+        is_ready.store(true, Ordering::Release);
+        announce(&snapshot, &addresses, shared.loads.len());
+        warn(&warnings);
+        ready(&addresses);
+
+        let ending = {
+            let watching = watch(file, triggers.clone());
+            let forwarding = forward(hangup, requests, triggers);
+            let reloading = reloader.run(received);
+            let finishing = async {
+                let why = tokio::select! {
+                    (name, _) = Signals::ending(&mut terminate, &mut interrupt) => name,
+                    () = stop.notified() => "a request to stop",
+                };
+                let time = shared.snapshot.load().plan.drain;
+                tracing::info!(signal = why, drain = ?time, "Shutting down: still serving until callers are done");
+                let drained = tokio::select! {
+                    drained = drain(&shared, time) => Some(drained),
+                    (_, number) = Signals::ending(&mut terminate, &mut interrupt) => return Ok(128 + number),
+                };
+                if drained == Some(false) {
+                    tracing::warn!(
+                        "Calls were still in flight when the time to drain was over; they were cut off"
+                    );
+                }
+                Ok(0)
+            };
+            tokio::select! {
+                ending = finishing => ending,
+                () = workers.died() => Err(StartError::WorkerDied),
+                () = watching => Ok(0),
+                () = forwarding => Ok(0),
+                () = reloading => Ok(0),
+            }
+        };
+        reloader.listeners.close();
+        drop(reloader);
+        // Their tasks, and with them the last hands on the workers' doors, go at the runtime's next turn.
+        tokio::task::yield_now().await;
+        workers.stop();
+        tracing::info!("sidefuse has ended");
+        ending
+    }
+}
+
+/// Makes triggers of signals and operators' requests.
+async fn forward(
+    mut hangup: Signal,
+    mut requests: mpsc::Receiver<ReloadRequest>,
+    triggers: mpsc::Sender<Trigger>,
+) {
+    loop {
+        let trigger = tokio::select! {
+            Some(()) = hangup.recv() => Trigger::Hangup,
+            Some(request) = requests.recv() => Trigger::Admin(request),
+            else => return,
+        };
+        if triggers.send(trigger).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn announce(snapshot: &Snapshot, addresses: &Addresses, workers: usize) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        revision = snapshot.revision.as_str(),
+        routes = snapshot.routes.len(),
+        workers,
+        proxy = addresses.proxy_text(),
+        admin = addresses.admin_text(),
+        health = addresses.health.map(|address| address.to_string()),
+        "sidefuse is ready"
+    );
+}
+
+/// The log is the process's, and so is the panic hook. In a process that has both already (a demo, a test) they stay as they are.
+fn install(logging: &Logging) {
+    if logging.install().is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string);
+            tracing::error!(place, "a defect: panic");
+        }));
+    }
+}
+
+/// `auto` follows the CPU quota of the cgroup.
+fn worker_count(wish: Option<std::num::NonZeroUsize>) -> usize {
+    wish.or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, std::num::NonZeroUsize::get)
+}
+
+fn audience(environment: &dyn Fn(&str) -> Option<String>, is_terminal: bool) -> Audience {
+    if is_terminal {
+        Audience::Terminal {
+            color: environment("NO_COLOR").is_none_or(|value| value.is_empty()),
+        }
+    } else if environment("NODE_ENV").as_deref() == Some("development") {
+        Audience::Developer
+    } else {
+        Audience::Machine
+    }
+}

@@ -1,0 +1,178 @@
+//! The worker threads, each with a runtime of its own.
+
+use std::io;
+use std::net::{IpAddr, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::LocalSet;
+
+use super::error::StartError;
+use crate::failure::Failure;
+use crate::proxy::http::{refuse, serve};
+use crate::proxy::{Shared, Worker};
+use crate::telemetry::LogHandle;
+
+/// A caller's connection on its way to a worker.
+struct Arrival {
+    stream: TcpStream,
+    peer: IpAddr,
+    welcome: Welcome,
+}
+
+/// What a connection can expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Welcome {
+    /// It is served.
+    Serve,
+    /// There are too many: it is told so.
+    Refuse,
+}
+
+/// The worker threads.
+pub(super) struct Workers {
+    dispatch: Dispatch,
+    threads: Vec<JoinHandle<()>>,
+    died: Arc<Notify>,
+}
+
+/// Hands connections to workers.
+#[derive(Clone)]
+pub(super) struct Dispatch {
+    shared: Arc<Shared>,
+    doors: Vec<mpsc::UnboundedSender<Arrival>>,
+}
+
+impl Workers {
+    /// Starts one thread per entry of `shared.loads`.
+    ///
+    /// # Errors
+    /// When the system refuses a thread or its runtime.
+    pub(super) fn start(shared: &Arc<Shared>, log: &LogHandle) -> Result<Self, StartError> {
+        let died = Arc::new(Notify::new());
+        let (mut doors, mut threads) = (Vec::new(), Vec::new());
+        for index in 0..shared.loads.len() {
+            let (door, arrivals) = mpsc::unbounded_channel();
+            let (shared, log) = (Arc::clone(shared), log.clone());
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let runtime =
+                runtime.map_err(|error| StartError::System("a worker's runtime", error))?;
+            let obituary = Obituary {
+                died: Arc::clone(&died),
+            };
+            let thread = thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || {
+                    let local = LocalSet::new();
+                    local.block_on(&runtime, work(Worker::new(index, shared, log), arrivals));
+                    std::mem::forget(obituary);
+                });
+            threads.push(thread.map_err(|error| StartError::System("a worker thread", error))?);
+            doors.push(door);
+        }
+        Ok(Self {
+            dispatch: Dispatch {
+                shared: Arc::clone(shared),
+                doors,
+            },
+            threads,
+            died,
+        })
+    }
+
+    /// Hands connections to these workers.
+    pub(super) fn dispatch(&self) -> &Dispatch {
+        &self.dispatch
+    }
+
+    /// Waits until a worker ends although nobody asked it to.
+    pub(super) async fn died(&self) {
+        self.died.notified().await;
+    }
+
+    /// Ends all of them; what is still in flight is cut. Every clone of the [`Dispatch`] must be gone.
+    pub(super) fn stop(self) {
+        drop(self.dispatch);
+        for thread in self.threads {
+            // A worker that panicked has told so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What a worker does until its door closes.
+async fn work(worker: Rc<Worker>, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
+    let keeper = Rc::clone(&worker);
+    let maintenance = tokio::task::spawn_local(async move { keeper.maintain().await });
+    while let Some(Arrival {
+        stream,
+        peer,
+        welcome,
+    }) = arrivals.recv().await
+    {
+        let worker = Rc::clone(&worker);
+        tokio::task::spawn_local(async move {
+            match (tokio::net::TcpStream::from_std(stream), welcome) {
+                (Ok(stream), Welcome::Serve) => serve(worker, stream, peer).await,
+                (Ok(stream), Welcome::Refuse) => refuse(worker, stream, Failure::Overloaded).await,
+                (Err(_), _) => worker.forget_connection(),
+            }
+        });
+    }
+    maintenance.abort();
+}
+
+impl Dispatch {
+    /// What all workers share.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Hands a connection to the worker with the fewest.
+    ///
+    /// # Errors
+    /// When the connection cannot be taken from the control thread's runtime, or its worker has ended.
+    pub(super) fn hand(
+        &self,
+        stream: tokio::net::TcpStream,
+        peer: IpAddr,
+        welcome: Welcome,
+    ) -> io::Result<()> {
+        let stream = stream.into_std()?;
+        let load = |index: &usize| {
+            self.shared.loads[*index]
+                .connections
+                .load(Ordering::Relaxed)
+        };
+        let Some(index) = (0..self.doors.len()).min_by_key(load) else {
+            return Ok(());
+        };
+        self.shared.loads[index]
+            .connections
+            .fetch_add(1, Ordering::Relaxed);
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "its worker has ended");
+        self.doors[index]
+            .send(Arrival {
+                stream,
+                peer,
+                welcome,
+            })
+            .map_err(gone)
+    }
+}
+
+/// Reports a worker that ends by a panic; one that was asked to end forgets it.
+struct Obituary {
+    died: Arc<Notify>,
+}
+
+impl Drop for Obituary {
+    fn drop(&mut self) {
+        self.died.notify_one();
+    }
+}

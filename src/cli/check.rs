@@ -1,0 +1,32 @@
+//! `sidefuse check`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{complain, environment, print};
+use crate::config::load_file;
+
+/// Checks every file, whatever is wrong with the others. 78 if any has an error.
+pub(super) fn check(files: &[PathBuf]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for file in files {
+        match load_file(file, &environment) {
+            Ok(loaded) => {
+                if !loaded.warnings.is_empty() {
+                    complain(&loaded.warnings.render());
+                }
+                let routes = loaded.plan.routes.len();
+                print(&format!(
+                    "{}: ok, {routes} routes, revision {}\n",
+                    file.display(),
+                    loaded.revision
+                ));
+            }
+            Err(report) => {
+                complain(&report.render());
+                code = ExitCode::from(78);
+            }
+        }
+    }
+    code
+}

@@ -1,0 +1,78 @@
+//! The command line.
+//!
+//! Exit codes: 0 for success, 1 when the system refuses something (an address, a file), 2 for bad usage, 70 for a defect of ours, 78
+//! for a bad configuration, 128 + signal when a second signal cut the shutdown short.
+
+mod check;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A sidecar that keeps an application up when the services it calls go down.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sidefuse",
+    version,
+    about,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Carry traffic (what happens without a command, too)
+    Run(RunArgs),
+    /// Check configuration files, contacting nobody
+    Check {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Print the version
+    Version,
+}
+
+#[derive(Args, Debug)]
+struct RunArgs {
+    /// The configuration file; it is reloaded whenever it changes
+    #[arg(short, long, env = "SIDEFUSE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let Cli { command, run } = Cli::parse();
+    match command {
+        None => run::run(run.config),
+        Some(Command::Run(args)) => run::run(args.config),
+        Some(Command::Check { files }) => check::check(&files),
+        Some(Command::Version) => print(&format!("sidefuse {}\n", env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+/// Prints to standard output. A reader that has gone (`| head`) is no error.
+fn print(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// Says on standard error what went wrong. Nobody is left to tell when that fails.
+fn complain(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+}
+
+/// Looks up an environment variable; one that is not Unicode counts as absent.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,49 @@
+//! `sidefuse run`.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::{complain, environment};
+use crate::app::{self, Options, StartError};
+
+/// Carries traffic until a signal ends it.
+pub(super) fn run(config: Option<PathBuf>) -> ExitCode {
+    let Some(config) = config else {
+        complain("error: no configuration: name the file with `-c FILE` or in SIDEFUSE_CONFIG");
+        return ExitCode::from(2);
+    };
+    let stdout = std::io::stdout();
+    let options = Options {
+        config,
+        environment: Box::new(environment),
+        is_terminal: stdout.is_terminal(),
+        sink: Box::new(stdout),
+        stop: Arc::new(Notify::new()),
+    };
+    match app::run(options, |_| {}) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            complain(&tell(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// A start error for a person: the report of a bad configuration, else the error with its sources.
+fn tell(error: &StartError) -> String {
+    match error {
+        StartError::Config(report) => {
+            format!("{}; sidefuse does not start", report.render().trim_end())
+        }
+        StartError::Build(_)
+        | StartError::Bind { .. }
+        | StartError::System(..)
+        | StartError::WorkerDied => {
+            format!("error: {}", app::chain(error))
+        }
+    }
+}
