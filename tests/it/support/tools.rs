@@ -11,10 +11,9 @@ pub(crate) fn repository() -> &'static Path {
 /// A program of the machine, or one that `tests/run` put into `target/tools`. The test fails when it is absent.
 pub(crate) fn tool(name: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
-    let ours =
-        ["usr/bin", "usr/sbin"].map(|directory| repository().join("target/tools").join(directory));
+    let ours = repository().join("target/tools/usr/bin");
     let found = env::split_paths(&path)
-        .chain(ours)
+        .chain([ours])
         .map(|directory| directory.join(name))
         .find(|file| file.is_file());
     found.unwrap_or_else(|| panic!("{name} is absent; run tests/run once, it installs {name}"))
