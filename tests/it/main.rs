@@ -4,4 +4,5 @@
 //! only there so that a broken build fails instead of hanging.
 #![cfg(test)]
 
+mod architecture;
 mod support;
