@@ -82,7 +82,8 @@ impl Client {
 
     /// Reads the next answer, an interim one (1xx) included.
     pub(crate) fn read(&mut self) -> Response {
-        self.try_read().expect("a whole answer")
+        let answer = self.try_read();
+        answer.unwrap_or_else(|error| panic!("no whole answer from {}: {error}", self.address))
     }
 
     /// Reads the next answer; fails with `UnexpectedEof` when the connection ends before the answer does.
