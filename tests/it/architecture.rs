@@ -1,0 +1,357 @@
+//! Holds the source to the layers and habits that the crate's front page promises. Each failure names the place and the rule.
+
+use std::fs;
+
+use crate::support::source::{Source, is_name_char, names};
+use crate::support::tools::repository;
+
+/// A module at the top of the crate: its layer, and whom it may use besides everything lower.
+struct Module(&'static str, u8, &'static [&'static str]);
+
+const MODULES: [Module; 15] = [
+    Module("time", 0, &[]),
+    Module("failure", 0, &[]),
+    Module("resilience", 1, &[]),
+    Module("wire", 1, &[]),
+    Module("config", 2, &[]),
+    Module("telemetry", 2, &[]),
+    Module("net", 3, &[]),
+    Module("upstream", 3, &["net"]),
+    Module("queue", 3, &[]),
+    Module("snapshot", 4, &[]),
+    Module("proxy", 5, &[]),
+    Module("admin", 5, &[]),
+    Module("app", 6, &[]),
+    Module("cli", 6, &["app"]),
+    Module("main", 6, &["app", "cli"]),
+];
+
+/// Their verdicts follow from their arguments alone.
+const PURE: [&str; 3] = ["resilience", "wire", "config"];
+
+/// Names that reach the network, a runtime or a thread.
+const IMPURE: [&str; 8] = [
+    "tokio",
+    "tokio_rustls",
+    "hyper",
+    "hyper_util",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "thread",
+];
+
+const LONGEST_FILE: usize = 400;
+const LONGEST_MAIN: usize = 60;
+
+const TOP_LEVEL: [&str; 9] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "src",
+    "config.example.yaml",
+    "tests",
+    "benches",
+    "Dockerfile",
+    "helm",
+    "README.md",
+];
+
+#[test]
+fn modules_use_only_lower_layers_and_listed_friends() {
+    let sources = Source::all_below("src");
+    hold(sources.iter().flat_map(layer_violations));
+}
+
+#[test]
+fn pure_layers_name_no_runtime_socket_or_thread() {
+    let sources = Source::all_below("src");
+    hold(sources.iter().flat_map(purity_violations));
+}
+
+#[test]
+fn files_are_short_enough_to_be_read_whole() {
+    let sources = Source::all_below("src")
+        .into_iter()
+        .chain(Source::all_below("tests"));
+    hold(sources.filter_map(|source| {
+        let lines = if source.path.starts_with("tests/") {
+            source.text.lines().count()
+        } else {
+            source.product_lines()
+        };
+        (lines > LONGEST_FILE).then(|| {
+            format!(
+                "{}: {lines} lines without its tests, at most {LONGEST_FILE}: divide it by nouns",
+                source.path
+            )
+        })
+    }));
+}
+
+#[test]
+fn the_front_page_of_each_folder_says_what_it_is_for() {
+    let sources = Source::all_below("src")
+        .into_iter()
+        .chain(Source::all_below("tests"));
+    let pages =
+        sources.filter(|source| source.path.ends_with("/mod.rs") || source.path == "src/lib.rs");
+    hold(
+        pages
+            .filter(|source| !source.text.starts_with("//! "))
+            .map(|source| format!("{}:1: begin it with `//! `", source.path)),
+    );
+}
+
+#[test]
+fn main_only_calls_the_command_line() {
+    let main = fs::read_to_string(repository().join("src/main.rs")).unwrap();
+    let lines = main.lines().count();
+    assert!(
+        lines <= LONGEST_MAIN,
+        "src/main.rs: {lines} lines, at most {LONGEST_MAIN}: move the rest to src/cli"
+    );
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    hold(everywhere().iter().flat_map(|source| {
+        let marks =
+            names(&source.prose).filter(|(_, name)| matches!(*name, "TODO" | "FIXME" | "XXX"));
+        marks.map(|(position, name)| {
+            format!(
+                "{}: {name}: do it, or open an issue",
+                source.place(position)
+            )
+        })
+    }));
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_never_allowed() {
+    hold(everywhere().iter().flat_map(|source| {
+        let allowed = ["#[allow(", "#![allow("]
+            .into_iter()
+            .flat_map(|attribute| source.code.match_indices(attribute));
+        allowed.map(|(position, _)| {
+            format!(
+                "{}: write #[expect(…, reason = \"…\")]",
+                source.place(position)
+            )
+        })
+    }));
+}
+
+#[test]
+fn no_test_waits_for_time_to_pass() {
+    hold(everywhere().iter().flat_map(|source| {
+        let calls = names(&source.code).filter(|(position, name)| {
+            *name == "sleep" && source.code[position + name.len()..].starts_with('(')
+        });
+        calls.map(|(position, _)| {
+            format!(
+                "{}: wait for an event, a gate or a paused clock; a sleep is a guess",
+                source.place(position)
+            )
+        })
+    }));
+}
+
+#[test]
+fn the_top_level_holds_only_what_the_design_names() {
+    let entries = fs::read_dir(repository()).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let named = |name: &str| {
+        TOP_LEVEL.contains(&name)
+            || name == "target"
+            || name.starts_with('.')
+            || name.starts_with("LICENSE")
+    };
+    hold(
+        names
+            .filter(|name| !named(name))
+            .map(|name| format!("{name}: not among {TOP_LEVEL:?}, LICENSE* and dotfiles")),
+    );
+}
+
+fn everywhere() -> Vec<Source> {
+    ["src", "tests", "benches"]
+        .into_iter()
+        .flat_map(Source::all_below)
+        .collect()
+}
+
+fn hold(violations: impl Iterator<Item = String>) {
+    let violations: Vec<_> = violations.collect();
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+fn layer_violations(source: &Source) -> Vec<String> {
+    let module = source.module();
+    // The root only declares the modules.
+    let Some(user) = module.first() else {
+        return Vec::new();
+    };
+    let Some(Module(_, layer, friends)) = find(user) else {
+        return vec![format!(
+            "{}: the module {user} has no layer; give it one in tests/it/architecture.rs",
+            source.path
+        )];
+    };
+    let mut violations = Vec::new();
+    for (position, used) in used_modules(source) {
+        // Items at the root are not modules; a module that is not in the table is reported with its own files.
+        let Some(Module(_, below, _)) = find(used) else {
+            continue;
+        };
+        if used != *user && below >= layer && !friends.contains(&used) {
+            violations.push(format!(
+                "{}: {user} (layer {layer}) may not use {used} (layer {below})",
+                source.place(position)
+            ));
+        }
+    }
+    violations
+}
+
+fn purity_violations(source: &Source) -> Vec<String> {
+    if !source
+        .module()
+        .first()
+        .is_some_and(|module| PURE.contains(module))
+    {
+        return Vec::new();
+    }
+    let found = names(&source.product).filter(|(position, name)| {
+        // To ask whether a panic unwinds is no thread.
+        let behind = &source.product[position + name.len()..];
+        IMPURE.contains(name) && !(*name == "thread" && behind.starts_with("::panicking"))
+    });
+    found
+        .map(|(position, name)| {
+            format!(
+                "{}: a pure layer names {name}; take plain data and `now`",
+                source.place(position)
+            )
+        })
+        .collect()
+}
+
+fn find(name: &str) -> Option<&'static Module> {
+    MODULES.iter().find(|module| module.0 == name)
+}
+
+/// The top-level modules that a file's product names by a path from the root: `crate::a`, `crate::{a, b::c}`, `super::super::a`.
+fn used_modules(source: &Source) -> Vec<(usize, &str)> {
+    let code = &source.product;
+    let mut used = Vec::new();
+    let mut supers = 0;
+    for (position, name) in names(code) {
+        let behind = position + name.len();
+        supers = match name {
+            "super" if supers > 0 && code[..position].ends_with("::") => supers + 1,
+            "super" => 1,
+            _ => 0,
+        };
+        let at_root = matches!(name, "crate" | "sidefuse")
+            || (name == "super" && supers == source.module().len());
+        if let Some(path) = code[behind..].strip_prefix("::").filter(|_| at_root) {
+            used.extend(
+                first_names(path)
+                    .into_iter()
+                    .map(|(offset, first)| (behind + 2 + offset, first)),
+            );
+        }
+    }
+    used
+}
+
+/// The first names of the paths that begin here: one, or those of a group.
+fn first_names(path: &str) -> Vec<(usize, &str)> {
+    let Some(group) = path.strip_prefix('{') else {
+        return names(path)
+            .take(usize::from(path.starts_with(is_name_char)))
+            .collect();
+    };
+    let mut depth = 0;
+    let mut expected = true;
+    let mut found = Vec::new();
+    for (position, char) in group.char_indices() {
+        match char {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => expected = true,
+            _ if expected && is_name_char(char) => {
+                expected = false;
+                found.extend(
+                    names(&group[position..])
+                        .take(1)
+                        .map(|(_, name)| (1 + position, name)),
+                );
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+mod tests {
+    use super::*;
+
+    fn violations(path: &str, text: &str) -> Vec<String> {
+        let source = Source::new(path, text);
+        [layer_violations(&source), purity_violations(&source)].concat()
+    }
+
+    #[test]
+    fn a_use_of_a_higher_layer_is_found_however_it_is_written() {
+        for text in [
+            "\nuse crate::proxy::http;",
+            "\nuse crate::{time, proxy::{self, admin}};",
+            "\nfn f() { super::super::proxy::f() }",
+            "\nuse super::super::{proxy, time};",
+        ] {
+            let expected = "src/net/tcp.rs:2: net (layer 3) may not use proxy (layer 5)";
+            assert_eq!(violations("src/net/tcp.rs", text), [expected], "{text}");
+        }
+    }
+
+    #[test]
+    fn neighbours_may_not_use_each_other_but_friends_may() {
+        assert_eq!(
+            violations("src/admin/api.rs", "use crate::proxy::http;").len(),
+            1
+        );
+        assert_eq!(violations("src/proxy/mod.rs", "use crate::admin;").len(), 1);
+        assert_eq!(
+            violations("src/net/mod.rs", "use super::upstream;").len(),
+            1
+        );
+        assert_eq!(violations("src/main.rs", "use sidefuse::cli;"), [""; 0]);
+        assert_eq!(
+            violations(
+                "src/upstream/pool.rs",
+                "use crate::{net::Io, upstream, time};"
+            ),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn tests_comments_and_strings_use_nothing() {
+        let text = "//! crate::admin\nfn f() -> &'static str { \"crate::admin\" }\n#[cfg(test)]\nmod tests { use crate::admin; use tokio::net; }";
+        assert_eq!(violations("src/resilience/x.rs", text), [""; 0]);
+    }
+
+    #[test]
+    fn a_pure_layer_that_spawns_is_found_and_a_module_without_a_layer_too() {
+        let expected = "src/config/x.rs:1: a pure layer names thread; take plain data and `now`";
+        assert_eq!(
+            violations("src/config/x.rs", "use std::thread;"),
+            [expected]
+        );
+        let expected =
+            "src/misc.rs: the module misc has no layer; give it one in tests/it/architecture.rs";
+        assert_eq!(violations("src/misc.rs", ""), [expected]);
+    }
+}

@@ -1,0 +1,16 @@
+//! What integration tests share: the real process, an origin that can be told how to misbehave, a client that shows every byte.
+
+pub(crate) mod answer;
+pub(crate) mod client;
+pub(crate) mod gate;
+pub(crate) mod identity;
+pub(crate) mod message;
+pub(crate) mod origin;
+pub(crate) mod process;
+pub(crate) mod source;
+pub(crate) mod tools;
+
+use std::time::Duration;
+
+/// How long anything here waits before it calls the test broken; never part of a claim.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
