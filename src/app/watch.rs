@@ -50,14 +50,9 @@ pub(super) async fn watch(file: PathBuf, triggers: mpsc::Sender<Trigger>) {
 fn start(directory: &Path, changed: Arc<Notify>) -> Option<RecommendedWatcher> {
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // To read a file is an event too: without this our own look at the content would make us look again.
-        let is_reading = event.is_ok_and(|event| match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-            EventKind::Access(_) => true,
-            EventKind::Any
-            | EventKind::Create(_)
-            | EventKind::Modify(_)
-            | EventKind::Remove(_)
-            | EventKind::Other => false,
+        let is_reading = event.is_ok_and(|event| {
+            let is_written = event.kind == EventKind::Access(AccessKind::Close(AccessMode::Write));
+            event.kind.is_access() && !is_written
         });
         if !is_reading {
             changed.notify_one();

@@ -110,6 +110,7 @@ routes:
         let ingredients = Ingredients {
             plan: loaded.plan,
             revision: "c0ffee00".to_owned(),
+            own: Vec::new(),
             previous: None,
             meters: &meters,
             connect: Arc::new(Tcp),

@@ -1,3 +1,5 @@
+//! The loader as a whole: every rule in a catalogue of bad files, hostile input, and what a good file means.
+
 mod catalogue;
 mod hostile;
 mod meaning;
