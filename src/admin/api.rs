@@ -191,7 +191,7 @@ fn obey(
         after = standing(&after),
         changed,
         reason,
-        correlationId = deed.correlation.as_str(),
+        correlation_id = deed.correlation.as_str(),
         "Admin action"
     );
     let breaker = one(route, &after, moment);
@@ -218,7 +218,7 @@ impl Deed<'_> {
             before,
             after,
             result,
-            correlationId = self.correlation.as_str(),
+            correlation_id = self.correlation.as_str(),
             "Admin action"
         );
     }

@@ -5,4 +5,5 @@
 #![cfg(test)]
 
 mod architecture;
+mod readme;
 mod support;

@@ -48,6 +48,13 @@ impl Sidefuse {
         self.address("admin")
     }
 
+    /// Where operators reach it, if they do.
+    pub(crate) fn try_admin(&self) -> Option<SocketAddr> {
+        self.ready["admin"]
+            .as_str()
+            .and_then(|list| list.split(',').next()?.parse().ok())
+    }
+
     /// Where the read-only probes are.
     pub(crate) fn health(&self) -> SocketAddr {
         self.address("health")

@@ -1,0 +1,220 @@
+//! The README holds its word: what it tells to type is typed, and what it shows is what comes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::answer::Answer;
+use crate::support::origin::Origin;
+use crate::support::process::Sidefuse;
+use crate::support::tools::{repository, tool};
+
+const MESSAGES: &str = "HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"messages\":[]}";
+
+/// A fenced block, without the indentation of its fence.
+struct Block {
+    language: String,
+    text: String,
+}
+
+fn blocks() -> Vec<Block> {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, Block)> = None;
+    for line in readme.lines() {
+        let indent = line.len() - line.trim_start().len();
+        match (line.trim_start().strip_prefix("```"), &mut open) {
+            (Some(language), None) => {
+                let language = language.to_owned();
+                open = Some((
+                    indent,
+                    Block {
+                        language,
+                        text: String::new(),
+                    },
+                ));
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take().map(|(_, block)| block)),
+            (None, Some((indent, block))) => {
+                block.text.push_str(line.get(*indent..).unwrap_or_default());
+                block.text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block of the README is not closed");
+    blocks
+}
+
+#[test]
+fn the_readme_does_what_it_says() {
+    let blocks = blocks();
+    let origin = Origin::start(|_| Answer::script().send(MESSAGES));
+    let yaml = &blocks
+        .iter()
+        .find(|block| block.language == "yaml")
+        .unwrap()
+        .text;
+    let yaml = yaml.replace("https://graph.facebook.com", &origin.url());
+    let sidefuse = Sidefuse::start(&format!(
+        "{yaml}listen: {{proxy: 127.0.0.1:0, admin: 127.0.0.1:0}}\n"
+    ));
+    let shell = Shell::new(&sidefuse);
+    for (index, block) in blocks
+        .iter()
+        .enumerate()
+        .filter(|(_, block)| block.language == "sh")
+        .skip(1)
+    {
+        let said = steady(&shell.run(&block.text));
+        let Some(shown) = blocks.get(index + 1).filter(|next| next.language == "text") else {
+            continue;
+        };
+        for line in steady(&shown.text)
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+        {
+            assert!(
+                said.lines().any(|real| real.contains(line.trim_end())),
+                "the README shows\n{line}\nfor\n{}\nbut what comes is\n{said}",
+                block.text
+            );
+        }
+    }
+}
+
+#[test]
+fn the_access_line_of_the_readme_has_the_keys_of_a_real_one() {
+    let shown = blocks()
+        .into_iter()
+        .find(|block| block.language == "json")
+        .unwrap()
+        .text;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let origin = Origin::start(|_| Answer::script().send(MESSAGES));
+    let mut sidefuse = Sidefuse::start(&format!(
+        "version: 1\nlisten: {{proxy: 127.0.0.1:0, admin: off}}\nroutes: {{whatsapp: {{preset: whatsapp, upstream: \"{}\"}}}}\n",
+        origin.url()
+    ));
+    let shell = Shell::new(&sidefuse);
+    shell.run("curl -s http://127.0.0.1:7900/whatsapp/v19.0/1/messages -H 'X-Correlation-ID: test-123' -d x");
+    let real = sidefuse
+        .process()
+        .wait_for_line(|line| line["correlationId"] == "test-123");
+    let keys = |line: &Value| {
+        line.as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&shown), keys(&real));
+}
+
+#[test]
+fn the_two_commands_of_the_readme_exist() {
+    let first = &blocks()[0].text;
+    assert!(
+        first.contains("cargo run --release -- run -c config.example.yaml"),
+        "{first}"
+    );
+    assert!(first.contains("tests/run"), "{first}");
+    assert!(repository().join("config.example.yaml").is_file());
+    let mode = fs::metadata(repository().join("tests/run"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o111, 0o111, "tests/run can be executed");
+}
+
+#[test]
+fn every_link_of_the_readme_leads_somewhere() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    for link in readme
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+    {
+        assert!(
+            repository().join(link).exists(),
+            "the README links to {link}"
+        );
+    }
+}
+
+/// A shell in the folder of a running sidefuse, in which its usual addresses are the real ones.
+struct Shell {
+    folder: std::path::PathBuf,
+    path: String,
+    addresses: Vec<(&'static str, String)>,
+}
+
+impl Shell {
+    fn new(sidefuse: &Sidefuse) -> Self {
+        tool("curl");
+        let binary = Path::new(env!("CARGO_BIN_EXE_sidefuse")).parent().unwrap();
+        let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+        let mut addresses = vec![("127.0.0.1:7900", sidefuse.proxy().to_string())];
+        if let Some(admin) = sidefuse.try_admin() {
+            addresses.push(("127.0.0.1:7901", admin.to_string()));
+        }
+        let folder = sidefuse.config_path().parent().unwrap().to_owned();
+        Self {
+            folder,
+            path,
+            addresses,
+        }
+    }
+
+    /// Everything the commands say, on both streams. Starting sidefuse is left out: it runs already.
+    fn run(&self, commands: &str) -> String {
+        let mut script: String = commands
+            .lines()
+            .filter(|line| !line.starts_with("sidefuse run"))
+            .fold(String::new(), |script, line| script + line + "\n");
+        for (usual, real) in &self.addresses {
+            script = script.replace(usual, real);
+        }
+        let output = Command::new("bash")
+            .args(["-c", &script])
+            .current_dir(&self.folder)
+            .env("PATH", &self.path)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
+    }
+}
+
+/// The text with all that differs from run to run made equal.
+fn steady(text: &str) -> String {
+    let mut steady = String::new();
+    let mut word = String::new();
+    for char in text.chars().chain(['\n']) {
+        if char.is_ascii_alphanumeric() || "-:.".contains(char) {
+            word.push(char);
+        } else {
+            steady.push_str(if is_time(&word) {
+                "TIME"
+            } else if is_revision(&word) {
+                "REVISION"
+            } else {
+                &word
+            });
+            word.clear();
+            steady.push(char);
+        }
+    }
+    steady
+}
+
+fn is_time(word: &str) -> bool {
+    word.len() >= 20 && word.starts_with("20") && word.ends_with('Z')
+}
+
+fn is_revision(word: &str) -> bool {
+    word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
