@@ -5,5 +5,6 @@
 #![cfg(test)]
 
 mod architecture;
+mod paused;
 mod readme;
 mod support;

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod gate;
 pub(crate) mod identity;
+pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod origin;
 pub(crate) mod process;

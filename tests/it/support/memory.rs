@@ -1,0 +1,294 @@
+//! The whole data path in one thread, over memory pipes, on a clock that stands still until everybody waits.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use sidefuse::config::load;
+use sidefuse::net::{BoxIo, Connect, Connecting, Phases};
+use sidefuse::proxy::worker::Load;
+use sidefuse::proxy::{Shared, Worker, http::serve};
+use sidefuse::snapshot::{Ingredients, Snapshot, prepare};
+use sidefuse::telemetry::{Level, LineFormat, LogSpec, LogWriter, Logging, Meters, Sample, Stamp};
+use sidefuse::time::now;
+use sidefuse::upstream::Shed;
+use tokio::task::{LocalSet, spawn_local};
+
+/// What an origin does with a call.
+pub(crate) type Script = Arc<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>;
+
+/// An answer on its way.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>;
+
+/// An origin that answers at once with this status.
+pub(crate) fn always(status: u16) -> Script {
+    Arc::new(move |_| Box::pin(std::future::ready(answer(status))))
+}
+
+/// An origin that takes calls and never answers.
+pub(crate) fn silent() -> Script {
+    Arc::new(|_| Box::pin(std::future::pending()))
+}
+
+fn answer(status: u16) -> Response<Full<Bytes>> {
+    let body = Full::new(Bytes::from_static(b"{}"));
+    Response::builder().status(status).body(body).unwrap()
+}
+
+/// The origin at the other end of the pipes. What it does can be changed at any time.
+pub(crate) struct MemoryOrigin {
+    script: Mutex<Script>,
+    connections: AtomicUsize,
+    calls: AtomicUsize,
+    is_reachable: std::sync::atomic::AtomicBool,
+}
+
+impl MemoryOrigin {
+    fn new(script: Script) -> Arc<Self> {
+        Arc::new(Self {
+            script: Mutex::new(script),
+            connections: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            is_reachable: true.into(),
+        })
+    }
+
+    /// From now on it does this.
+    pub(crate) fn becomes(&self, script: Script) {
+        *self.script.lock().unwrap() = script;
+    }
+
+    /// From now on connecting to it takes for ever.
+    pub(crate) fn becomes_a_black_hole(&self) {
+        self.is_reachable.store(false, Ordering::Relaxed);
+    }
+
+    /// Connections opened so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Calls that came so far.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    fn accept(self: &Arc<Self>) -> BoxIo {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let origin = Arc::clone(self);
+        let service = service_fn(move |request| {
+            origin.calls.fetch_add(1, Ordering::Relaxed);
+            let answer = origin.script.lock().unwrap()(request);
+            async move { Ok::<_, std::convert::Infallible>(answer.await) }
+        });
+        spawn_local(async move {
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(far), service)
+                .await;
+        });
+        Box::new(near)
+    }
+}
+
+/// Connects to a [`MemoryOrigin`], whatever the address.
+struct Pipes(Arc<MemoryOrigin>);
+
+impl Connect for Pipes {
+    fn connect<'a>(&'a self, _: &'a str, _: u16) -> Connecting<'a> {
+        Box::pin(async {
+            if !self.0.is_reachable.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            Ok(self.0.accept())
+        })
+    }
+}
+
+/// A worker with its origin, and the lines it wrote.
+pub(crate) struct Stage {
+    pub(crate) origin: Arc<MemoryOrigin>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    worker: Rc<Worker>,
+    lines: Arc<Mutex<Vec<u8>>>,
+    writer: RefCell<Option<LogWriter>>,
+}
+
+/// An answer as the caller got it.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) reason: Option<String>,
+    pub(crate) retry_after: Option<String>,
+    /// Between the call and the answer's headers, on the still clock.
+    pub(crate) at: Instant,
+}
+
+/// Runs a test on a stage whose origin begins with `script`.
+pub(crate) fn on_stage<F: Future<Output = ()>>(
+    config: &str,
+    script: Script,
+    test: impl FnOnce(Rc<Stage>) -> F,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let stage = Stage::new(config, script);
+        let keeper = Rc::clone(&stage.worker);
+        let keeping = spawn_local(async move { keeper.maintain().await });
+        test(stage).await;
+        keeping.abort();
+    });
+}
+
+impl Stage {
+    fn new(config: &str, script: Script) -> Rc<Self> {
+        let loaded = load(config, "stage.yaml", &|_| None).unwrap();
+        let origin = MemoryOrigin::new(script);
+        let meters = Meters::new();
+        let sheds: Arc<[Shed]> = Arc::from([Shed::default()]);
+        let ingredients = Ingredients {
+            plan: loaded.plan,
+            revision: loaded.revision.to_string(),
+            own: Vec::new(),
+            previous: None,
+            meters: &meters,
+            connect: Arc::new(Pipes(Arc::clone(&origin))),
+            sheds: Arc::clone(&sheds),
+        };
+        let snapshot = prepare(ingredients, now()).unwrap().commit(&meters, now());
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let writer =
+            LogWriter::spawn(Sink(Arc::clone(&lines)), meters.log_lines_dropped()).unwrap();
+        let spec = Arc::new(LogSpec {
+            stamp: Stamp::new("stage", "test"),
+            format: LineFormat::Json,
+            level: Level::Info,
+            sample: Sample::EVERYTHING,
+        });
+        let shared = Arc::new(Shared {
+            snapshot: Arc::new(ArcSwap::new(Arc::clone(&snapshot))),
+            logging: Logging::new(writer.handle(), spec),
+            meters,
+            phases: Arc::new(Phases::default()),
+            loads: Arc::from([Load::default()]),
+            sheds,
+        });
+        let worker = Worker::new(0, shared, writer.handle());
+        let writer = RefCell::new(Some(writer));
+        Rc::new(Self {
+            origin,
+            snapshot,
+            worker,
+            lines,
+            writer,
+        })
+    }
+
+    /// A new connection of a caller.
+    pub(crate) async fn caller(&self) -> Caller {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        self.worker
+            .load()
+            .connections
+            .fetch_add(1, Ordering::Relaxed);
+        spawn_local(serve(
+            Rc::clone(&self.worker),
+            far,
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ));
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near))
+            .await
+            .unwrap();
+        spawn_local(async move {
+            let _ = connection.await;
+        });
+        Caller { sender }
+    }
+
+    /// One call over a connection of its own.
+    pub(crate) async fn get(&self, path: &str) -> Got {
+        self.caller().await.get(path).await
+    }
+
+    /// All access lines so far.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        self.worker.telemetry().log.flush();
+        if let Some(writer) = self.writer.take() {
+            assert!(writer.shutdown(super::PATIENCE));
+        }
+        let lines = self.lines.lock().unwrap();
+        String::from_utf8_lossy(&lines)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// A caller's connection.
+pub(crate) struct Caller {
+    sender: SendRequest<Empty<Bytes>>,
+}
+
+impl Caller {
+    /// A call and its whole answer.
+    pub(crate) async fn get(&mut self, path: &str) -> Got {
+        let request = Request::get(path)
+            .header("host", "stage")
+            .body(Empty::new())
+            .unwrap();
+        let response = self.sender.send_request(request).await.unwrap();
+        let at = now();
+        let (parts, body) = response.into_parts();
+        Limited::new(body, 1024 * 1024).collect().await.unwrap();
+        let header = |name: &str| {
+            parts
+                .headers
+                .get(name)
+                .map(|value| value.to_str().unwrap().to_owned())
+        };
+        Got {
+            status: parts.status.as_u16(),
+            reason: header("x-sidefuse-reason"),
+            retry_after: header("retry-after"),
+            at,
+        }
+    }
+
+    /// Whether the connection has been closed from the other side.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+}
+
+/// Where log lines go.
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
