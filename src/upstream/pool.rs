@@ -158,7 +158,8 @@ impl Pool {
             return;
         }
         for _ in kept + self.opening_ahead.get()..self.min {
-            let Some(slot) = self.upstream.slots.try_take() else {
+            let enough = self.upstream.plan().pool.min;
+            let Some(slot) = self.upstream.slots.try_take_below(enough) else {
                 return;
             };
             self.opening_ahead.set(self.opening_ahead.get() + 1);

@@ -92,6 +92,14 @@ impl Slots {
         (queue.waiters.is_empty() && self.take_free()).then(|| Slot::of(self))
     }
 
+    /// Takes a slot only if fewer than `enough` are taken: for connections that are opened ahead.
+    #[must_use]
+    pub fn try_take_below(self: &Arc<Self>, enough: usize) -> Option<Slot> {
+        let queue = self.lock();
+        let is_wanted = queue.waiters.is_empty() && self.used() < enough;
+        (is_wanted && self.take_free()).then(|| Slot::of(self))
+    }
+
     /// Queues up for `worker`, and asks the other workers to give up a connection they do not use.
     #[must_use]
     pub fn wait(self: &Arc<Self>, worker: usize) -> Place {
@@ -230,6 +238,15 @@ mod tests {
         assert!(slots.try_take().is_none());
         drop(taken);
         assert_eq!(slots.used(), 0);
+        assert!(slots.try_take().is_some());
+    }
+
+    #[test]
+    fn connections_opened_ahead_stop_at_what_is_enough_whoever_uses_the_others() {
+        let slots = slots(8);
+        let _used = slots.try_take();
+        let _ahead = slots.try_take_below(2);
+        assert!(slots.try_take_below(2).is_none());
         assert!(slots.try_take().is_some());
     }
 
