@@ -4,6 +4,7 @@
 //! for a bad configuration, 128 + signal when a second signal cut the shutdown short.
 
 mod check;
+mod demo;
 mod run;
 
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// See a circuit breaker trip and recover: no configuration, no network, a dozen seconds
+    Demo,
     /// Print the version
     Version,
 }
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
         None => run::run(run.config),
         Some(Command::Run(args)) => run::run(args.config),
         Some(Command::Check { files }) => check::check(&files),
+        Some(Command::Demo) => demo::demo(),
         Some(Command::Version) => print(&format!("sidefuse {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }

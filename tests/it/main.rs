@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod architecture;
+mod demo;
 mod paused;
 mod readme;
 mod support;
