@@ -13,19 +13,24 @@ use super::addresses::Addresses;
 use super::error::{StartError, chain};
 use super::listeners::{Bound, Listeners};
 use super::logs::{Audience, spec};
+use super::watch::Writing;
 use super::workers::Dispatch;
 use crate::admin::{self, ConfigStatus, LastError, ReloadReport, ReloadRequest};
-use crate::config::{Loaded, Report, Revision, load_file};
+use crate::config::{Loaded, Report, Revision, load_content, read_file};
 use crate::net::Connect;
 use crate::proxy::Shared;
 use crate::snapshot::{Ingredients, Prepared, Snapshot, prepare};
 use crate::time::{Deadline, now, sleep_until, wall};
 
-/// After a change was noticed, two reads so far apart must agree: a file that is being written is not applied.
-const SETTLE: Duration = Duration::from_millis(100);
+/// After a change was noticed, two reads so far apart must agree: a file that is being written is not applied, even where the system
+/// does not tell of writers.
+const SETTLE: Duration = Duration::from_millis(250);
 
 /// The same when somebody asked outright.
 const SETTLE_ON_DEMAND: Duration = Duration::from_millis(20);
+
+/// Who asked when nobody did.
+const BY_FILE: &str = "file";
 
 /// How often we wait for two reads to agree before the change is left to the next look.
 const PATIENCE: usize = 50;
@@ -58,21 +63,20 @@ pub(super) struct Reloader {
     pub(super) dispatch: Dispatch,
     pub(super) context: Arc<admin::Context>,
     pub(super) status: Arc<ArcSwap<ConfigStatus>>,
-    /// The file as it was last reported bad, so that a poll does not report it again.
-    pub(super) refused: Option<Seen>,
+    pub(super) writing: Writing,
 }
 
-/// What was found in the place of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
-    Content(Revision),
-    Unreadable(std::io::ErrorKind),
-}
+/// What was found in the place of the file: its content, which is what is applied then, or why it cannot be read.
+type Seen = Result<Vec<u8>, Report>;
 
 impl Loader {
     /// Reads and checks the file.
     pub(super) fn load(&self) -> Result<Loaded, Report> {
-        load_file(&self.file, &*self.environment)
+        self.check(self.look())
+    }
+
+    fn check(&self, seen: Seen) -> Result<Loaded, Report> {
+        load_content(seen?, &self.file, &*self.environment)
     }
 
     /// Binds what the plan needs and makes its live objects.
@@ -98,10 +102,7 @@ impl Loader {
     }
 
     fn look(&self) -> Seen {
-        match std::fs::read(&self.file) {
-            Ok(content) => Seen::Content(Revision::of(&content)),
-            Err(error) => Seen::Unreadable(error.kind()),
-        }
+        read_file(&self.file)
     }
 }
 
@@ -134,23 +135,20 @@ impl Reloader {
             self.recovered();
             return;
         }
-        if self.refused.as_ref() == Some(&seen) {
-            return;
-        }
-        if let Some(seen) = self.settled(seen, SETTLE).await
-            && !self.is_in_force(&seen)
-            && self.refused.as_ref() != Some(&seen)
-        {
-            self.apply("file", seen);
+        // What was refused before is tried again, for what was wrong may lie beside the file: a port, a secret that was not there yet.
+        match self.settled(seen, SETTLE).await {
+            Some(seen) if self.is_in_force(&seen) => self.recovered(),
+            Some(seen) => drop(self.apply(BY_FILE, seen)),
+            None => {}
         }
     }
 
     async fn on_demand(&mut self, by: &str) -> ReloadReport {
         let seen = self.loader.look();
-        let seen = self
-            .settled(seen.clone(), SETTLE_ON_DEMAND)
-            .await
-            .unwrap_or(seen);
+        let Some(seen) = self.settled(seen, SETTLE_ON_DEMAND).await else {
+            let diagnostics = format!("{} is still being written", self.loader.file.display());
+            return self.refuse(by, diagnostics, 1);
+        };
         if self.is_in_force(&seen) {
             self.recovered();
             let revision = self.status.load().revision.clone();
@@ -160,12 +158,12 @@ impl Reloader {
         self.apply(by, seen)
     }
 
-    /// Waits until two reads agree.
+    /// Waits until two reads agree and nobody is within writing.
     async fn settled(&self, mut seen: Seen, pause: Duration) -> Option<Seen> {
         for _ in 0..PATIENCE {
             sleep_until(Deadline::after(now(), pause)).await;
             let again = self.loader.look();
-            if again == seen {
+            if again == seen && !self.writing.is_going_on(now()) {
                 return Some(seen);
             }
             seen = again;
@@ -174,13 +172,14 @@ impl Reloader {
     }
 
     fn is_in_force(&self, seen: &Seen) -> bool {
-        matches!(seen, Seen::Content(revision) if revision.as_str() == self.status.load().revision)
+        seen.as_ref()
+            .is_ok_and(|content| Revision::of(content).as_str() == self.status.load().revision)
     }
 
     /// The file is again what is in force: whatever was wrong with it is over.
-    fn recovered(&mut self) {
-        if self.refused.take().is_some() {
-            let status = self.status.load();
+    fn recovered(&self) {
+        let status = self.status.load();
+        if status.last_error.is_some() {
             self.shared()
                 .meters
                 .config_loaded(status.revision.as_str(), status.loaded_at);
@@ -196,9 +195,9 @@ impl Reloader {
     }
 
     fn apply(&mut self, by: &str, seen: Seen) -> ReloadReport {
-        let loaded = match self.loader.load() {
+        let loaded = match self.loader.check(seen) {
             Ok(loaded) => loaded,
-            Err(report) => return self.refuse(by, seen, report.render(), report.error_count()),
+            Err(report) => return self.refuse(by, report.render(), report.error_count()),
         };
         let warnings = loaded.warnings.clone();
         let previous = self.shared().snapshot.load_full();
@@ -214,7 +213,7 @@ impl Reloader {
                 warn(&warnings);
                 self.commit(by, &previous, prepared, bound, &addresses)
             }
-            Err(error) => self.refuse(by, seen, chain(&error), 1),
+            Err(error) => self.refuse(by, chain(&error), 1),
         }
     }
 
@@ -238,7 +237,6 @@ impl Reloader {
         }
         shared.snapshot.store(snapshot);
         self.listeners.commit(bound, &self.dispatch, &self.context);
-        self.refused = None;
         let loaded_at = wall();
         shared.meters.config_loaded(&revision, loaded_at);
         let status = ConfigStatus {
@@ -258,26 +256,32 @@ impl Reloader {
         ReloadReport::Applied { revision, changes }
     }
 
-    fn refuse(&mut self, by: &str, seen: Seen, diagnostics: String, errors: usize) -> ReloadReport {
-        self.refused = Some(seen);
-        self.shared().meters.config_refused();
+    fn refuse(&self, by: &str, diagnostics: String, errors: usize) -> ReloadReport {
         let status = self.status.load();
-        let last_error = Some(LastError {
-            at: wall(),
-            diagnostics: diagnostics.clone(),
-        });
-        self.status.store(Arc::new(ConfigStatus {
-            last_error,
-            ..(**status).clone()
-        }));
         let revision = status.revision.clone();
-        tracing::error!(
-            by,
-            diagnostics = diagnostics.as_str(),
-            errors,
-            revision = revision.as_str(),
-            "Configuration refused; nothing was changed"
-        );
+        let is_known = status
+            .last_error
+            .as_ref()
+            .is_some_and(|error| error.diagnostics == diagnostics);
+        // Who looks every other second does not say the same each time.
+        if !is_known || by != BY_FILE {
+            self.shared().meters.config_refused();
+            let last_error = Some(LastError {
+                at: wall(),
+                diagnostics: diagnostics.clone(),
+            });
+            self.status.store(Arc::new(ConfigStatus {
+                last_error,
+                ..(**status).clone()
+            }));
+            tracing::error!(
+                by,
+                diagnostics = diagnostics.as_str(),
+                errors,
+                revision = revision.as_str(),
+                "Configuration refused; nothing was changed"
+            );
+        }
         ReloadReport::Refused {
             diagnostics,
             errors,

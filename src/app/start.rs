@@ -17,11 +17,11 @@ use super::listeners::{Bound, Listeners};
 use super::logs::{Audience, spec};
 use super::reload::{Environment, Ground, Loader, Reloader, Trigger, warn};
 use super::signals::Signals;
-use super::watch::watch;
+use super::watch::{Writing, watch};
 use super::workers::Workers;
 use crate::admin::{self, ConfigStatus, ReloadRequest};
 use crate::config::Report;
-use crate::net::{Phases, tcp::Tcp};
+use crate::net::{Phase, Phases, tcp::Tcp};
 use crate::proxy::Shared;
 use crate::proxy::worker::Load;
 use crate::snapshot::Snapshot;
@@ -190,13 +190,14 @@ impl Life {
         let dispatch = workers.dispatch().clone();
         let mut listeners = Listeners::default();
         listeners.commit(bound, &dispatch, &context);
+        let writing = Writing::default();
         let mut reloader = Reloader {
             loader,
             listeners,
             dispatch,
             context,
             status,
-            refused: None,
+            writing: writing.clone(),
         };
         is_ready.store(true, Ordering::Release);
         announce(&snapshot, &addresses, shared.loads.len());
@@ -204,7 +205,7 @@ impl Life {
         ready(&addresses);
 
         let ending = {
-            let watching = watch(file, triggers.clone());
+            let watching = watch(file, triggers.clone(), writing);
             let forwarding = forward(hangup, requests, triggers);
             let reloading = reloader.run(received);
             let finishing = async {
@@ -233,10 +234,8 @@ impl Life {
                 () = reloading => Ok(0),
             }
         };
+        shared.phases.advance(Phase::Closing);
         reloader.listeners.close();
-        drop(reloader);
-        // Their tasks, and with them the last hands on the workers' doors, go at the runtime's next turn.
-        tokio::task::yield_now().await;
         workers.stop();
         tracing::info!("sidefuse has ended");
         ending

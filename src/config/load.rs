@@ -88,15 +88,17 @@ pub fn load(
 /// Reads the configuration file at `path`; see [`load()`].
 ///
 /// # Errors
-/// A file that cannot be read or is no UTF-8; else as [`load()`].
+/// As [`read_file()`] and [`load_content()`].
 pub fn load_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Report> {
-    let origin = path.display().to_string();
-    let fail = |code, message: String, hint: &str| {
-        Report::of(
-            &origin,
-            Problem::error(code, Span::default(), message).hint(hint),
-        )
-    };
+    load_content(read_file(path)?, path, env)
+}
+
+/// Reads the content of the configuration file at `path`, which must be a regular file of a sensible size.
+///
+/// # Errors
+/// A file that cannot be read or is too large.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, Report> {
+    let origin = path.display();
     let content = read_limited(path, yaml::MAX_BYTES).map_err(|error| {
         let hint = if error.kind() == io::ErrorKind::NotFound {
             "name the file with `-c FILE` or in SIDEFUSE_CONFIG"
@@ -105,19 +107,34 @@ pub fn load_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Lo
         } else {
             "name a regular file that can be read"
         };
-        fail(
-            Code::Unreadable,
-            format!("cannot read {origin}: {}", reason(&error)),
-            hint,
-        )
+        let message = format!("cannot read {origin}: {}", reason(&error));
+        unusable(path, Code::Unreadable, message, hint)
     })?;
     if content.len() > yaml::MAX_BYTES {
         let message = format!(
             "{origin} is larger than the {} bytes allowed",
             yaml::MAX_BYTES
         );
-        return Err(fail(Code::Budget, message, "is this the right file?"));
+        return Err(unusable(
+            path,
+            Code::Budget,
+            message,
+            "is this the right file?",
+        ));
     }
+    Ok(content)
+}
+
+/// Reads a configuration that was the content of the file at `path`; see [`load()`].
+///
+/// # Errors
+/// Content that is no UTF-8; else as [`load()`].
+pub fn load_content(
+    content: Vec<u8>,
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Report> {
+    let origin = path.display().to_string();
     match String::from_utf8(content) {
         Ok(text) => load(&text, &origin, env),
         Err(error) => {
@@ -130,7 +147,17 @@ pub fn load_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Lo
             let message = format!(
                 "{origin} is not UTF-8 text: byte {valid}, in line {line}, begins no character"
             );
-            Err(fail(Code::Unreadable, message, "save the file as UTF-8"))
+            Err(unusable(
+                path,
+                Code::Unreadable,
+                message,
+                "save the file as UTF-8",
+            ))
         }
     }
+}
+
+fn unusable(path: &Path, code: Code, message: String, hint: &str) -> Report {
+    let problem = Problem::error(code, Span::default(), message).hint(hint);
+    Report::of(&path.display().to_string(), problem)
 }
