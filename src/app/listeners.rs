@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,10 +27,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a listener is for, and the address as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
+enum Purpose {
     Proxy(SocketAddr),
     Admin(AdminAddress),
     Health(SocketAddr),
+}
+
+/// Tells a listener from all others. Port 0 may stand in a list several times, each time for another port: they are counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    purpose: Purpose,
+    number: usize,
 }
 
 /// The listeners that are being served.
@@ -41,6 +49,13 @@ pub(super) struct Listeners {
 struct Open {
     bound: AdminAddress,
     task: AbortHandle,
+    _file: Option<SocketFile>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// New listeners, bound but not yet served.
@@ -57,7 +72,17 @@ struct Fresh {
 
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// The file of a unix socket; goes with it, so that nobody takes a dead socket for a living one.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // If it is gone already, all the better.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Listeners {
@@ -68,8 +93,8 @@ impl Listeners {
     pub(super) fn prepare(&self, plan: &ListenPlan) -> Result<Bound, StartError> {
         let mut fresh = Vec::new();
         for key in keys(plan).filter(|key| !self.open.contains_key(key)) {
-            let socket = bind(&key).map_err(|source| key.error(source))?;
-            let bound = socket.address(&key).map_err(|source| key.error(source))?;
+            let socket = bind(&key.purpose).map_err(|source| key.error(source))?;
+            let bound = socket.address().map_err(|source| key.error(source))?;
             fresh.push(Fresh { key, bound, socket });
         }
         Ok(Bound {
@@ -88,36 +113,34 @@ impl Listeners {
         let Bound { fresh, plan } = bound;
         for Fresh { key, bound, socket } in fresh {
             let context = Arc::clone(context);
-            let task = match (&key, socket) {
-                (Key::Proxy(_), Socket::Tcp(listener)) => {
-                    tokio::spawn(accept(listener, dispatch.clone()))
+            let (task, file) = match (&key.purpose, socket) {
+                (Purpose::Proxy(_), Socket::Tcp(listener)) => {
+                    (tokio::spawn(accept(listener, dispatch.clone())), None)
                 }
-                (Key::Health(_), Socket::Tcp(listener)) => {
-                    tokio::spawn(admin::serve_health(context, listener))
+                (Purpose::Health(_), Socket::Tcp(listener)) => {
+                    (tokio::spawn(admin::serve_health(context, listener)), None)
                 }
-                (Key::Admin(_), Socket::Tcp(listener)) => {
-                    tokio::spawn(admin::serve(context, admin::Listener::Tcp(listener)))
+                (Purpose::Admin(_), Socket::Tcp(listener)) => {
+                    let listener = admin::Listener::Tcp(listener);
+                    (tokio::spawn(admin::serve(context, listener)), None)
                 }
-                (Key::Admin(_) | Key::Proxy(_) | Key::Health(_), Socket::Unix(listener)) => {
-                    tokio::spawn(admin::serve(context, admin::Listener::Unix(listener)))
+                (
+                    Purpose::Admin(_) | Purpose::Proxy(_) | Purpose::Health(_),
+                    Socket::Unix(listener, file),
+                ) => {
+                    let listener = admin::Listener::Unix(listener);
+                    (tokio::spawn(admin::serve(context, listener)), Some(file))
                 }
             };
-            self.open.insert(
-                key,
-                Open {
-                    bound,
-                    task: task.abort_handle(),
-                },
-            );
+            let open = Open {
+                bound,
+                task: task.abort_handle(),
+                _file: file,
+            };
+            self.open.insert(key, open);
         }
         let wanted: Vec<Key> = keys(&plan).collect();
-        self.open.retain(|key, open| {
-            let stays = wanted.contains(key);
-            if !stays {
-                open.close();
-            }
-            stays
-        });
+        self.open.retain(|key, _| wanted.contains(key));
     }
 
     /// Where they listen in fact once `bound` is committed, in the plan's order.
@@ -132,11 +155,13 @@ impl Listeners {
                     .find(|fresh| fresh.key == key)
                     .map(|fresh| &fresh.bound)
             };
-            match (&key, old.or_else(new)) {
-                (Key::Admin(_), Some(address)) => addresses.admin.push(address.clone()),
-                (Key::Proxy(_), Some(AdminAddress::Tcp(address))) => addresses.proxy.push(*address),
-                (Key::Health(_), Some(AdminAddress::Tcp(address))) => {
-                    addresses.health = Some(*address)
+            match (&key.purpose, old.or_else(new)) {
+                (Purpose::Admin(_), Some(address)) => addresses.admin.push(address.clone()),
+                (Purpose::Proxy(_), Some(AdminAddress::Tcp(address))) => {
+                    addresses.proxy.push(*address);
+                }
+                (Purpose::Health(_), Some(AdminAddress::Tcp(address))) => {
+                    addresses.health = Some(*address);
                 }
                 (_, Some(AdminAddress::Unix(_)) | None) => {}
             }
@@ -146,26 +171,16 @@ impl Listeners {
 
     /// Closes all of them.
     pub(super) fn close(&mut self) {
-        self.open.drain().for_each(|(_, open)| open.close());
-    }
-}
-
-impl Open {
-    fn close(&self) {
-        self.task.abort();
-        if let AdminAddress::Unix(path) = &self.bound {
-            // Nobody may take a dead socket for a living one; if it is gone already, all the better.
-            let _ = std::fs::remove_file(path);
-        }
+        self.open.clear();
     }
 }
 
 impl Key {
     fn error(&self, source: io::Error) -> StartError {
-        let (key, address) = match self {
-            Self::Proxy(address) => ("proxy", address.to_string()),
-            Self::Admin(address) => ("admin", admin_text(address)),
-            Self::Health(address) => ("health", address.to_string()),
+        let (key, address) = match &self.purpose {
+            Purpose::Proxy(address) => ("proxy", address.to_string()),
+            Purpose::Admin(address) => ("admin", admin_text(address)),
+            Purpose::Health(address) => ("health", address.to_string()),
         };
         StartError::Bind {
             key,
@@ -176,29 +191,35 @@ impl Key {
 }
 
 impl Socket {
-    fn address(&self, key: &Key) -> io::Result<AdminAddress> {
-        match (self, key) {
-            (Self::Tcp(listener), _) => listener.local_addr().map(AdminAddress::Tcp),
-            (Self::Unix(_), Key::Admin(address)) => Ok(address.clone()),
-            (Self::Unix(_), Key::Proxy(_) | Key::Health(_)) => {
-                Err(io::ErrorKind::Unsupported.into())
-            }
+    fn address(&self) -> io::Result<AdminAddress> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(AdminAddress::Tcp),
+            Self::Unix(_, file) => Ok(AdminAddress::Unix(file.0.clone())),
         }
     }
 }
 
 fn keys(plan: &ListenPlan) -> impl Iterator<Item = Key> + '_ {
-    let proxy = plan.proxy.iter().copied().map(Key::Proxy);
-    let admin = plan.admin.iter().cloned().map(Key::Admin);
-    proxy.chain(admin).chain(plan.health.map(Key::Health))
+    let proxy = plan.proxy.iter().copied().map(Purpose::Proxy);
+    let admin = plan.admin.iter().cloned().map(Purpose::Admin);
+    let mut seen: HashMap<Purpose, usize> = HashMap::new();
+    proxy
+        .chain(admin)
+        .chain(plan.health.map(Purpose::Health))
+        .map(move |purpose| {
+            let count = seen.entry(purpose.clone()).or_default();
+            let number = *count;
+            *count += 1;
+            Key { purpose, number }
+        })
 }
 
-fn bind(key: &Key) -> io::Result<Socket> {
-    match key {
-        Key::Proxy(address) | Key::Health(address) | Key::Admin(AdminAddress::Tcp(address)) => {
-            bind_tcp(*address).map(Socket::Tcp)
-        }
-        Key::Admin(AdminAddress::Unix(path)) => bind_unix(path).map(Socket::Unix),
+fn bind(purpose: &Purpose) -> io::Result<Socket> {
+    match purpose {
+        Purpose::Proxy(address)
+        | Purpose::Health(address)
+        | Purpose::Admin(AdminAddress::Tcp(address)) => bind_tcp(*address).map(Socket::Tcp),
+        Purpose::Admin(AdminAddress::Unix(path)) => bind_unix(path),
     }
 }
 
@@ -214,16 +235,21 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// A socket file that nobody listens on any more is left over from a killed process and is replaced.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    let is_stale = std::os::unix::net::UnixStream::connect(path)
-        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-    if is_stale {
+/// A socket file that nobody listens on any more is left over from a killed process and is replaced; any other file stays.
+fn bind_unix(path: &Path) -> io::Result<Socket> {
+    let is_socket =
+        std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    let is_dead = || {
+        UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    if is_socket && is_dead() {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
+    let file = SocketFile(path.to_owned());
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    Ok(Socket::Unix(listener, file))
 }
 
 /// Accepts callers' connections for as long as the listener is wanted.
