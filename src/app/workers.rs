@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::error::StartError;
@@ -35,7 +35,7 @@ pub(super) enum Welcome {
 /// The worker threads.
 pub(super) struct Workers {
     dispatch: Dispatch,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<(JoinHandle<()>, oneshot::Sender<()>)>,
     died: Arc<Notify>,
 }
 
@@ -56,6 +56,7 @@ impl Workers {
         let (mut doors, mut threads) = (Vec::new(), Vec::new());
         for index in 0..shared.loads.len() {
             let (door, arrivals) = mpsc::unbounded_channel();
+            let (end, asked) = oneshot::channel();
             let (shared, log) = (Arc::clone(shared), log.clone());
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -69,10 +70,14 @@ impl Workers {
                 .name(format!("worker-{index}"))
                 .spawn(move || {
                     let local = LocalSet::new();
-                    local.block_on(&runtime, work(Worker::new(index, shared, log), arrivals));
-                    std::mem::forget(obituary);
+                    let worker = Worker::new(index, shared, log);
+                    match local.block_on(&runtime, work(worker, arrivals, asked)) {
+                        Ended::Asked => std::mem::forget(obituary),
+                        Ended::Broken => drop(obituary),
+                    }
                 });
-            threads.push(thread.map_err(|error| StartError::System("a worker thread", error))?);
+            let thread = thread.map_err(|error| StartError::System("a worker thread", error))?;
+            threads.push((thread, end));
             doors.push(door);
         }
         Ok(Self {
@@ -95,26 +100,48 @@ impl Workers {
         self.died.notified().await;
     }
 
-    /// Ends all of them; what is still in flight is cut. Every clone of the [`Dispatch`] must be gone.
+    /// Ends all of them; what is still in flight is cut.
     pub(super) fn stop(self) {
-        drop(self.dispatch);
-        for thread in self.threads {
+        let (threads, ends): (Vec<_>, Vec<_>) = self.threads.into_iter().unzip();
+        drop(ends);
+        for thread in threads {
             // A worker that panicked has told so itself.
             let _ = thread.join();
         }
     }
 }
 
-/// What a worker does until its door closes.
-async fn work(worker: Rc<Worker>, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
+/// Why a worker ended.
+enum Ended {
+    /// It was asked to.
+    Asked,
+    /// What looks after its connections and its log has panicked.
+    Broken,
+}
+
+/// What a worker does until it is asked to end, by a word or by the end of whoever could say it.
+async fn work(
+    worker: Rc<Worker>,
+    mut arrivals: mpsc::UnboundedReceiver<Arrival>,
+    mut asked: oneshot::Receiver<()>,
+) -> Ended {
     let keeper = Rc::clone(&worker);
-    let maintenance = tokio::task::spawn_local(async move { keeper.maintain().await });
-    while let Some(Arrival {
-        stream,
-        peer,
-        welcome,
-    }) = arrivals.recv().await
-    {
+    let mut maintenance = tokio::task::spawn_local(async move { keeper.maintain().await });
+    loop {
+        let arrival = tokio::select! {
+            biased;
+            _ = &mut asked => break,
+            _ = &mut maintenance => return Ended::Broken,
+            arrival = arrivals.recv() => arrival,
+        };
+        let Some(Arrival {
+            stream,
+            peer,
+            welcome,
+        }) = arrival
+        else {
+            break;
+        };
         let worker = Rc::clone(&worker);
         tokio::task::spawn_local(async move {
             match (tokio::net::TcpStream::from_std(stream), welcome) {
@@ -124,7 +151,8 @@ async fn work(worker: Rc<Worker>, mut arrivals: mpsc::UnboundedReceiver<Arrival>
             }
         });
     }
-    maintenance.abort();
+    worker.cut();
+    Ended::Asked
 }
 
 impl Dispatch {

@@ -97,6 +97,7 @@ impl Worker {
         let telemetry = Rc::new(WorkerTelemetry {
             meters: shared.meters.clone(),
             log,
+            is_cutting: Cell::default(),
         });
         let current = Rc::new(Current {
             snapshot: Arc::clone(snapshot.load()),
@@ -166,6 +167,11 @@ impl Worker {
             self.shed_on_demand(),
             self.telemetry.log.flush_forever()
         );
+    }
+
+    /// What is still in flight is about to be dropped, by us.
+    pub fn cut(&self) {
+        self.telemetry.is_cutting.set(true);
     }
 
     /// A connection on its way to this worker came to nothing, or has ended.

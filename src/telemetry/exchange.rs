@@ -27,6 +27,8 @@ pub struct WorkerTelemetry {
     pub meters: Meters,
     /// The worker's own lines.
     pub log: WorkerLog,
+    /// Set when the worker cuts off what is in flight: whoever is left without an answer then has not gone away by himself.
+    pub is_cutting: Cell<bool>,
 }
 
 /// What is known of a request when its exchange begins.
@@ -196,6 +198,10 @@ impl Exchange {
 
     fn emit(&mut self, end: End, now: Instant) {
         self.finished = true;
+        let end = match end {
+            End::ClientGone if self.worker.is_cutting.get() => End::Broken(Failure::Draining),
+            End::Complete | End::Broken(_) | End::ClientGone => end,
+        };
         match end {
             // An answer that never began cannot be complete.
             End::Complete if self.status.is_none() => self.failed(Failure::Internal),
@@ -316,7 +322,11 @@ mod tests {
             let writer = LogWriter::spawn(memory.clone(), meters.log_lines_dropped()).unwrap();
             let log = WorkerLog::new(writer.handle(), Arc::new(spec()));
             Self {
-                worker: Rc::new(WorkerTelemetry { meters, log }),
+                worker: Rc::new(WorkerTelemetry {
+                    meters,
+                    log,
+                    is_cutting: Cell::default(),
+                }),
                 writer,
                 memory,
             }
