@@ -88,7 +88,15 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
             connect: &connect,
             sheds: &sheds,
         };
-        routes.push(maker.make(now)?);
+        match maker.make(now) {
+            Ok(route) => routes.push(route),
+            Err(error) => {
+                let is_new = |name: &&String| previous.is_none_or(|old| old.route(name).is_none());
+                let new = plan.routes.keys().filter(is_new);
+                new.for_each(|name| meters.forget_route(name));
+                return Err(error);
+            }
+        }
     }
     let forgotten = previous
         .map_or(&[][..], |previous| &previous.routes)
