@@ -15,9 +15,10 @@ pub(super) fn check(files: &[PathBuf]) -> ExitCode {
                 if !loaded.warnings.is_empty() {
                     complain(&loaded.warnings.render());
                 }
-                let routes = loaded.plan.routes.len();
+                let count = loaded.plan.routes.len();
+                let routes = if count == 1 { "route" } else { "routes" };
                 print(&format!(
-                    "{}: ok, {routes} routes, revision {}\n",
+                    "{}: ok, {count} {routes}, revision {}\n",
                     file.display(),
                     loaded.revision
                 ));
