@@ -4,8 +4,9 @@
 //! only there so that a broken build fails instead of hanging.
 #![cfg(test)]
 
-mod architecture;
-mod demo;
-mod paused;
-mod readme;
+mod forcing;
+mod logs;
+mod reload;
+mod shutdown;
+mod start;
 mod support;

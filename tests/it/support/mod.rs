@@ -6,6 +6,7 @@ pub(crate) mod gate;
 pub(crate) mod identity;
 pub(crate) mod memory;
 pub(crate) mod message;
+pub(crate) mod metrics;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod source;

@@ -19,21 +19,32 @@ use super::PATIENCE;
 pub(crate) struct Sidefuse {
     process: Process,
     directory: TempDir,
+    config: PathBuf,
     ready: Value,
 }
 
 impl Sidefuse {
     /// Runs it with this configuration and returns when it is ready. Listeners should ask for port 0.
     pub(crate) fn start(config: &str) -> Self {
+        Self::start_in(|directory| {
+            let path = directory.join("sidefuse.yaml");
+            write_whole(&path, config);
+            path
+        })
+    }
+
+    /// The same with a directory that `furnish` fills; it returns where the configuration is in it.
+    pub(crate) fn start_in(furnish: impl FnOnce(&Path) -> PathBuf) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        write_whole(&config_in(&directory), config);
+        let config = furnish(directory.path());
         let mut command = command();
-        command.args(["run", "-c"]).arg(config_in(&directory));
+        command.args(["run", "-c"]).arg(&config);
         let process = Process::spawn(command);
         let ready = process.wait_for_line(|line| line["msg"] == "sidefuse is ready");
         Self {
             process,
             directory,
+            config,
             ready,
         }
     }
@@ -62,7 +73,17 @@ impl Sidefuse {
 
     /// Its configuration file.
     pub(crate) fn config_path(&self) -> PathBuf {
-        config_in(&self.directory)
+        self.config.clone()
+    }
+
+    /// The directory of its own.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The revision that it started with.
+    pub(crate) fn first_revision(&self) -> String {
+        self.ready["revision"].as_str().unwrap().to_owned()
     }
 
     /// Replaces its configuration file in one step, as an editor or `kubectl` would.
@@ -95,11 +116,8 @@ pub(crate) fn command() -> Command {
     command
 }
 
-fn config_in(directory: &TempDir) -> PathBuf {
-    directory.path().join("sidefuse.yaml")
-}
-
-fn write_whole(path: &Path, text: &str) {
+/// Replaces a file in one step.
+pub(crate) fn write_whole(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     fs::write(&beside, text).unwrap();
     fs::rename(&beside, path).unwrap();
@@ -110,6 +128,8 @@ fn write_whole(path: &Path, text: &str) {
 pub(crate) enum Signal {
     /// Please end.
     Term,
+    /// The same, from a terminal.
+    Int,
     /// Please read the configuration again.
     Hup,
 }
@@ -189,6 +209,7 @@ impl Process {
     pub(crate) fn signal(&self, signal: Signal) {
         let name = match signal {
             Signal::Term => "-TERM",
+            Signal::Int => "-INT",
             Signal::Hup => "-HUP",
         };
         let status = Command::new("kill")
@@ -198,6 +219,12 @@ impl Process {
             status.expect("running kill").success(),
             "kill {name} failed"
         );
+    }
+
+    /// Ends it at once, with nothing tidied up.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Waits for its end and returns the exit code; its whole output can be read then.
@@ -310,7 +337,11 @@ mod tests {
 
     #[test]
     fn a_process_gets_the_signal_that_it_is_sent() {
-        for (signal, name) in [(Signal::Term, "TERM"), (Signal::Hup, "HUP")] {
+        for (signal, name) in [
+            (Signal::Term, "TERM"),
+            (Signal::Int, "INT"),
+            (Signal::Hup, "HUP"),
+        ] {
             let mut process = shell(&format!(
                 "trap 'kill $!; exit 3' {name}; sleep 60 >/dev/null 2>&1 & echo '{{}}'; wait"
             ));
