@@ -7,23 +7,19 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::task::AbortHandle;
 
+use super::accept::accept;
 use super::addresses::{Addresses, admin_text};
 use super::error::StartError;
-use super::workers::{Dispatch, Welcome};
+use super::workers::Dispatch;
 use crate::admin;
 use crate::config::plan::{AdminAddress, ListenPlan};
-use crate::time::{Deadline, now, sleep_until};
 
 /// Pending connections that the system keeps for us.
 const BACKLOG: u32 = 1024;
-
-/// After an accept that failed for want of descriptors or memory: long enough not to spin, short enough to recover at once.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a listener is for, and the address as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -250,53 +246,4 @@ fn bind_unix(path: &Path) -> io::Result<Socket> {
     let file = SocketFile(path.to_owned());
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(Socket::Unix(listener, file))
-}
-
-/// Accepts callers' connections for as long as the listener is wanted.
-async fn accept(listener: TcpListener, dispatch: Dispatch) {
-    let meters = dispatch.shared().meters.clone();
-    let (accepted, open) = (meters.connections_accepted(), meters.connections());
-    let mut is_failing = false;
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(arrival) => arrival,
-            Err(error) if is_callers(&error) => continue,
-            Err(error) => {
-                if !is_failing {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "Cannot accept connections; trying on"
-                    );
-                }
-                is_failing = true;
-                sleep_until(Deadline::after(now(), PAUSE)).await;
-                continue;
-            }
-        };
-        is_failing = false;
-        accepted.increment(1);
-        open.increment(1.0);
-        let max = dispatch.shared().snapshot.load().plan.http.max_connections;
-        let welcome = if dispatch.shared().connections() < max {
-            Welcome::Serve
-        } else {
-            Welcome::Refuse
-        };
-        let handed = stream
-            .set_nodelay(true)
-            .and_then(|()| dispatch.hand(stream, peer.ip(), welcome));
-        if handed.is_err() {
-            open.decrement(1.0);
-        }
-    }
-}
-
-/// An error of the one connection that was just being accepted, not of the listener.
-fn is_callers(error: &io::Error) -> bool {
-    [
-        io::ErrorKind::ConnectionAborted,
-        io::ErrorKind::ConnectionReset,
-        io::ErrorKind::ConnectionRefused,
-    ]
-    .contains(&error.kind())
 }

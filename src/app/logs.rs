@@ -19,6 +19,21 @@ pub(super) enum Audience {
     },
 }
 
+impl Audience {
+    /// Whom the surroundings suggest.
+    pub(super) fn of(environment: &dyn Fn(&str) -> Option<String>, is_terminal: bool) -> Self {
+        if is_terminal {
+            Self::Terminal {
+                color: environment("NO_COLOR").is_none_or(|value| value.is_empty()),
+            }
+        } else if environment("NODE_ENV").as_deref() == Some("development") {
+            Self::Developer
+        } else {
+            Self::Machine
+        }
+    }
+}
+
 /// How lines look under a plan.
 pub(super) fn spec(plan: &Plan, audience: Audience) -> Arc<LogSpec> {
     let pretty = LineFormat::Pretty {

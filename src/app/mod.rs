@@ -7,10 +7,12 @@
 //! Start: file → plan → listeners bound → live objects → workers → ready. Whatever fails on the way ends the process with one message:
 //! there is no half start. How it ends: `drain`.
 
+mod accept;
 mod addresses;
 mod drain;
 mod error;
 mod listeners;
+mod loader;
 mod logs;
 mod reload;
 mod signals;
@@ -20,5 +22,5 @@ mod workers;
 
 pub use addresses::Addresses;
 pub use error::{StartError, chain};
-pub use reload::Environment;
+pub use loader::Environment;
 pub use start::{Options, run};

@@ -2,7 +2,6 @@
 //!
 //! Everything up to the commit may fail and touches nothing that is in force. The commit cannot fail.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +9,16 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::addresses::Addresses;
-use super::error::{StartError, chain};
+use super::error::chain;
 use super::listeners::{Bound, Listeners};
-use super::logs::{Audience, spec};
+use super::loader::{Ground, Loader, Seen};
+use super::logs::spec;
 use super::watch::Writing;
 use super::workers::Dispatch;
 use crate::admin::{self, ConfigStatus, LastError, ReloadReport, ReloadRequest};
-use crate::config::{Loaded, Report, Revision, load_content, read_file};
-use crate::net::Connect;
+use crate::config::{Report, Revision};
 use crate::proxy::Shared;
-use crate::snapshot::{Ingredients, Prepared, Snapshot, prepare};
+use crate::snapshot::{Prepared, Snapshot};
 use crate::time::{Deadline, now, sleep_until, wall};
 
 /// After a change was noticed, two reads so far apart must agree: a file that is being written is not applied, even where the system
@@ -32,7 +31,7 @@ const SETTLE_ON_DEMAND: Duration = Duration::from_millis(20);
 /// Who asked when nobody did.
 const BY_FILE: &str = "file";
 
-/// How often we wait for two reads to agree before the change is left to the next look.
+/// How often somebody who asked outright waits for two reads to agree.
 const PATIENCE: usize = 50;
 
 /// Why to look at the configuration.
@@ -45,17 +44,6 @@ pub(super) enum Trigger {
     Admin(ReloadRequest),
 }
 
-/// Looks up an environment variable.
-pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send>;
-
-/// What it takes to bring a configuration into force.
-pub(super) struct Loader {
-    pub(super) file: PathBuf,
-    pub(super) environment: Environment,
-    pub(super) audience: Audience,
-    pub(super) connect: Arc<dyn Connect>,
-}
-
 /// Brings new configurations into force.
 pub(super) struct Reloader {
     pub(super) loader: Loader,
@@ -66,86 +54,77 @@ pub(super) struct Reloader {
     pub(super) writing: Writing,
 }
 
-/// What was found in the place of the file: its content, which is what is applied then, or why it cannot be read.
-type Seen = Result<Vec<u8>, Report>;
-
-impl Loader {
-    /// Reads and checks the file.
-    pub(super) fn load(&self) -> Result<Loaded, Report> {
-        self.check(self.look())
-    }
-
-    fn check(&self, seen: Seen) -> Result<Loaded, Report> {
-        load_content(seen?, &self.file, &*self.environment)
-    }
-
-    /// Binds what the plan needs and makes its live objects.
-    pub(super) fn prepare(
-        &self,
-        loaded: Loaded,
-        previous: Option<&Snapshot>,
-        listeners: &Listeners,
-        shared: &Ground<'_>,
-    ) -> Result<(Prepared, Bound, Addresses), StartError> {
-        let bound = listeners.prepare(&loaded.plan.listen)?;
-        let addresses = listeners.addresses(&bound);
-        let ingredients = Ingredients {
-            plan: loaded.plan,
-            revision: loaded.revision.to_string(),
-            own: addresses.proxy.clone(),
-            previous,
-            meters: shared.meters,
-            connect: Arc::clone(&self.connect),
-            sheds: Arc::clone(shared.sheds),
-        };
-        Ok((prepare(ingredients, now())?, bound, addresses))
-    }
-
-    fn look(&self) -> Seen {
-        read_file(&self.file)
-    }
+/// A change that was noticed and must hold still before it is applied.
+struct Candidate {
+    seen: Seen,
+    ripe: Deadline,
 }
 
-/// What live objects are built on.
-pub(super) struct Ground<'a> {
-    pub(super) meters: &'a crate::telemetry::Meters,
-    pub(super) sheds: &'a Arc<[crate::upstream::Shed]>,
+/// Waits until the candidate has had its time; without one, for ever.
+async fn ripe(candidate: Option<&Candidate>) {
+    match candidate {
+        Some(candidate) => sleep_until(candidate.ripe).await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Reloader {
     /// Obeys triggers until they end.
     pub(super) async fn run(&mut self, mut triggers: mpsc::Receiver<Trigger>) {
-        while let Some(trigger) = triggers.recv().await {
-            match trigger {
-                Trigger::File => self.on_change().await,
-                Trigger::Hangup => {
-                    self.on_demand("SIGHUP").await;
+        let mut candidate = None;
+        loop {
+            let trigger = tokio::select! {
+                trigger = triggers.recv() => trigger,
+                () = ripe(candidate.as_ref()) => {
+                    candidate = self.ripen(candidate);
+                    continue;
                 }
-                Trigger::Admin(ReloadRequest { by, reply }) => {
+            };
+            match trigger {
+                Some(Trigger::File) => candidate = self.notice(candidate),
+                Some(Trigger::Hangup) => drop(self.on_demand("SIGHUP").await),
+                Some(Trigger::Admin(ReloadRequest { by, reply })) => {
                     let report = self.on_demand(&by).await;
                     answer(reply, report);
                 }
+                None => return,
             }
         }
     }
 
-    async fn on_change(&mut self) {
+    /// Whatever is not in force is a candidate. What was refused before is one again: what was wrong may lie beside the file, a port
+    /// or a secret that was not there yet.
+    fn notice(&self, candidate: Option<Candidate>) -> Option<Candidate> {
         let seen = self.loader.look();
         if self.is_in_force(&seen) {
             self.recovered();
-            return;
+            return None;
         }
-        // What was refused before is tried again, for what was wrong may lie beside the file: a port, a secret that was not there yet.
-        match self.settled(seen, SETTLE).await {
-            Some(seen) if self.is_in_force(&seen) => self.recovered(),
-            Some(seen) => drop(self.apply(BY_FILE, seen)),
-            None => {}
+        match candidate {
+            Some(candidate) if candidate.seen == seen => Some(candidate),
+            Some(_) | None => Some(Candidate {
+                seen,
+                ripe: Deadline::after(now(), SETTLE),
+            }),
         }
     }
 
+    /// Applies the candidate if it has held still. One that is within being written is left to the trigger that ends it.
+    fn ripen(&mut self, candidate: Option<Candidate>) -> Option<Candidate> {
+        if self.writing.is_going_on(now()) {
+            return None;
+        }
+        let before = candidate?.seen;
+        let next = self.notice(None)?;
+        if next.seen == before {
+            self.apply(BY_FILE, next.seen);
+            return None;
+        }
+        Some(next)
+    }
+
     async fn on_demand(&mut self, by: &str) -> ReloadReport {
-        let seen = self.loader.look();
-        let Some(seen) = self.settled(seen, SETTLE_ON_DEMAND).await else {
+        let Some(seen) = self.settled().await else {
             let diagnostics = format!("{} is still being written", self.loader.file.display());
             return self.refuse(by, diagnostics, 1);
         };
@@ -159,9 +138,10 @@ impl Reloader {
     }
 
     /// Waits until two reads agree and nobody is within writing.
-    async fn settled(&self, mut seen: Seen, pause: Duration) -> Option<Seen> {
+    async fn settled(&self) -> Option<Seen> {
+        let mut seen = self.loader.look();
         for _ in 0..PATIENCE {
-            sleep_until(Deadline::after(now(), pause)).await;
+            sleep_until(Deadline::after(now(), SETTLE_ON_DEMAND)).await;
             let again = self.loader.look();
             if again == seen && !self.writing.is_going_on(now()) {
                 return Some(seen);

@@ -14,8 +14,9 @@ use super::addresses::Addresses;
 use super::drain::drain;
 use super::error::StartError;
 use super::listeners::{Bound, Listeners};
+use super::loader::{Environment, Ground, Loader};
 use super::logs::{Audience, spec};
-use super::reload::{Environment, Ground, Loader, Reloader, Trigger, warn};
+use super::reload::{Reloader, Trigger, warn};
 use super::signals::Signals;
 use super::watch::{Writing, watch};
 use super::workers::Workers;
@@ -69,7 +70,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         is_terminal,
         stop,
     } = options;
-    let audience = audience(&*environment, is_terminal);
+    let audience = Audience::of(&*environment, is_terminal);
     let loader = Loader {
         file: config.clone(),
         environment,
@@ -287,16 +288,4 @@ fn install(logging: &Logging) {
 fn worker_count(wish: Option<std::num::NonZeroUsize>) -> usize {
     wish.or_else(|| std::thread::available_parallelism().ok())
         .map_or(1, std::num::NonZeroUsize::get)
-}
-
-fn audience(environment: &dyn Fn(&str) -> Option<String>, is_terminal: bool) -> Audience {
-    if is_terminal {
-        Audience::Terminal {
-            color: environment("NO_COLOR").is_none_or(|value| value.is_empty()),
-        }
-    } else if environment("NODE_ENV").as_deref() == Some("development") {
-        Audience::Developer
-    } else {
-        Audience::Machine
-    }
 }

@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
@@ -50,12 +50,16 @@ impl Writing {
     fn note(&self, sign: Sign, now: Instant) {
         match sign {
             Sign::Nothing | Sign::Changed => {}
-            Sign::Written => *self.get() = Some(now),
+            Sign::Written => {
+                if self.get().replace(now).is_none() {
+                    tracing::debug!("Configuration is being written; waiting for its writer");
+                }
+            }
             Sign::Whole => *self.get() = None,
         }
     }
 
-    fn get(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn get(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
