@@ -1,1 +1,143 @@
+//! An operator's switch, under load and over a reload.
 
+use serde_json::{Value, json};
+use sidefuse::time::now;
+
+use crate::support::PATIENCE;
+use crate::support::client::{self, Client, Response};
+use crate::support::metrics::Metrics;
+use crate::support::origin::{Answer, Origin};
+use crate::support::process::{Sidefuse, Signal};
+use crate::support::traffic::Traffic;
+
+fn config(origin: &Origin, threshold: u32) -> String {
+    format!(
+        "version: 1\nlisten: {{proxy: 127.0.0.1:0, admin: 127.0.0.1:0, health: 127.0.0.1:0}}\nroutes:\n  crm: {{upstream: \"{0}\", breaker: {{failure_threshold: {threshold}, reset_timeout: 10m}}}}\n  beside: {{upstream: \"{0}\"}}\n",
+        origin.url()
+    )
+}
+
+fn order(sidefuse: &Sidefuse, verb: &str, body: &Value) -> Value {
+    let response = client::post(
+        sidefuse.admin(),
+        &format!("/circuit-breakers/crm/{verb}"),
+        body,
+    );
+    assert_eq!(response.status(), 200, "{}", response.text());
+    response.json()
+}
+
+fn view(sidefuse: &Sidefuse) -> Value {
+    client::get(sidefuse.admin(), "/circuit-breakers/crm").json()
+}
+
+fn forced(sidefuse: &Sidefuse, mode: &str) -> Option<f64> {
+    let series = format!("sidefuse_breaker_forced{{breaker=\"crm\",mode=\"{mode}\"}}");
+    Metrics::of(sidefuse.health()).value(&series)
+}
+
+fn reason(response: &Response) -> Option<&str> {
+    response.header("x-sidefuse-reason")
+}
+
+#[test]
+fn a_forced_open_breaker_refuses_the_very_next_call_and_its_neighbour_none_case_139() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let mut sidefuse = Sidefuse::start(&config(&origin, 5));
+    let beside = Traffic::start(sidefuse.proxy(), 3, "/beside/x");
+    let mut client = Client::connect(sidefuse.proxy());
+    for _ in 0..20 {
+        beside.wait_for_more(3);
+        assert_eq!(client.get("/crm/x").status(), 200);
+        let changed = order(&sidefuse, "open", &json!({"reason": "INC-7", "for": "15m"}));
+        assert_eq!(changed["changed"], true, "{changed}");
+        let refused = client.get("/crm/x");
+        assert_eq!(
+            (refused.status(), reason(&refused)),
+            (503, Some("forced_open"))
+        );
+        order(&sidefuse, "auto", &json!({}));
+    }
+    assert_eq!(client.get("/crm/x").status(), 200);
+    beside.stop();
+    let actions = sidefuse
+        .process()
+        .wait_for_lines(40, |line| line["msg"] == "Admin action");
+    assert_eq!(actions[0]["reason"], "INC-7");
+}
+
+#[test]
+fn view_gauge_and_answer_agree_on_a_hold_and_a_reload_keeps_it_case_139() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let mut sidefuse = Sidefuse::start(&config(&origin, 5));
+    order(&sidefuse, "open", &json!({"reason": "INC-7", "for": "15m"}));
+    let check = |sidefuse: &Sidefuse| {
+        let view = view(sidefuse);
+        assert_eq!(
+            (&view["mode"], &view["reason"]),
+            (&json!("forced_open"), &json!("INC-7"))
+        );
+        assert_eq!(forced(sidefuse, "forced_open"), Some(1.0));
+        assert_eq!(forced(sidefuse, "forced_closed"), Some(0.0));
+        let refused = client::get(sidefuse.proxy(), "/crm/x");
+        assert_eq!(
+            (refused.status(), reason(&refused)),
+            (503, Some("forced_open"))
+        );
+        let after: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=900).contains(&after), "{after}");
+        view["until"].clone()
+    };
+    let until = check(&sidefuse);
+
+    sidefuse.write_config(&config(&origin, 9));
+    sidefuse.process().signal(Signal::Hup);
+    sidefuse
+        .process()
+        .wait_for_line(|line| line["msg"] == "Configuration reloaded");
+    assert_eq!(check(&sidefuse), until);
+
+    let again = order(&sidefuse, "auto", &json!({}));
+    assert_eq!(
+        (&again["changed"], &again["mode"]),
+        (&json!(true), &json!("auto"))
+    );
+    assert_eq!(forced(&sidefuse, "forced_open"), Some(0.0));
+    assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 200);
+    assert_eq!(order(&sidefuse, "auto", &json!({}))["changed"], false);
+}
+
+#[test]
+fn a_breaker_held_closed_lets_failures_through_and_auto_hands_it_back_case_139() {
+    let origin = Origin::start(|_| Answer::status(500, &[], ""));
+    let sidefuse = Sidefuse::start(&config(&origin, 2));
+    order(&sidefuse, "close", &json!({"hold": true}));
+    for _ in 0..6 {
+        assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 500);
+    }
+    assert_eq!(forced(&sidefuse, "forced_closed"), Some(1.0));
+    order(&sidefuse, "auto", &json!({}));
+    order(&sidefuse, "clear", &json!({}));
+    for _ in 0..2 {
+        assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 500);
+    }
+    let refused = client::get(sidefuse.proxy(), "/crm/x");
+    assert_eq!(
+        (refused.status(), reason(&refused)),
+        (503, Some("circuit_open"))
+    );
+}
+
+#[test]
+fn a_hold_ends_by_itself_when_its_time_is_over() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let sidefuse = Sidefuse::start(&config(&origin, 5));
+    order(&sidefuse, "open", &json!({"for": "100ms"}));
+    let limit = now() + PATIENCE;
+    while view(&sidefuse)["mode"] != "auto" {
+        assert!(now() < limit, "the hold never ended");
+        std::thread::yield_now();
+    }
+    assert_eq!(forced(&sidefuse, "forced_open"), Some(0.0));
+    assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 200);
+}

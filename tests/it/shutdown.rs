@@ -1,1 +1,207 @@
+//! How the process ends: its callers are served to the last, and its last line is out.
 
+use std::net::TcpStream;
+
+use crate::support::client::{self, Client};
+use crate::support::gate::Gate;
+use crate::support::metrics::Metrics;
+use crate::support::origin::{Answer, Origin};
+use crate::support::process::{Sidefuse, Signal};
+use crate::support::traffic::Traffic;
+
+fn config(origin: &Origin, drain: &str) -> String {
+    format!(
+        "version: 1\nlisten: {{proxy: 127.0.0.1:0, admin: off, health: 127.0.0.1:0}}\nshutdown: {{drain: {drain}}}\nroutes: {{crm: {{upstream: \"{}\"}}}}\n",
+        origin.url()
+    )
+}
+
+/// An origin whose answer to `/held` waits for the gate.
+fn holding(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::start(move |request| match request.head.target() {
+        "/held" => Answer::script()
+            .pass(&gate)
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nheld"),
+        _ => Answer::ok("fine"),
+    })
+}
+
+/// A call that its upstream has and does not answer.
+fn held(sidefuse: &Sidefuse, origin: &Origin) -> Client {
+    let before = origin.requests().len();
+    let mut client = Client::connect(sidefuse.proxy());
+    client.send("GET /crm/held HTTP/1.1\r\nHost: x\r\n\r\n");
+    origin.wait_for_requests(before + 1);
+    client
+}
+
+fn wait_draining(sidefuse: &mut Sidefuse, signal: &str) {
+    sidefuse.process().wait_for_line(|line| {
+        line["signal"] == *signal
+            && line["msg"]
+                .as_str()
+                .is_some_and(|msg| msg.starts_with("Shutting down"))
+    });
+}
+
+#[test]
+fn sigterm_under_load_fails_no_call_and_serves_new_connections_cases_194_195() {
+    let gate = Gate::closed();
+    let origin = holding(&gate);
+    let mut sidefuse = Sidefuse::start(&config(&origin, "60s"));
+    let mut in_flight = held(&sidefuse, &origin);
+    let mut kept = Client::connect(sidefuse.proxy());
+    assert_eq!(kept.get("/crm/kept").header("connection"), None);
+    let traffic = Traffic::start(sidefuse.proxy(), 4, "/crm/x");
+    traffic.wait_for_more(20);
+    assert_eq!(client::get(sidefuse.health(), "/readyz").status(), 200);
+
+    sidefuse.process().signal(Signal::Term);
+    wait_draining(&mut sidefuse, "SIGTERM");
+    assert_eq!(client::get(sidefuse.health(), "/readyz").status(), 503);
+    assert_eq!(client::get(sidefuse.health(), "/livez").status(), 200);
+
+    // Each of these calls needs a new connection, for each answer ends its own.
+    traffic.wait_for_more(40);
+    let last = kept.get("/crm/kept");
+    assert_eq!(
+        (last.status(), last.header("connection")),
+        (200, Some("close"))
+    );
+    assert_eq!(kept.read_to_end(), b"");
+    let own = Client::connect(sidefuse.proxy()).get("/nowhere");
+    assert_eq!(
+        (own.status(), own.header("connection")),
+        (404, Some("close"))
+    );
+
+    gate.open();
+    let response = in_flight.read();
+    assert_eq!((response.status(), response.text()), (200, "held"));
+    assert_eq!(response.header("connection"), Some("close"));
+    let calls = traffic.stop();
+    assert_eq!(sidefuse.process().wait_exit(), 0);
+
+    let lines = sidefuse.process().lines();
+    let good = lines
+        .iter()
+        .filter(|line| line["statusCode"] == 200)
+        .count();
+    assert_eq!(good, calls + 3, "one line for each call, the last ones too");
+    assert_eq!(lines.last().unwrap()["msg"], "sidefuse has ended");
+}
+
+#[test]
+fn sigint_ends_it_as_sigterm_does() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let mut sidefuse = Sidefuse::start(&config(&origin, "60s"));
+    assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 200);
+    let proxy = sidefuse.proxy();
+    sidefuse.process().signal(Signal::Int);
+    wait_draining(&mut sidefuse, "SIGINT");
+    assert_eq!(sidefuse.process().wait_exit(), 0);
+    TcpStream::connect(proxy).expect_err("nobody listens any more");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_with_its_number_case_197() {
+    for (first, second, code) in [
+        (Signal::Term, Signal::Term, 128 + 15),
+        (Signal::Term, Signal::Int, 128 + 2),
+        (Signal::Int, Signal::Term, 128 + 15),
+    ] {
+        let gate = Gate::closed();
+        let origin = holding(&gate);
+        let mut sidefuse = Sidefuse::start(&config(&origin, "1h"));
+        let mut in_flight = held(&sidefuse, &origin);
+        sidefuse.process().signal(first);
+        let name = if first == Signal::Term {
+            "SIGTERM"
+        } else {
+            "SIGINT"
+        };
+        wait_draining(&mut sidefuse, name);
+        sidefuse.process().signal(second);
+        assert_eq!(sidefuse.process().wait_exit(), code);
+        assert_eq!(in_flight.read_to_end(), b"");
+        let lines = sidefuse.process().lines();
+        let cut = lines.iter().find(|line| line["route"] == "crm").unwrap();
+        assert_eq!(
+            (&cut["reason"], cut.get("clientGone")),
+            (&"draining".into(), None)
+        );
+        gate.open();
+    }
+}
+
+#[test]
+fn what_hangs_beyond_the_drain_is_cut_and_recorded_as_ours() {
+    let gate = Gate::closed();
+    let passing = gate.clone();
+    let origin = Origin::start(move |request| match request.head.target() {
+        "/head" => Answer::script().pass(&passing),
+        "/body" => Answer::script()
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+            .pass(&passing),
+        _ => Answer::script()
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+            .echo(),
+    });
+    let mut sidefuse = Sidefuse::start(&config(&origin, "200ms"));
+    let proxy = sidefuse.proxy();
+    let mut waiting = Client::connect(proxy);
+    waiting.send("GET /crm/head HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut reading = Client::connect(proxy);
+    reading.send("GET /crm/body HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(reading.read_head().unwrap().status(), 200);
+    assert_eq!(reading.read_bytes(4), b"half");
+    let mut tunnel = Client::connect(proxy);
+    tunnel.send(
+        "GET /crm/tunnel HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nping",
+    );
+    assert_eq!(tunnel.read().status(), 101);
+    assert_eq!(tunnel.read_bytes(4), b"ping");
+    origin.wait_for_requests(3);
+
+    sidefuse.process().signal(Signal::Term);
+    assert_eq!(sidefuse.process().wait_exit(), 0);
+    for client in [&mut waiting, &mut reading, &mut tunnel] {
+        assert_eq!(client.read_to_end(), b"");
+    }
+    let lines = sidefuse.process().lines();
+    let cut: Vec<_> = lines.iter().filter(|line| line["route"] == "crm").collect();
+    assert_eq!(cut.len(), 3);
+    for line in cut {
+        assert_eq!(
+            (&line["reason"], line.get("clientGone")),
+            (&"draining".into(), None),
+            "{line}"
+        );
+    }
+    assert!(
+        lines.iter().any(
+            |line| line["level"] == "warn" && line["msg"].as_str().unwrap().contains("cut off")
+        )
+    );
+    gate.open();
+}
+
+#[test]
+fn a_reload_is_still_obeyed_while_it_drains() {
+    let gate = Gate::closed();
+    let origin = holding(&gate);
+    let mut sidefuse = Sidefuse::start(&config(&origin, "1h"));
+    let mut in_flight = held(&sidefuse, &origin);
+    sidefuse.process().signal(Signal::Term);
+    wait_draining(&mut sidefuse, "SIGTERM");
+    sidefuse.write_config(&config(&origin, "2h").replace("crm:", "other:"));
+    sidefuse
+        .process()
+        .wait_for_line(|line| line["msg"] == "Configuration reloaded");
+    assert_eq!(client::get(sidefuse.proxy(), "/other/x").text(), "fine");
+    assert!(!Metrics::of(sidefuse.health()).mentions("\"crm\""));
+    gate.open();
+    assert_eq!(in_flight.read().text(), "held");
+    assert_eq!(sidefuse.process().wait_exit(), 0);
+}

@@ -11,6 +11,7 @@ pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod source;
 pub(crate) mod tools;
+pub(crate) mod traffic;
 
 use std::time::Duration;
 

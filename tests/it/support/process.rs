@@ -201,6 +201,11 @@ impl Process {
         self.out.now().json().collect()
     }
 
+    /// Standard output so far, JSON or not.
+    pub(crate) fn stdout(&self) -> String {
+        self.out.now().lines.join("\n")
+    }
+
     /// Standard error so far.
     pub(crate) fn stderr(&self) -> String {
         self.err.now().lines.join("\n")
