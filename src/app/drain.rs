@@ -4,7 +4,7 @@
 //! connection. We are done when nothing has been in flight for a while; at the deadline what is in flight gets a last second, and new
 //! calls are refused.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::net::Phase;
 use crate::proxy::Shared;
@@ -38,26 +38,100 @@ pub(super) async fn drain(shared: &Shared, drain: Duration) -> bool {
 }
 
 async fn quiet(shared: &Shared, deadline: Deadline) -> bool {
-    let mut begun = shared.activity().1;
-    let mut since = now();
+    let mut stillness = Stillness::new(now(), shared.activity().1);
     loop {
         let now = now();
-        let (in_flight, begun_now) = shared.activity();
-        if in_flight > 0 || begun_now != begun {
-            begun = begun_now;
-            since = now;
-        }
-        let enough = if shared.connections() == 0 {
-            QUIET
-        } else {
-            QUIET_WITH_CONNECTIONS
+        let (in_flight, begun) = shared.activity();
+        let life = Life {
+            in_flight,
+            begun,
+            connections: shared.connections(),
         };
-        if now.saturating_duration_since(since) >= enough {
+        if stillness.is_enough(&life, now) {
             return true;
         }
         if deadline.has_passed(now) {
             return in_flight == 0;
         }
         sleep_until(Deadline::after(now, LOOK).min(deadline)).await;
+    }
+}
+
+/// What callers do at one moment.
+struct Life {
+    in_flight: usize,
+    /// How many calls ever began: tells of those that came and went unseen.
+    begun: usize,
+    connections: usize,
+}
+
+/// Since when nobody has called.
+struct Stillness {
+    since: Instant,
+    begun: usize,
+}
+
+impl Stillness {
+    fn new(now: Instant, begun: usize) -> Self {
+        Self { since: now, begun }
+    }
+
+    /// Whether it has lasted long enough to believe that nobody will call any more.
+    fn is_enough(&mut self, life: &Life, now: Instant) -> bool {
+        if life.in_flight > 0 || life.begun != self.begun {
+            *self = Self::new(now, life.begun);
+        }
+        let enough = if life.connections == 0 {
+            QUIET
+        } else {
+            QUIET_WITH_CONNECTIONS
+        };
+        now.saturating_duration_since(self.since) >= enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When it is enough, in steps of half a second, for a life that is told step by step.
+    fn enough_after(life: impl Fn(u32) -> Life) -> Option<u32> {
+        let start = now();
+        let mut stillness = Stillness::new(start, life(0).begun);
+        (0..20).find(|step| stillness.is_enough(&life(*step), start + *step * QUIET / 2))
+    }
+
+    fn still(connections: usize) -> Life {
+        Life {
+            in_flight: 0,
+            begun: 7,
+            connections,
+        }
+    }
+
+    #[test]
+    fn without_connections_a_second_is_enough_with_some_it_takes_three() {
+        assert_eq!(enough_after(|_| still(0)), Some(2));
+        assert_eq!(enough_after(|_| still(3)), Some(6));
+        let closing = |step| still(usize::from(step < 4));
+        assert_eq!(enough_after(closing), Some(4));
+    }
+
+    #[test]
+    fn a_call_in_flight_is_never_quiet() {
+        let busy = |_| Life {
+            in_flight: 1,
+            ..still(1)
+        };
+        assert_eq!(enough_after(busy), None);
+    }
+
+    #[test]
+    fn a_call_that_came_and_went_between_two_looks_starts_it_over() {
+        let one_more = |step| Life {
+            begun: if step < 2 { 7 } else { 8 },
+            ..still(0)
+        };
+        assert_eq!(enough_after(one_more), Some(4));
     }
 }
