@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
 use super::http::connection::ConnectionState;
-use crate::net::Phases;
+use crate::net::{Phase, Phases};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{LogHandle, Logging, Meters, WorkerLog, WorkerTelemetry};
 use crate::time::{Deadline, now, sleep_until};
@@ -200,10 +200,13 @@ impl Worker {
             let current = self.current();
             self.telemetry.log.respec(self.shared.logging.spec());
             let http = &current.snapshot.plan.http;
-            self.connections
-                .borrow()
-                .values()
-                .for_each(|state| state.look(now, http));
+            let is_serving = self.shared.phases.now() == Phase::Serving;
+            for state in self.connections.borrow().values() {
+                state.look(now, http);
+                if !is_serving {
+                    state.wind_down();
+                }
+            }
             if now >= pools_due {
                 pools_due = now + self.maintain_pools(&current.snapshot, now);
             }

@@ -205,3 +205,46 @@ fn a_reload_is_still_obeyed_while_it_drains() {
     assert_eq!(in_flight.read().text(), "held");
     assert_eq!(sidefuse.process().wait_exit(), 0);
 }
+
+#[test]
+fn an_http2_connection_is_told_to_go_away_and_finishes_what_it_has_case_195() {
+    let gate = Gate::closed();
+    let origin = holding(&gate);
+    let mut sidefuse = Sidefuse::start(&config(&origin, "60s"));
+    let address = sidefuse.proxy();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let call = |path: &str| {
+        let uri = format!("http://{address}{path}");
+        http::Request::get(uri).body(()).unwrap()
+    };
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut sender = sender.ready().await.unwrap();
+        let (held, _) = sender.send_request(call("/crm/held"), true).unwrap();
+        while origin.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        sidefuse.process().signal(Signal::Term);
+        // Until it has been told, it may call; each such call is served.
+        while let Ok(ready) = sender.clone().ready().await {
+            sender = ready;
+            let Ok((response, _)) = sender.send_request(call("/crm/x"), true) else {
+                break;
+            };
+            assert_eq!(response.await.unwrap().status(), 200);
+        }
+        gate.open();
+        let mut response = held.await.unwrap();
+        assert_eq!(response.status(), 200);
+        let body = response.body_mut().data().await.unwrap().unwrap();
+        assert_eq!(body, "held");
+        drop((response, sender));
+        connection.await.unwrap().expect("an orderly end");
+    });
+    assert_eq!(sidefuse.process().wait_exit(), 0);
+}

@@ -46,6 +46,8 @@ pub(crate) struct ConnectionState {
     stall_after: Cell<Option<Duration>>,
     moved: Cell<u64>,
     close: Notify,
+    has_been_told: Cell<bool>,
+    wind_down: Notify,
 }
 
 /// An exchange on a connection; its end is the connection's leisure.
@@ -143,12 +145,18 @@ async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
         .initial_connection_window_size(1024 * 1024)
         .serve_connection(TokioIo::new(front), service);
     let mut served = std::pin::pin!(served);
-    tokio::select! {
-        _ = served.as_mut() => {}
-        () = connection.state.close.notified() => {
-            served.as_mut().graceful_shutdown();
-            let farewell = Deadline::after(now(), FAREWELL);
-            let _ = timeout_at(farewell, served).await;
+    let state = &connection.state;
+    loop {
+        tokio::select! {
+            _ = served.as_mut() => return,
+            // GOAWAY in two steps: streams that are on their way to us are served yet, then the connection ends.
+            () = state.wind_down.notified() => served.as_mut().graceful_shutdown(),
+            () = state.close.notified() => {
+                served.as_mut().graceful_shutdown();
+                let farewell = Deadline::after(now(), FAREWELL);
+                let _ = timeout_at(farewell, served).await;
+                return;
+            }
         }
     }
 }
@@ -212,6 +220,16 @@ impl ConnectionState {
             stall_after: Cell::new(None),
             moved: Cell::new(0),
             close: Notify::new(),
+            has_been_told: Cell::new(false),
+            wind_down: Notify::new(),
+        }
+    }
+
+    /// Has an HTTP/2 connection say that it takes no more calls. Over HTTP/1 the next answer says so: an idle connection that just
+    /// closed could meet a call halfway.
+    pub(crate) fn wind_down(&self) {
+        if !self.has_been_told.replace(true) {
+            self.wind_down.notify_one();
         }
     }
 
