@@ -9,6 +9,7 @@
 
 mod accept;
 mod addresses;
+mod diff;
 mod drain;
 mod error;
 mod listeners;

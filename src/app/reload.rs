@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::addresses::Addresses;
+use super::diff::{changes, is_same};
 use super::error::chain;
 use super::listeners::{Bound, Listeners};
 use super::loader::{Ground, Loader, Seen};
@@ -130,10 +131,8 @@ impl Reloader {
         };
         if self.is_in_force(&seen) {
             self.recovered();
-            let revision = self.status.load().revision.clone();
-            tracing::info!(by, revision = revision.as_str(), "Configuration unchanged");
-            return ReloadReport::Unchanged { revision };
         }
+        // The same file may name secrets that are new.
         self.apply(by, seen)
     }
 
@@ -189,6 +188,11 @@ impl Reloader {
             .loader
             .prepare(loaded, Some(&previous), &self.listeners, &ground)
         {
+            Ok((prepared, _, _)) if is_same(&previous, prepared.snapshot()) => {
+                let revision = previous.revision.clone();
+                tracing::info!(by, revision = revision.as_str(), "Configuration unchanged");
+                ReloadReport::Unchanged { revision }
+            }
             Ok((prepared, bound, addresses)) => {
                 warn(&warnings);
                 self.commit(by, &previous, prepared, bound, &addresses)
@@ -287,22 +291,4 @@ pub(super) fn warn(warnings: &Report) {
             "Configuration has warnings"
         );
     }
-}
-
-/// `+1 ~2 -0 routes`.
-fn changes(before: &Snapshot, after: &Snapshot) -> String {
-    let (before, after) = (&before.plan.routes, &after.plan.routes);
-    let added = after
-        .keys()
-        .filter(|name| !before.contains_key(*name))
-        .count();
-    let removed = before
-        .keys()
-        .filter(|name| !after.contains_key(*name))
-        .count();
-    let changed = after
-        .iter()
-        .filter(|(name, route)| before.get(*name).is_some_and(|old| old != *route))
-        .count();
-    format!("+{added} ~{changed} -{removed} routes")
 }

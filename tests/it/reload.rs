@@ -558,3 +558,33 @@ fn reloads_under_traffic_fail_no_request_and_those_in_flight_finish_as_they_bega
     };
     assert_eq!((of("crm"), of("old")), (calls, 1));
 }
+
+#[test]
+fn a_rotated_secret_is_read_again_on_demand_although_the_file_is_the_same() {
+    let origin =
+        Origin::start(|request| Answer::ok(request.head.header("authorization").unwrap_or("none")));
+    let mut sidefuse = Sidefuse::start_in(|directory| {
+        let (secret, file) = (directory.join("token"), directory.join("sidefuse.yaml"));
+        fs::write(&secret, "one\n").unwrap();
+        let route = format!(
+            "crm: {{upstream: \"{}\", headers: {{request: {{set: {{Authorization: {{file: \"{}\", prefix: \"Bearer \"}}}}}}}}}}",
+            origin.url(),
+            secret.display()
+        );
+        fs::write(&file, config(&[&route, &idle("other")])).unwrap();
+        file
+    });
+    assert_eq!(client::get(sidefuse.proxy(), "/crm/x").text(), "Bearer one");
+    fs::write(sidefuse.directory().join("token"), "two\n").unwrap();
+    sidefuse.process().signal(Signal::Hup);
+    let line = sidefuse.process().wait_for_line(is_reload);
+    assert_eq!(line["changes"], "+0 ~1 -0 routes");
+    assert_eq!(client::get(sidefuse.proxy(), "/crm/x").text(), "Bearer two");
+    assert_eq!(reload(&sidefuse)["changed"], false);
+
+    // A secret that is gone keeps the one in force.
+    fs::remove_file(sidefuse.directory().join("token")).unwrap();
+    sidefuse.process().signal(Signal::Hup);
+    wait_refused(&mut sidefuse, 1);
+    assert_eq!(client::get(sidefuse.proxy(), "/crm/x").text(), "Bearer two");
+}
