@@ -220,7 +220,7 @@ fn an_http2_connection_is_told_to_go_away_and_finishes_what_it_has_case_195() {
         let uri = format!("http://{address}{path}");
         http::Request::get(uri).body(()).unwrap()
     };
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();
         let connection = tokio::spawn(connection);
@@ -230,13 +230,19 @@ fn an_http2_connection_is_told_to_go_away_and_finishes_what_it_has_case_195() {
             tokio::task::yield_now().await;
         }
         sidefuse.process().signal(Signal::Term);
-        // Until it has been told, it may call; each such call is served.
+        // Until it has been told, it may call; each such call is served, unless it never left here.
+        let mut served = 1;
         while let Ok(ready) = sender.clone().ready().await {
             sender = ready;
             let Ok((response, _)) = sender.send_request(call("/crm/x"), true) else {
                 break;
             };
-            assert_eq!(response.await.unwrap().status(), 200);
+            match response.await {
+                Ok(response) => assert_eq!(response.status(), 200),
+                Err(error) if error.is_go_away() => break,
+                Err(error) => panic!("{error}"),
+            }
+            served += 1;
         }
         gate.open();
         let mut response = held.await.unwrap();
@@ -245,6 +251,13 @@ fn an_http2_connection_is_told_to_go_away_and_finishes_what_it_has_case_195() {
         assert_eq!(body, "held");
         drop((response, sender));
         connection.await.unwrap().expect("an orderly end");
+        served
     });
     assert_eq!(sidefuse.process().wait_exit(), 0);
+    let lines = sidefuse.process().lines();
+    let statuses: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line.get("statusCode"))
+        .collect();
+    assert_eq!(statuses, vec![200; served]);
 }
