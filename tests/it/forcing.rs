@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use sidefuse::time::now;
 
 use crate::support::PATIENCE;
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client, Response};
 use crate::support::metrics::Metrics;
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::{Sidefuse, Signal};
 use crate::support::traffic::Traffic;
 

@@ -11,9 +11,10 @@ use serde_json::Value;
 use sidefuse::time::now;
 
 use crate::support::PATIENCE;
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::metrics::Metrics;
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::{Sidefuse, Signal, command};
 use crate::support::traffic::Traffic;
 

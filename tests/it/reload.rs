@@ -10,10 +10,11 @@ use std::process::Command;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::gate::Gate;
 use crate::support::metrics::Metrics;
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::{Sidefuse, Signal, write_whole};
 use crate::support::traffic::Traffic;
 

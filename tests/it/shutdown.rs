@@ -2,10 +2,11 @@
 
 use std::net::TcpStream;
 
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::gate::Gate;
 use crate::support::metrics::Metrics;
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::{Sidefuse, Signal};
 use crate::support::traffic::Traffic;
 

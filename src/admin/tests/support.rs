@@ -108,7 +108,6 @@ routes:
         let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render()));
         let (meters, begin) = (Meters::new(), now());
         let ingredients = Ingredients {
-            own: Vec::new(),
             plan: loaded.plan,
             revision: "c0ffee00".to_owned(),
             own: Vec::new(),
