@@ -60,6 +60,17 @@ pub struct AccessRecord<'a> {
     pub client_gone: bool,
     /// The trace that the request belongs to.
     pub trace_id: Option<TraceId>,
+    /// What the request says about its host, where it says two things.
+    pub hosts: Option<Hosts<'a>>,
+}
+
+/// Two hosts in one request. The target's decides (RFC 9112 §3.2.2).
+#[derive(Clone, Copy, Debug)]
+pub struct Hosts<'a> {
+    /// That of the target in absolute form, without a user.
+    pub target: &'a [u8],
+    /// That of the `Host` field.
+    pub field: &'a [u8],
 }
 
 impl AccessRecord<'_> {
@@ -184,6 +195,10 @@ fn push_optional(line: &mut Vec<u8>, record: &AccessRecord<'_>) {
     if let Some(trace) = record.trace_id {
         push_string(line, b",\"traceId\":", trace.as_bytes(), MAX_WORD);
     }
+    if let Some(Hosts { target, field }) = record.hosts {
+        push_string(line, b",\"targetHost\":", target, 2 * MAX_WORD);
+        push_string(line, b",\"hostHeader\":", field, 2 * MAX_WORD);
+    }
 }
 
 fn push_user(line: &mut Vec<u8>, user: &[u8]) {
@@ -274,6 +289,7 @@ pub(crate) mod tests {
             upstream_time: None,
             client_gone: false,
             trace_id: None,
+            hosts: None,
         }
     }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::failure::{Blame, Failure};
 use crate::time;
 
-use super::access_log::AccessRecord;
+use super::access_log::{AccessRecord, Hosts};
 use super::correlation::{Correlation, CorrelationId, TraceId};
 use super::meters::Meters;
 use super::names::{CodeClass, MethodLabel, OutcomeLabel};
@@ -89,6 +89,8 @@ pub struct Exchange {
     reason: Option<Failure>,
     outcome: Option<OutcomeLabel>,
     breaker_state: Option<&'static str>,
+    /// The target's host and the `Host` field, where they differ.
+    hosts: Option<Box<(Authority, HeaderValue)>>,
     finished: bool,
 }
 
@@ -109,6 +111,7 @@ impl Exchange {
             reason: None,
             outcome: None,
             breaker_state: None,
+            hosts: None,
             finished: false,
         }
     }
@@ -155,6 +158,11 @@ impl Exchange {
     /// The breaker's state, when it had a part in the ending.
     pub fn breaker_state(&mut self, state: &'static str) {
         self.breaker_state = Some(state);
+    }
+
+    /// The target's authority and the `Host` field differ.
+    pub fn hosts_differ(&mut self, target: Authority, field: HeaderValue) {
+        self.hosts = Some(Box::new((target, field)));
     }
 
     /// We answer ourselves, for this reason. The first reason counts.
@@ -267,6 +275,10 @@ impl Exchange {
             upstream_time: (self.attempts > 0).then_some(self.upstream_time),
             client_gone,
             trace_id: self.begin.trace_id,
+            hosts: self.hosts.as_deref().map(|(target, field)| Hosts {
+                target: without_user(target.as_str().as_bytes()),
+                field: without_user(field.as_bytes()),
+            }),
         });
     }
 }
@@ -282,6 +294,12 @@ impl Drop for Exchange {
             self.emit(end, time::now());
         }
     }
+}
+
+/// An authority without what stands before its last `@`: that may be a password.
+fn without_user(authority: &[u8]) -> &[u8] {
+    let start = authority.iter().rposition(|byte| *byte == b'@');
+    start.map_or(authority, |at| &authority[at + 1..])
 }
 
 /// The default rules: a reason speaks for whoever is to blame for it, else the status speaks.

@@ -30,7 +30,7 @@ pub mod sample;
 pub mod worker_log;
 pub mod writer;
 
-pub use access_log::AccessRecord;
+pub use access_log::{AccessRecord, Hosts};
 pub use correlation::{Acceptance, Correlation, CorrelationId};
 pub use exchange::{Begin, ByteCount, End, Exchange, WorkerTelemetry};
 pub use exposition::Exposition;
