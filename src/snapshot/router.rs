@@ -86,6 +86,8 @@ struct Match {
 struct Owner {
     route: usize,
     port: u16,
+    /// Of `also_hosts`, not of the upstream's URL.
+    is_alias: bool,
     base_path: Box<str>,
 }
 
@@ -108,6 +110,7 @@ impl Router {
                     .push(Owner {
                         route: index,
                         port: upstream.port,
+                        is_alias: *host != upstream.host,
                         base_path: upstream.base_path.as_str().into(),
                     });
             }
@@ -227,7 +230,7 @@ impl Router {
         };
         let mut best: Vec<&Owner> = Vec::new();
         for owner in owners {
-            if port.is_some_and(|port| port != owner.port) || !is_under(path, &owner.base_path) {
+            if !owner.has_port(port) || !is_under(path, &owner.base_path) {
                 continue;
             }
             match best.first().map(|first| first.base_path.len()) {
@@ -269,6 +272,15 @@ impl Router {
                 && (ip == Some(own.ip())
                     || is_loopback && (own.ip().is_loopback() || own.ip().is_unspecified()))
         })
+    }
+}
+
+impl Owner {
+    /// Without a port a host means its scheme's (RFC 9110 §4.2); as we originate TLS, that is either of the two. An alias is written
+    /// without a port, and so it is found.
+    fn has_port(&self, port: Option<u16>) -> bool {
+        let has_none = self.is_alias || [80, 443].contains(&self.port);
+        port.map_or(has_none, |port| port == self.port)
     }
 }
 
@@ -348,4 +360,354 @@ fn first_segment(path: &str) -> &str {
 fn is_under(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config;
+
+    /// A router of routes that are each written in flow style, `own` being 127.0.0.1:7900 and [::1]:7900.
+    fn router(routes: &[&str]) -> Router {
+        let routes: String = routes.iter().map(|route| format!("  {route}\n")).collect();
+        let text = format!("version: 1\nroutes:\n{routes}");
+        let loaded = config::load(&text, "config.yaml", &|_| None);
+        let loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
+        let own = ["127.0.0.1:7900", "[::1]:7900"].map(|own| own.parse().unwrap());
+        Router::new(&loaded.plan.routes, &own)
+    }
+
+    /// The outcome in short: the route's place, with what is cut off and a `+` where the base path is put in front.
+    fn find(router: &Router, destination: Destination<'_>, method: &str, path: &str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-tenant", "acme".parse().unwrap());
+        let call = Call {
+            destination,
+            path,
+            method: &Method::from_bytes(method.as_bytes()).unwrap(),
+            headers: &headers,
+        };
+        match router.find(&call) {
+            Ok(Way {
+                route,
+                strip,
+                prepend_base,
+            }) => {
+                let plus = if prepend_base { "+" } else { "" };
+                format!("{route} -{strip}{plus}")
+            }
+            Err(Miss::NoRoute) => "no route".to_owned(),
+            Err(Miss::HostNotAllowed) => "not allowed".to_owned(),
+            Err(Miss::Ambiguous(routes)) => format!("ambiguous {routes:?}"),
+        }
+    }
+
+    fn by_host(router: &Router, host: &str, path: &str) -> String {
+        find(router, Destination::Host(host), "GET", path)
+    }
+
+    fn absolute(router: &Router, authority: &str, path: &str) -> String {
+        find(router, Destination::Absolute(authority), "GET", path)
+    }
+
+    #[test]
+    fn a_name_routes_by_the_whole_first_segment_of_the_path() {
+        let router = router(&[
+            "api: {upstream: http://a.example}",
+            "api-2: {upstream: http://b.example}",
+        ]);
+        for (path, way) in [
+            ("/api", "0 -4+"),
+            ("/api/", "0 -4+"),
+            ("/api/x/y", "0 -4+"),
+            ("/api//x", "0 -4+"),
+            ("/api-2/x", "1 -6+"),
+            ("/api-3/x", "no route"),
+            ("/API/x", "no route"),
+            ("/%61pi/x", "no route"),
+            ("//api/x", "no route"),
+            ("/", "no route"),
+            ("", "no route"),
+            ("/x/../api/x", "no route"),
+        ] {
+            assert_eq!(by_host(&router, "127.0.0.1:7900", path), way, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_host_routes_whatever_its_case_its_final_dot_and_its_right_port() {
+        let router = router(&[
+            "a: {upstream: {url: \"https://graph.example/base\", also_hosts: [alias.example]}}",
+            "b: {upstream: \"http://b.example:8080\"}",
+        ]);
+        for (host, path, way) in [
+            ("graph.example", "/base/x", "0 -0"),
+            ("GRAPH.example", "/base", "0 -0"),
+            ("graph.example.", "/base/x", "0 -0"),
+            ("graph.example:443", "/base/x", "0 -0"),
+            ("graph.example:444", "/base/x", "no route"),
+            ("graph.example", "/basement", "no route"),
+            ("alias.example", "/base/x", "0 -0"),
+            ("b.example:8080", "/x", "1 -0"),
+            ("b.example:8081", "/b/x", "1 -2+"),
+            ("b.example", "/x", "no route"),
+            ("elsewhere.example", "/a/x", "0 -2+"),
+        ] {
+            assert_eq!(by_host(&router, host, path), way, "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_of_a_host_that_no_route_has_is_not_allowed_but_our_own_is_routed_by_path()
+    {
+        let router = router(&["a: {upstream: http://a.example}"]);
+        assert_eq!(absolute(&router, "a.example", "/x"), "0 -0");
+        assert_eq!(absolute(&router, "a.example:80", "/x"), "0 -0");
+        assert_eq!(absolute(&router, "a.example:81", "/a/x"), "not allowed");
+        assert_eq!(absolute(&router, "evil.example", "/a/x"), "not allowed");
+        assert_eq!(absolute(&router, "user@a.example", "/x"), "not allowed");
+        for own in [
+            "127.0.0.1:7900",
+            "localhost:7900",
+            "[::1]:7900",
+            "127.0.0.2:7900",
+        ] {
+            assert_eq!(absolute(&router, own, "/a/x"), "0 -2+", "{own}");
+            assert_eq!(absolute(&router, own, "/x"), "no route", "{own}");
+        }
+        assert_eq!(absolute(&router, "127.0.0.1:7901", "/a/x"), "not allowed");
+        assert_eq!(absolute(&router, "[::2]:7900", "/a/x"), "not allowed");
+    }
+
+    #[test]
+    fn addresses_of_ipv6_are_hosts_like_others() {
+        let router = router(&["a: {upstream: \"http://[2001:db8::1]:8080\"}"]);
+        assert_eq!(absolute(&router, "[2001:db8::1]:8080", "/x"), "0 -0");
+        assert_eq!(by_host(&router, "[2001:DB8::1]:8080", "/x"), "0 -0");
+        assert_eq!(absolute(&router, "[2001:db8::1]:8081", "/x"), "not allowed");
+        assert_eq!(absolute(&router, "[2001:db8::2]:8080", "/x"), "not allowed");
+    }
+
+    #[test]
+    fn a_host_of_several_routes_is_told_apart_by_port_then_base_path_else_it_is_ambiguous() {
+        let router = router(&[
+            "a: {upstream: \"http://one.example/v1\"}",
+            "b: {upstream: \"http://one.example/v1/deep\"}",
+            "c: {upstream: \"http://two.example\"}",
+            "d: {upstream: \"http://two.example\"}",
+            "e: {upstream: \"http://two.example:81\"}",
+        ]);
+        assert_eq!(absolute(&router, "one.example", "/v1/x"), "0 -0");
+        assert_eq!(absolute(&router, "one.example", "/v1/deep/x"), "1 -0");
+        assert_eq!(absolute(&router, "one.example", "/v2/x"), "not allowed");
+        assert_eq!(
+            absolute(&router, "two.example:80", "/x"),
+            "ambiguous [2, 3]"
+        );
+        assert_eq!(absolute(&router, "two.example:81", "/x"), "4 -0");
+        assert_eq!(by_host(&router, "two.example:80", "/x"), "ambiguous [2, 3]");
+        assert_eq!(
+            by_host(&router, "two.example:80", "/d/x"),
+            "3 -2+",
+            "a name still tells them apart"
+        );
+    }
+
+    #[test]
+    fn explicit_is_more_specific_than_implicit_and_host_before_path_before_method_before_header() {
+        let router = router(&[
+            "a: {upstream: http://u.example}",
+            "b: {upstream: http://u2.example, match: {path_prefix: /a}}",
+            "c: {upstream: http://u3.example, match: {host: h.example}}",
+            "d: {upstream: http://u4.example, match: {host: \"*.example\", path_prefix: /a}}",
+            "e: {upstream: http://u5.example, match: {path_prefix: /a/b}}",
+            "f: {upstream: http://u6.example, match: {path_prefix: /a, methods: [POST]}}",
+            "g: {upstream: http://u7.example, match: {path_prefix: /a/b, headers: {X-Tenant: acme}}}",
+            "h: {upstream: http://u8.example, match: {path_prefix: /a/b, headers: {X-Tenant: other}}}",
+            "i: {upstream: http://u9.example, match: {host: \"*.deep.example\"}}",
+            "j: {upstream: http://u10.example, match: {path_prefix: /t, headers: {X-Tenant:}}}",
+        ]);
+        for (host, method, path, way) in [
+            ("x", "GET", "/a", "1 -2+"),
+            ("x", "GET", "/a/x", "1 -2+"),
+            ("x", "POST", "/a/x", "5 -2+"),
+            ("x", "GET", "/a/b", "6 -4+"),
+            ("x", "POST", "/a/b/c", "6 -4+"),
+            ("x", "GET", "/a/bc", "1 -2+"),
+            ("x", "GET", "/ab", "no route"),
+            ("h.example", "GET", "/a/b", "2 -0+"),
+            ("h.example:99", "GET", "/", "2 -0+"),
+            ("other.example", "GET", "/a/b", "3 -0+"),
+            ("other.example", "GET", "/x", "no route"),
+            ("very.deep.example", "GET", "/a", "8 -0+"),
+            ("deep.example", "GET", "/a", "3 -0+"),
+            ("example", "GET", "/a", "1 -2+"),
+            ("x", "GET", "/t/1", "9 -2+"),
+            ("u.example", "GET", "/a/x", "3 -0+"),
+            ("u.example", "GET", "/x", "0 -0"),
+        ] {
+            assert_eq!(
+                find(&router, Destination::Host(host), method, path),
+                way,
+                "{method} {host}{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_authority_is_split_at_its_port_only() {
+        for (authority, host, port) in [
+            ("a.example:80", "a.example", Some(80)),
+            ("a.example", "a.example", None),
+            ("[::1]:80", "::1", Some(80)),
+            ("[::1]", "::1", None),
+            ("::1", "::1", None),
+            ("a:", "a", None),
+            ("a:99999", "a", None),
+            ("", "", None),
+            ("[", "[", None),
+            (":80", "", Some(80)),
+        ] {
+            assert_eq!(split_authority(authority), (host, port), "{authority}");
+        }
+    }
+
+    #[test]
+    fn ten_thousand_routes_are_each_found_in_every_way() {
+        const COUNT: usize = 10_000;
+        let plan = |text: &str| config::load(text, "config.yaml", &|_| None).unwrap().plan;
+        let one =
+            plan("version: 1\nroutes: {r: {upstream: http://h.example, match: {path_prefix: /p}}}");
+        let template = &one.routes["r"];
+        let routes: BTreeMap<String, RoutePlan> = (0..COUNT)
+            .map(|index| {
+                let mut route = template.clone();
+                route.upstream.host = format!("h{index}.example");
+                if let Some(matches) = &mut route.matches {
+                    matches.path_prefix = Some(format!("/p{index}"));
+                }
+                (format!("r{index:05}"), route)
+            })
+            .collect();
+        let router = Router::new(&routes, &[]);
+        for index in 0..COUNT {
+            let name = format!("/r{index:05}/x");
+            assert_eq!(by_host(&router, "", &name), format!("{index} -7+"));
+            let host = format!("h{index}.example");
+            assert_eq!(absolute(&router, &host, "/x"), format!("{index} -0"));
+            let prefix = format!("/p{index}");
+            assert_eq!(
+                by_host(&router, "", &prefix),
+                format!("{index} -{}+", prefix.len())
+            );
+        }
+    }
+
+    /// How specific a match is that takes the call, by the words of the specification and without an index.
+    fn specificity(
+        plan: &MatchPlan,
+        host: &str,
+        call: &Call<'_>,
+    ) -> Option<(usize, usize, usize, usize, usize)> {
+        let (kind, labels) = match &plan.host {
+            None => (0, 0),
+            Some(HostPattern::Suffix(suffix)) if host.ends_with(suffix.as_str()) => {
+                (1, suffix.len())
+            }
+            Some(HostPattern::Exact(exact)) if exact == host => (2, 0),
+            Some(_) => return None,
+        };
+        let prefix = plan.path_prefix.as_deref().unwrap_or_default();
+        let below = call.path.strip_prefix(prefix)?;
+        let takes = (below.is_empty() || below.starts_with('/'))
+            && (plan.methods.is_empty() || plan.methods.contains(call.method))
+            && plan.headers.iter().all(|(name, value)| {
+                call.headers
+                    .get(name)
+                    .is_some_and(|given| value.as_ref().is_none_or(|value| value == given))
+            });
+        takes.then_some((
+            kind,
+            labels,
+            prefix.len(),
+            usize::from(!plan.methods.is_empty()),
+            plan.headers.len(),
+        ))
+    }
+
+    fn some_match() -> impl Strategy<Value = String> {
+        let host =
+            prop::sample::select(vec!["", "host: a.b.c", "host: \"*.b.c\"", "host: \"*.c\""]);
+        let path = prop::sample::select(vec![
+            "",
+            "path_prefix: /p",
+            "path_prefix: /p/q",
+            "path_prefix: /p/q/r",
+            "path_prefix: /",
+        ]);
+        let methods = prop::sample::select(vec!["", "methods: [GET]", "methods: [GET, POST]"]);
+        let headers = prop::sample::select(vec![
+            "",
+            "headers: {x-tenant: acme}",
+            "headers: {x-tenant:}",
+            "headers: {x-other: y}",
+        ]);
+        (host, path, methods, headers).prop_map(|(host, path, methods, headers)| {
+            let parts: Vec<&str> = [host, path, methods, headers]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect();
+            format!("{{{}}}", parts.join(", "))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_most_specific_match_wins_whatever_the_order_of_the_file(
+            matches in prop::collection::btree_set(some_match(), 1..6),
+            seed in any::<prop::sample::Index>(),
+            host in prop::sample::select(vec!["a.b.c", "x.b.c", "x.c", "c", "other"]),
+            path in prop::sample::select(vec!["/", "/p", "/p/q", "/p/q/r/s", "/pq"]),
+            method in prop::sample::select(vec!["GET", "POST", "PUT"]),
+        ) {
+            let matches: Vec<String> = matches.into_iter().filter(|text| text != "{}").collect();
+            let routes: Vec<String> = matches
+                .iter()
+                .enumerate()
+                .map(|(index, text)| format!("r{index}: {{upstream: \"http://u{index}.example\", match: {text}}}"))
+                .collect();
+            prop_assume!(!routes.is_empty());
+            let mut turned: Vec<&str> = routes.iter().map(String::as_str).collect();
+            let load = |routes: &[&str]| {
+                let text = format!("version: 1\nroutes:\n{}", routes.iter().map(|route| format!("  {route}\n")).collect::<String>());
+                config::load(&text, "config.yaml", &|_| None)
+            };
+            let loaded = load(&turned);
+            prop_assume!(loaded.is_ok());
+            let plans = loaded.unwrap().plan.routes;
+            let in_order = router(&turned);
+            turned.rotate_left(seed.index(routes.len()));
+            let in_another = router(&turned);
+
+            let found = find(&in_order, Destination::Host(host), method, path);
+            prop_assert_eq!(&found, &find(&in_another, Destination::Host(host), method, path));
+
+            let mut headers = HeaderMap::new();
+            headers.insert("x-tenant", "acme".parse().unwrap());
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let call = Call { destination: Destination::Host(host), path, method: &method, headers: &headers };
+            let rank = |plan: &RoutePlan| plan.matches.as_ref().and_then(|plan| specificity(plan, host, &call));
+            let best = plans.values().filter_map(&rank).max();
+            match best {
+                None => prop_assert_eq!(found, "no route"),
+                Some(best) => {
+                    let index: usize = found.split(' ').next().unwrap().parse().unwrap();
+                    let chosen = plans.values().nth(index).and_then(rank);
+                    prop_assert_eq!(chosen, Some(best), "{}", found);
+                }
+            }
+        }
+    }
 }
