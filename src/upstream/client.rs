@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -16,6 +16,10 @@ use super::slots::Slot;
 use super::upload::Upload;
 use crate::failure::Failure;
 use crate::net::{BoxIo, Metered, Traffic};
+use crate::time::{Deadline, timeout_at};
+
+/// A connection whose last answer is complete needs a turn of the event loop to be done with it. One that needs so long is stuck.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// What is certain about a call that failed before its response headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +50,17 @@ pub(super) struct Http1 {
     pub(super) expires: Instant,
     pub(super) idle_since: Instant,
     pub(super) is_reused: bool,
-    _slot: Slot,
+    slot: Slot,
+    _living: Rc<()>,
+}
+
+/// What an HTTP/1.1 connection is born with.
+pub(super) struct Birth {
+    pub(super) slot: Slot,
+    pub(super) now: Instant,
+    pub(super) expires: Instant,
+    /// Counts its pool's connections, in use or not.
+    pub(super) living: Rc<()>,
 }
 
 /// A connection that carries many calls at once; all of a worker share it.
@@ -76,12 +90,7 @@ pub struct Http2Lease {
     connection: Http2,
 }
 
-pub(super) async fn handshake_http1(
-    io: BoxIo,
-    slot: Slot,
-    now: Instant,
-    expires: Instant,
-) -> hyper::Result<Http1> {
+pub(super) async fn handshake_http1(io: BoxIo, birth: Birth) -> hyper::Result<Http1> {
     let io = Metered::new(io);
     let traffic = io.traffic();
     let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(io)).await?;
@@ -92,10 +101,11 @@ pub(super) async fn handshake_http1(
     Ok(Http1 {
         sender,
         traffic,
-        expires,
-        idle_since: now,
+        expires: birth.expires,
+        idle_since: birth.now,
         is_reused: false,
-        _slot: slot,
+        slot: birth.slot,
+        _living: birth.living,
     })
 }
 
@@ -139,9 +149,17 @@ impl Http1 {
         !self.sender.is_closed()
     }
 
-    /// Waits until its last call is wholly done; false when it closed instead.
-    pub(super) async fn settle(&mut self) -> bool {
-        self.sender.is_ready() || self.sender.ready().await.is_ok()
+    /// Waits until its last call is wholly done; false when it closed instead, or still holds an upload that its upstream does not read.
+    pub(super) async fn settle(&mut self, now: Instant) -> bool {
+        self.sender.is_ready()
+            || timeout_at(Deadline::after(now, SETTLING), self.sender.ready())
+                .await
+                .is_ok_and(|ready| ready.is_ok())
+    }
+
+    /// Closes it; the right to a connection stays.
+    pub(super) fn into_slot(self) -> Slot {
+        self.slot
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::client::{Http1, Http2, Lease, handshake_http1, handshake_http2};
+use super::client::{Birth, Http1, Http2, Lease, handshake_http1, handshake_http2};
 use super::slots::{Grant, Slot};
 use super::{Purpose, Upstream};
 use crate::config::plan::HttpVersion;
@@ -34,6 +34,8 @@ pub struct Pool {
     speaks_http2: Cell<bool>,
     opening_http2: RefCell<Option<Rc<Notify>>>,
     opening_ahead: Cell<usize>,
+    /// Every HTTP/1.1 connection of this pool has a clone of it.
+    living: Rc<()>,
 }
 
 /// What a pool gives on request.
@@ -61,6 +63,7 @@ impl Pool {
             speaks_http2,
             opening_http2: RefCell::default(),
             opening_ahead: Cell::new(0),
+            living: Rc::default(),
         })
     }
 
@@ -118,7 +121,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         idle.retain(|connection| connection.is_open() && connection.expires > now);
-        while idle.len() > self.min
+        while self.living() > self.min
             && idle.front().is_some_and(|oldest| {
                 now.saturating_duration_since(oldest.idle_since) >= plan.idle_timeout
             })
@@ -138,7 +141,7 @@ impl Pool {
             *http2 = None;
         }
         drop(http2);
-        self.fill(kept);
+        self.fill();
     }
 
     /// Closes unused connections, the oldest first, while callers of other workers wait for a slot.
@@ -152,14 +155,18 @@ impl Pool {
         }
     }
 
+    /// HTTP/1.1 connections of this worker, in use or not.
+    fn living(&self) -> usize {
+        Rc::strong_count(&self.living) - 1
+    }
+
     /// Opens what `min` misses, without anybody waiting for it. A failure is tried again at the next look.
-    fn fill(self: &Rc<Self>, kept: usize) {
+    fn fill(self: &Rc<Self>) {
         if self.speaks_http2.get() {
             return;
         }
-        for _ in kept + self.opening_ahead.get()..self.min {
-            let enough = self.upstream.plan().pool.min;
-            let Some(slot) = self.upstream.slots.try_take_below(enough) else {
+        for _ in self.living() + self.opening_ahead.get()..self.min {
+            let Some(slot) = self.upstream.slots.try_take() else {
                 return;
             };
             self.opening_ahead.set(self.opening_ahead.get() + 1);
@@ -195,7 +202,7 @@ impl Pool {
             if now.saturating_duration_since(connection.idle_since) >= COLD {
                 tokio::task::yield_now().await;
             }
-            if connection.is_open() && connection.expires > now && connection.settle().await {
+            if connection.is_open() && connection.expires > now && connection.settle(now).await {
                 return Some(connection);
             }
         }
@@ -229,7 +236,13 @@ impl Pool {
         if purpose == Purpose::Call {
             self.speaks_http2.set(false);
         }
-        let connection = handshake_http1(io, slot, now, expires)
+        let birth = Birth {
+            slot,
+            now,
+            expires,
+            living: Rc::clone(&self.living),
+        };
+        let connection = handshake_http1(io, birth)
             .await
             .map_err(|_| Failure::Protocol)?;
         Ok(self.lend(connection, has_waited))
@@ -257,10 +270,11 @@ impl Pool {
                     return Err(Failure::Internal);
                 };
                 // It has just answered another call, so there is no need to doubt it beyond its own word.
-                if connection.settle().await {
+                if connection.settle(now()).await {
                     Ok(self.lend(connection, true))
                 } else {
-                    Err(Failure::Reset)
+                    self.open(connection.into_slot(), deadline, purpose, true)
+                        .await
                 }
             }
             Ok(None) => Err(Failure::Internal),
