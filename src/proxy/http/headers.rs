@@ -1,8 +1,8 @@
 //! Header fields on their way through: what belongs to one hop goes, what is ours is set after that.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{Method, Version};
 
@@ -38,6 +38,8 @@ const NEVER_HOP_BY_HOP: [&str; 10] = [
 ];
 
 /// Takes away what belongs to this hop only (RFC 9110 §7.6.1): the listed fields and those that `Connection` names.
+///
+/// `Trailer` is not among them (§6.6.2), and the HTTP library sends only the trailers that it announces.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
@@ -62,7 +64,6 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         KEEP_ALIVE,
         PROXY_CONNECTION,
         TRANSFER_ENCODING,
-        TRAILER,
         UPGRADE,
         HTTP2_SETTINGS,
     ] {
@@ -78,6 +79,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits:
         .any(|value| is_listed(value, "trailers"));
     strip_hop_by_hop(headers);
     headers.remove(PROXY_AUTHORIZATION);
+    join_cookies(headers);
     headers.remove(TE);
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -93,6 +95,23 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits:
     apply(headers, edits);
     correlate(headers, facts.correlation_header, facts.correlation);
     headers.append(VIA, OUR_VIA);
+}
+
+/// HTTP/2 may bring cookies in several fields; HTTP/1.1 has one (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(_)) = (cookies.next(), cookies.next()) else {
+        return;
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in headers.get_all(COOKIE).iter().skip(1) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    // Of valid values, so it is valid.
+    if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// Makes the head of an upstream's answer fit for the caller.
@@ -299,6 +318,13 @@ mod tests {
             )
         );
         assert_eq!(headers["via"], "1.1 sidefuse");
+    }
+
+    #[test]
+    fn case_71_cookies_in_several_fields_become_one() {
+        let headers = request(&[("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")]);
+        let cookies: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }
 
     #[test]
