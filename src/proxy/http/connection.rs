@@ -33,6 +33,7 @@ pub(super) struct Connection {
     pub(super) worker: Rc<Worker>,
     pub(super) peer: HeaderValue,
     pub(super) state: Rc<ConnectionState>,
+    place: Rc<Place>,
 }
 
 /// What is known of a connection from outside: whether it is idle, since when, and how to close it.
@@ -54,10 +55,19 @@ pub(crate) struct ConnectionState {
 pub(super) struct Busy {
     worker: Rc<Worker>,
     state: Rc<ConnectionState>,
+    _place: Rc<Place>,
+}
+
+/// A caller's place among `max_connections`: held by the connection and, once it is a tunnel, by its exchange.
+struct Place {
+    worker: Rc<Worker>,
 }
 
 /// Serves a caller's connection until it ends.
 pub async fn serve<I: Io>(worker: Rc<Worker>, io: I, peer: IpAddr) {
+    let place = Rc::new(Place {
+        worker: Rc::clone(&worker),
+    });
     let io = Metered::new(io);
     let gate = Arc::new(Gate::default());
     let state = Rc::new(ConnectionState::new(io.traffic(), Arc::clone(&gate)));
@@ -78,6 +88,7 @@ pub async fn serve<I: Io>(worker: Rc<Worker>, io: I, peer: IpAddr) {
         worker: Rc::clone(&worker),
         peer,
         state,
+        place,
     });
     if is_http2 {
         serve_http2(&connection, front).await
@@ -174,6 +185,7 @@ impl Connection {
         Busy {
             worker: Rc::clone(&self.worker),
             state: Rc::clone(state),
+            _place: Rc::clone(&self.place),
         }
     }
 }
@@ -264,6 +276,11 @@ struct Watched<'a> {
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
         self.worker.unwatch(self.id);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
         self.worker.forget_connection();
     }
 }
