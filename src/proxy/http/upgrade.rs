@@ -7,6 +7,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
 use super::ending::{BodyEnd, Ending};
+use crate::failure::Failure;
 use crate::net::{Metered, Traffic};
 use crate::time::{Deadline, now, sleep_until};
 
@@ -25,13 +26,13 @@ pub(super) async fn tunnel(
     let mut caller = TokioIo::new(caller);
     let mut upstream = Metered::new(TokioIo::new(upstream));
     let traffic = upstream.traffic();
-    tokio::select! {
-        _ = copy_bidirectional(&mut caller, &mut upstream) => {}
-        () = silence(&traffic, idle_timeout) => {}
-    }
+    let end = tokio::select! {
+        _ = copy_bidirectional(&mut caller, &mut upstream) => BodyEnd::Whole,
+        () = silence(&traffic, idle_timeout) => BodyEnd::Broken(Failure::IdleTimeout),
+    };
     ending.count_out(usize::try_from(traffic.read()).unwrap_or(usize::MAX));
     ending.count_in(traffic.written());
-    ending.finish(BodyEnd::Whole);
+    ending.finish(end);
 }
 
 /// Waits until nothing has moved for `timeout`.
