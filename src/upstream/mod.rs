@@ -15,7 +15,7 @@ use std::time::Instant;
 pub use client::{Fate, Lease, LocalExecutor, SendError};
 pub use pool::Pool;
 pub use slots::{Shed, Slots};
-pub use upload::{Upload, UploadEnd, UploadProgress};
+pub use upload::{Upload, UploadEnd, UploadProgress, is_misframed};
 
 use crate::config::plan::{HttpVersion, UpstreamPlan};
 use crate::net::tls::{Offer, Tls, TlsError};

@@ -1,6 +1,8 @@
 //! The request body on its way up: counted, and watched for a caller that stalls.
 
 use std::cell::Cell;
+use std::error::Error as _;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -10,6 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::telemetry::ByteCount;
 use crate::time::{Alarm, Deadline};
 
 /// A request body.
@@ -27,7 +30,8 @@ struct Source {
 /// What is known of an upload while the connection owns it.
 #[derive(Debug, Default)]
 pub struct UploadProgress {
-    bytes: Cell<u64>,
+    /// The exchange's own counter, so that whatever ends the exchange finds all bytes counted.
+    bytes: ByteCount,
     is_whole: Cell<bool>,
     is_waiting: Cell<bool>,
     end: Cell<Option<UploadEnd>>,
@@ -37,7 +41,9 @@ pub struct UploadProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadEnd {
     /// The caller broke off.
-    Broken,
+    Gone,
+    /// The caller's framing is none.
+    Malformed,
     /// The caller sent nothing for the idle timeout.
     Stalled,
 }
@@ -48,10 +54,13 @@ pub enum UploadEnd {
 pub struct UploadError;
 
 impl UploadProgress {
-    /// Bytes handed to the connection so far.
+    /// That of an upload whose bytes, as they are handed to the connection, go into `bytes`.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes.get()
+    pub fn counting(bytes: ByteCount) -> Self {
+        Self {
+            bytes,
+            ..Self::default()
+        }
     }
 
     /// Whether all of it was handed to the connection; only then can the connection carry another call.
@@ -104,6 +113,17 @@ impl Upload {
     }
 }
 
+/// Whether a body broke off because its framing is none, which the HTTP library reports as `InvalidInput` or `InvalidData`.
+#[must_use]
+pub fn is_misframed(error: &hyper::Error) -> bool {
+    let source = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| {
+        [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData].contains(&source.kind())
+    })
+}
+
 impl std::fmt::Debug for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Upload")
@@ -129,18 +149,20 @@ impl Body for Upload {
             Poll::Ready(Some(Ok(frame))) => {
                 source.alarm.clear();
                 if let Some(data) = frame.data_ref() {
-                    source
-                        .progress
-                        .bytes
-                        .set(source.progress.bytes.get() + data.len() as u64);
+                    source.progress.bytes.add(data.len() as u64);
                 }
                 if source.body.is_end_stream() {
                     source.progress.is_whole.set(true);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(_))) => {
-                source.progress.end.set(Some(UploadEnd::Broken));
+            Poll::Ready(Some(Err(error))) => {
+                let end = if is_misframed(&error) {
+                    UploadEnd::Malformed
+                } else {
+                    UploadEnd::Gone
+                };
+                source.progress.end.set(Some(end));
                 Poll::Ready(Some(Err(UploadError)))
             }
             Poll::Ready(None) => {

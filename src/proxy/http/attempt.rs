@@ -100,7 +100,6 @@ pub(super) async fn attempt(
         Ok((response, lease)) => Ok(call.answered(exchange, &way, permit, response, lease)),
         Err(failure) => {
             let latency = Some(now().saturating_duration_since(context.start));
-            exchange.request_bytes().add(call.upload.bytes());
             if failure.blame() == crate::failure::Blame::Upstream {
                 exchange.attempt_failed(failure);
             }
@@ -275,7 +274,7 @@ struct Head {
 impl Outgoing {
     fn new(
         context: &Attempt<'_>,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         route: &Route,
         way: &Way,
         mut request: Request<Incoming>,
@@ -307,7 +306,7 @@ impl Outgoing {
         };
         parts.headers.remove(HOST);
         headers::prepare_request(&mut parts.headers, &facts, &route.request_headers);
-        let upload = Rc::new(UploadProgress::default());
+        let upload = Rc::new(UploadProgress::counting(exchange.request_bytes()));
         let body = Upload::streaming(body, Rc::clone(&upload), route.plan.idle_timeout);
         let head = Head {
             method: parts.method,
@@ -371,7 +370,9 @@ impl Outgoing {
         let checkout = pool.checkout(begin, deadline, purpose).await;
         let checked_out = now();
         exchange.waited(checked_out.saturating_duration_since(begin));
-        exchange.attempting(&route.upstream_label);
+        if !matches!(checkout, Err(Failure::Overloaded)) {
+            exchange.attempting(&route.upstream_label);
+        }
         let checkout = checkout.map_err(|failure| (failure, Again::Unseen))?;
         if checkout.has_waited {
             route
@@ -386,6 +387,13 @@ impl Outgoing {
         let sent = timeout_at(deadline, lease.send(request)).await;
         exchange.waited(now().saturating_duration_since(checked_out));
         match sent {
+            // Nobody asked for it, so nobody could speak what follows (RFC 9110 §15.2.2).
+            Ok(Ok(response))
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                    && self.upgrade.is_none() =>
+            {
+                Err((Failure::Protocol, Again::Impossible))
+            }
             Ok(Ok(response)) => Ok((response, lease)),
             Ok(Err(error)) => Err(self.lost(error, spare)),
             Err(_) if self.upload.is_waiting() => Err((Failure::RequestTimeout, Again::Impossible)),
@@ -426,7 +434,8 @@ impl Outgoing {
     /// What became of a call that got no response headers, and whether it can be made again.
     fn lost(&mut self, error: SendError, spare: Option<Head>) -> (Failure, Again) {
         match self.upload.end() {
-            Some(UploadEnd::Broken) => return (Failure::BadRequest, Again::Impossible),
+            Some(UploadEnd::Gone) => return (Failure::ClientGone, Again::Impossible),
+            Some(UploadEnd::Malformed) => return (Failure::BadRequest, Again::Impossible),
             Some(UploadEnd::Stalled) => return (Failure::RequestTimeout, Again::Impossible),
             None => {}
         }

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use super::ending::{BodyEnd, Ending};
 use crate::failure::Failure;
 use crate::time::{Alarm, Deadline};
+use crate::upstream::is_misframed;
 
 /// The body of an answer.
 pub(super) enum Body {
@@ -107,7 +108,7 @@ impl Relayed {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                let failure = if error.is_parse() {
+                let failure = if is_misframed(&error) {
                     Failure::Protocol
                 } else {
                     Failure::Truncated

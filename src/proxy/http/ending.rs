@@ -30,8 +30,8 @@ pub(super) struct Ending {
 
 /// The upstream's part in an exchange.
 pub(super) struct UpstreamEnding {
-    /// The connection that the answer comes over; `None` once it is a tunnel.
-    pub(super) lease: Option<Lease>,
+    /// The connection that the answer comes over. As a tunnel it is none that can be kept, but counts among the upstream's all the same.
+    pub(super) lease: Lease,
     /// The request body, which may still be on its way.
     pub(super) upload: Rc<UploadProgress>,
     /// The right to the attempt, unless its verdict is given already.
@@ -91,17 +91,14 @@ impl Ending {
 
 impl UpstreamEnding {
     fn finish(self, exchange: &mut Exchange, end: BodyEnd, now: Instant) {
-        exchange.request_bytes().add(self.upload.bytes());
         match (end, self.permit) {
             (BodyEnd::Whole, permit) => {
                 exchange.settled(label(self.sample.outcome));
                 if let Some(permit) = permit {
                     permit.finish(self.sample, now);
                 }
-                if self.upload.is_whole()
-                    && let Some(lease) = self.lease
-                {
-                    lease.keep(now);
+                if self.upload.is_whole() {
+                    self.lease.keep(now);
                 }
             }
             (BodyEnd::Broken(failure), Some(permit)) => {
@@ -120,7 +117,6 @@ impl Drop for Ending {
         else {
             return;
         };
-        exchange.request_bytes().add(upstream.upload.bytes());
         if upstream.permit.is_none() {
             // A verdict that stands since the headers stands.
             exchange.settled(label(upstream.sample.outcome));

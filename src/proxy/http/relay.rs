@@ -11,8 +11,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::attempt::{Answer, Attempt, attempt};
@@ -42,7 +42,16 @@ pub(super) async fn relay(
     let current = connection.worker.current();
     let version = request.version();
     let as_text = reply::wants_text(request.headers());
+    let head_only = request.method() == Method::HEAD;
     let mut exchange = begin(&connection, &current.snapshot.plan, &request, start);
+    if let (Some(target), Some(field)) = (request.uri().authority(), request.headers().get(HOST))
+        && !target
+            .as_str()
+            .as_bytes()
+            .eq_ignore_ascii_case(field.as_bytes())
+    {
+        exchange.hosts_differ(target.clone(), field.clone());
+    }
 
     let shared = Attempt {
         connection: &connection,
@@ -63,6 +72,7 @@ pub(super) async fn relay(
         current: &current,
         version,
         as_text,
+        head_only,
     };
     Ok(match result {
         Ok(answer) => relayed(&told, exchange, busy, answer),
@@ -100,6 +110,8 @@ struct Told<'a> {
     current: &'a Current,
     version: Version,
     as_text: bool,
+    /// The caller asked for the head alone.
+    head_only: bool,
 }
 
 fn begin(
@@ -158,17 +170,13 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
     };
     headers::prepare_response(response.headers_mut(), &facts, &route.response_headers);
     let upstream = UpstreamEnding {
-        lease: Some(lease),
+        lease,
         upload,
         permit,
         sample,
     };
     if let Some(switch) = switch {
         busy.tunnelling();
-        let upstream = UpstreamEnding {
-            lease: None,
-            ..upstream
-        };
         let ending = Ending::relayed(exchange, upstream, busy);
         let joined = tunnel(
             switch.caller,
@@ -209,10 +217,21 @@ impl Told<'_> {
         let mut response = reply::answer(refusal, &circumstances);
         let id = exchange.correlation_id().header_value();
         headers::correlate(response.headers_mut(), &plan.correlation.header, id);
+        if refusal.failure == Failure::ClientGone {
+            // Nobody reads it; the line must say so even if the system takes the bytes.
+            exchange.finish(End::ClientGone, now);
+            return response.map(|_| Body::nothing());
+        }
         exchange.answered(response.status(), now);
         self.close_if_draining(&mut response);
         busy.answering(plan.http.keep_alive);
-        response.map(|text: Bytes| Body::own(text, Ending::own(exchange, busy)))
+        let ending = Ending::own(exchange, busy);
+        if self.head_only {
+            let length = HeaderValue::from(response.body().len());
+            response.headers_mut().insert(CONTENT_LENGTH, length);
+            return response.map(|_| Body::own(Bytes::new(), ending));
+        }
+        response.map(|text: Bytes| Body::own(text, ending))
     }
 
     /// While we drain, every answer over HTTP/1 is its connection's last; HTTP/2 has GOAWAY for that.
