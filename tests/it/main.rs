@@ -4,9 +4,11 @@
 //! only there so that a broken build fails instead of hanging.
 #![cfg(test)]
 
-mod forcing;
-mod logs;
-mod reload;
-mod shutdown;
-mod start;
+mod bodies;
+mod breaker;
+mod downstream;
+mod headers;
+mod routing;
 mod support;
+mod upstream;
+mod websocket;

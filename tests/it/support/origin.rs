@@ -112,6 +112,11 @@ impl Origin {
         self.shared.log().connections
     }
 
+    /// Waits until that many connections were accepted.
+    pub(crate) fn wait_for_connections(&self, count: usize) {
+        self.wait(|log| log.connections >= count, "connections");
+    }
+
     /// Waits until that many connections have ended, whoever ended them.
     pub(crate) fn wait_for_ended_connections(&self, count: usize) {
         self.wait(|log| log.ended >= count, "ended connections");

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::PATIENCE;
+use super::client::Client;
 
 /// A running sidefuse with a configuration file of its own. It is killed when dropped; if the test failed, what it said is shown.
 #[derive(Debug)]
@@ -89,6 +90,39 @@ impl Sidefuse {
     /// Replaces its configuration file in one step, as an editor or `kubectl` would.
     pub(crate) fn write_config(&self, config: &str) {
         write_whole(&self.config_path(), config);
+    }
+
+    /// The access lines so far, in their order. Exact with one worker: a last call of our own is made, and its line waited for.
+    pub(crate) fn access_lines(&self) -> Vec<Value> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let headers = [("X-Correlation-ID", &*id)];
+        // Where there are too many connections the call is not read, so it gets an id that is not ours.
+        while Client::connect(self.proxy())
+            .request("GET", "/.end", &headers, "")
+            .header("x-correlation-id")
+            != Some(&id)
+        {}
+        self.process
+            .wait_for_line(|line| line["correlationId"] == id.as_str());
+        let mut lines = self.process.lines();
+        lines.retain(|line| line.get("requestMethod").is_some() && line["requestPath"] != "/.end");
+        lines
+    }
+
+    /// The access line of the one call to this path; waits for it, and fails when there is a second one.
+    pub(crate) fn access_line(&self, path: &str) -> Value {
+        let is_it =
+            |line: &Value| line.get("requestMethod").is_some() && line["requestPath"] == path;
+        self.process.wait_for_line(is_it);
+        let mut lines = self.access_lines();
+        lines.retain(is_it);
+        assert_eq!(lines.len(), 1, "lines of {path}");
+        lines.remove(0)
+    }
+
+    /// Waits for the log event with this message.
+    pub(crate) fn event(&self, message: &str) -> Value {
+        self.process.wait_for_line(|line| line["msg"] == message)
     }
 
     /// The process and what it said.

@@ -1,0 +1,136 @@
+//! An HTTP/2 upstream on loopback.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use http::Response;
+use tokio::runtime::{Builder, Runtime};
+
+/// A stream that a script answers, with its place on its connection (from 1).
+pub(crate) struct Stream {
+    pub(crate) number: usize,
+    pub(crate) respond: SendResponse<Bytes>,
+}
+
+/// What happens to the connection after a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It goes on.
+    Serve,
+    /// It says GOAWAY, finishes what it has and ends.
+    Leave,
+}
+
+/// A running HTTP/2 origin, in clear with prior knowledge.
+pub(crate) struct Http2Origin {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    targets: Arc<Mutex<Vec<String>>>,
+}
+
+impl Http2Origin {
+    /// Answers each stream by the script, without reading its body.
+    pub(crate) fn start(script: impl Fn(Stream) -> Then + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let targets = Arc::new(Mutex::new(Vec::new()));
+        let (script, counter, seen) = (
+            Arc::new(script),
+            Arc::clone(&connections),
+            Arc::clone(&targets),
+        );
+        thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
+                thread::spawn(move || {
+                    runtime().block_on(async {
+                        socket.set_nonblocking(true).unwrap();
+                        let socket = tokio::net::TcpStream::from_std(socket).unwrap();
+                        let Ok(mut serving) = h2::server::handshake(socket).await else {
+                            return;
+                        };
+                        let mut number = 0;
+                        while let Some(Ok((request, respond))) = serving.accept().await {
+                            number += 1;
+                            seen.lock().unwrap().push(request.uri().to_string());
+                            let stream = Stream { number, respond };
+                            if script(stream) == Then::Leave {
+                                serving.graceful_shutdown();
+                            }
+                        }
+                    });
+                });
+            }
+        });
+        Self {
+            address,
+            connections,
+            targets,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many connections were accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// The targets so far, as they came.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        self.targets.lock().unwrap().clone()
+    }
+}
+
+/// Answers 200 with this body.
+pub(crate) fn ok(mut respond: SendResponse<Bytes>, body: &'static str) {
+    let mut stream = respond.send_response(Response::new(()), false).unwrap();
+    stream
+        .send_data(Bytes::from_static(body.as_bytes()), true)
+        .unwrap();
+}
+
+/// Runs one thread's futures.
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Sends these requests (method and path) at once over one HTTP/2 connection with prior knowledge; the answers in their order.
+pub(crate) fn calls(
+    address: SocketAddr,
+    requests: &[http::Request<()>],
+) -> Vec<(http::response::Parts, Vec<u8>)> {
+    runtime().block_on(async {
+        let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) = h2::client::handshake(socket).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut pending = Vec::new();
+        for request in requests {
+            let mut ready = sender.ready().await.unwrap();
+            pending.push(ready.send_request(request.clone(), true).unwrap().0);
+            sender = ready;
+        }
+        let mut answers = Vec::new();
+        for answer in pending {
+            let (head, mut stream) = answer.await.unwrap().into_parts();
+            let mut body = Vec::new();
+            while let Some(data) = stream.data().await {
+                let data = data.unwrap();
+                let _ = stream.flow_control().release_capacity(data.len());
+                body.extend_from_slice(&data);
+            }
+            answers.push((head, body));
+        }
+        drop(sender);
+        connection.abort();
+        answers
+    })
+}
