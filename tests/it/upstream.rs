@@ -447,6 +447,27 @@ fn an_http2_upstream_in_clear_carries_calls_on_one_connection() {
 }
 
 #[test]
+fn an_https_upstream_that_agrees_on_http2_gets_it_and_calls_share_a_connection() {
+    let origin = Http2Origin::start_tls(|stream| {
+        http2::ok(stream.respond, "two");
+        Then::Serve
+    });
+    let trust = format!("tls: {{ca_file: {}}}", origin.ca_file().display());
+    let sidefuse = Sidefuse::start(&config(&[route_to(
+        "r",
+        &origin.url(),
+        &trust,
+        "timeout: 30s",
+    )]));
+    for index in 0..10 {
+        let response = client::get(sidefuse.proxy(), &format!("/r/{index}"));
+        assert_eq!(response.text(), "two");
+    }
+    assert_eq!(origin.connections(), 1);
+    assert_eq!(origin.targets()[9], format!("{}/9", origin.url()));
+}
+
+#[test]
 fn case_118_a_stream_that_http2_refused_is_made_again_once() {
     let origin = Http2Origin::start(|mut stream| {
         match stream.number {

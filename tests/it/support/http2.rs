@@ -1,6 +1,7 @@
 //! An HTTP/2 upstream on loopback.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -8,7 +9,12 @@ use std::thread;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use http::Response;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
+use tokio_rustls::TlsAcceptor;
+
+use super::origin::Identity;
 
 /// A stream that a script answers, with its place on its connection (from 1).
 pub(crate) struct Stream {
@@ -25,43 +31,74 @@ pub(crate) enum Then {
     Leave,
 }
 
-/// A running HTTP/2 origin, in clear with prior knowledge.
+/// A running HTTP/2 origin, in clear with prior knowledge or behind TLS.
 pub(crate) struct Http2Origin {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     targets: Arc<Mutex<Vec<String>>>,
+    identity: Option<Identity>,
+}
+
+type Script = dyn Fn(Stream) -> Then + Send + Sync;
+
+async fn serve(
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    script: &Script,
+    seen: &Mutex<Vec<String>>,
+) {
+    let Ok(mut serving) = h2::server::handshake(io).await else {
+        return;
+    };
+    let mut number = 0;
+    while let Some(Ok((request, respond))) = serving.accept().await {
+        number += 1;
+        seen.lock().unwrap().push(request.uri().to_string());
+        if script(Stream { number, respond }) == Then::Leave {
+            serving.graceful_shutdown();
+        }
+    }
 }
 
 impl Http2Origin {
     /// Answers each stream by the script, without reading its body.
     pub(crate) fn start(script: impl Fn(Stream) -> Then + Send + Sync + 'static) -> Self {
+        Self::launch(Arc::new(script), None)
+    }
+
+    /// The same behind TLS, as `localhost`, where HTTP/2 is agreed on by ALPN.
+    pub(crate) fn start_tls(script: impl Fn(Stream) -> Then + Send + Sync + 'static) -> Self {
+        Self::launch(Arc::new(script), Some(Identity::new()))
+    }
+
+    fn launch(script: Arc<Script>, identity: Option<Identity>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let targets = Arc::new(Mutex::new(Vec::new()));
-        let (script, counter, seen) = (
-            Arc::new(script),
-            Arc::clone(&connections),
-            Arc::clone(&targets),
-        );
+        let tls = identity.as_ref().map(|identity| {
+            let mut config = ServerConfig::clone(&identity.server);
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            TlsAcceptor::from(Arc::new(config))
+        });
+        let (counter, seen) = (Arc::clone(&connections), Arc::clone(&targets));
         thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
                 counter.fetch_add(1, Ordering::SeqCst);
-                let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
+                let (script, seen, tls) = (Arc::clone(&script), Arc::clone(&seen), tls.clone());
                 thread::spawn(move || {
                     runtime().block_on(async {
                         socket.set_nonblocking(true).unwrap();
                         let socket = tokio::net::TcpStream::from_std(socket).unwrap();
-                        let Ok(mut serving) = h2::server::handshake(socket).await else {
-                            return;
-                        };
-                        let mut number = 0;
-                        while let Some(Ok((request, respond))) = serving.accept().await {
-                            number += 1;
-                            seen.lock().unwrap().push(request.uri().to_string());
-                            let stream = Stream { number, respond };
-                            if script(stream) == Then::Leave {
-                                serving.graceful_shutdown();
+                        match tls {
+                            None => serve(socket, &*script, &seen).await,
+                            Some(tls) => {
+                                if let Ok(stream) = tls.accept(socket).await {
+                                    assert_eq!(
+                                        stream.get_ref().1.alpn_protocol(),
+                                        Some(&b"h2"[..])
+                                    );
+                                    serve(stream, &*script, &seen).await;
+                                }
                             }
                         }
                     });
@@ -72,11 +109,20 @@ impl Http2Origin {
             address,
             connections,
             targets,
+            identity,
         }
     }
 
+    /// The certificate of the authority that signed ours, as PEM.
+    pub(crate) fn ca_file(&self) -> &Path {
+        &self.identity.as_ref().expect("an origin with TLS").ca_file
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match self.identity {
+            None => format!("http://{}", self.address),
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+        }
     }
 
     /// How many connections were accepted.
