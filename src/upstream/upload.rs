@@ -6,14 +6,14 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::telemetry::ByteCount;
-use crate::time::{Alarm, Deadline};
+use crate::time::{Alarm, Deadline, now};
 
 /// A request body.
 pub struct Upload {
@@ -33,6 +33,8 @@ pub struct UploadProgress {
     /// The exchange's own counter, so that whatever ends the exchange finds all bytes counted.
     bytes: ByteCount,
     is_whole: Cell<bool>,
+    /// When a byte last moved, in either direction.
+    moved: Cell<Option<Instant>>,
     is_waiting: Cell<bool>,
     end: Cell<Option<UploadEnd>>,
 }
@@ -61,6 +63,18 @@ impl UploadProgress {
             bytes,
             ..Self::default()
         }
+    }
+
+    /// A byte has moved, this way or the other: neither way's idle time has begun before now.
+    pub fn touch(&self) {
+        self.moved.set(Some(now()));
+    }
+
+    /// When a silence of `idle_timeout` in both directions is over; `None` when it is over already.
+    #[must_use]
+    pub fn patience(&self, idle_timeout: Duration) -> Option<Deadline> {
+        let until = Deadline::after(self.moved.get()?, idle_timeout);
+        (!until.has_passed(now())).then_some(until)
     }
 
     /// Whether all of it was handed to the connection; only then can the connection carry another call.
@@ -148,6 +162,7 @@ impl Body for Upload {
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 source.alarm.clear();
+                source.progress.touch();
                 if let Some(data) = frame.data_ref() {
                     source.progress.bytes.add(data.len() as u64);
                 }
@@ -173,13 +188,16 @@ impl Body for Upload {
                 if !source.alarm.is_set() {
                     source
                         .alarm
-                        .set(Deadline::after(crate::time::now(), source.idle_timeout));
+                        .set(Deadline::after(now(), source.idle_timeout));
                 }
-                if source.alarm.poll(cx).is_pending() {
-                    return Poll::Pending;
+                while source.alarm.poll(cx).is_ready() {
+                    let Some(until) = source.progress.patience(source.idle_timeout) else {
+                        source.progress.end.set(Some(UploadEnd::Stalled));
+                        return Poll::Ready(Some(Err(UploadError)));
+                    };
+                    source.alarm.set(until);
                 }
-                source.progress.end.set(Some(UploadEnd::Stalled));
-                Poll::Ready(Some(Err(UploadError)))
+                Poll::Pending
             }
         }
     }

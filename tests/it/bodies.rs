@@ -431,3 +431,65 @@ fn an_answer_before_the_upload_is_done_reaches_the_caller() {
     let mut client = Client::connect(sidefuse.proxy());
     assert_eq!(client.get("/r/again").status(), 413);
 }
+
+#[test]
+fn an_answer_may_pause_while_its_upload_still_moves() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+        Head::read(&mut reader).unwrap();
+        let mut stream = stream;
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+            .unwrap();
+        message::read_body(&mut reader, Framing::Length(8)).unwrap();
+        stream.write_all(b"b").unwrap();
+    });
+    let settings = "timeout: 30s, idle_timeout: 1s";
+    let sidefuse = Sidefuse::start(&config(&[route("r", &url, settings)]));
+    let mut client = Client::connect(sidefuse.proxy());
+    client.send("POST /r/both HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n");
+    assert_eq!(client.read_head().unwrap().status(), 200);
+    assert_eq!(client.read_bytes(1), b"a");
+    for _ in 0..8 {
+        let_pass(Duration::from_millis(250));
+        client.send("x");
+    }
+    assert_eq!(client.read_bytes(1), b"b");
+    assert_eq!(bytes(&sidefuse.access_line("/r/both")), (8, 2));
+}
+
+#[test]
+fn an_upload_may_pause_while_its_answer_still_moves() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+        Head::read(&mut reader).unwrap();
+        let mut stream = stream;
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+            .unwrap();
+        for _ in 0..8 {
+            let_pass(Duration::from_millis(250));
+            stream.write_all(b"x").unwrap();
+        }
+        message::read_body(&mut reader, Framing::Length(2)).unwrap();
+        stream.write_all(b".").unwrap();
+    });
+    let sidefuse = Sidefuse::start(&config(&[route(
+        "r",
+        &url,
+        "timeout: 30s, idle_timeout: 1s",
+    )]));
+    let mut client = Client::connect(sidefuse.proxy());
+    client.send("POST /r/both HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1");
+    assert_eq!(client.read_head().unwrap().status(), 200);
+    assert_eq!(client.read_bytes(8), b"xxxxxxxx");
+    client.send("2");
+    assert_eq!(client.read_bytes(1), b".");
+    assert_eq!(bytes(&sidefuse.access_line("/r/both")), (2, 9));
+}

@@ -100,7 +100,7 @@ impl Relayed {
             Poll::Ready(Some(Ok(frame))) => {
                 self.alarm.clear();
                 if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_ref()) {
-                    ending.count_out(data.len());
+                    ending.relayed_bytes(data.len());
                 }
                 if self.source.is_end_stream() || frame.is_trailers() {
                     self.end(BodyEnd::Whole);
@@ -124,10 +124,17 @@ impl Relayed {
                     self.alarm
                         .set(Deadline::after(crate::time::now(), self.idle_timeout));
                 }
-                match self.alarm.poll(cx) {
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(()) => Poll::Ready(Some(Err(self.fail(Failure::IdleTimeout)))),
+                while self.alarm.poll(cx).is_ready() {
+                    let patience = self
+                        .ending
+                        .as_ref()
+                        .and_then(|ending| ending.patience(self.idle_timeout));
+                    let Some(until) = patience else {
+                        return Poll::Ready(Some(Err(self.fail(Failure::IdleTimeout))));
+                    };
+                    self.alarm.set(until);
                 }
+                Poll::Pending
             }
         }
     }

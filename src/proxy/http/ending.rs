@@ -1,13 +1,13 @@
 //! How an exchange ends: the one place where the breaker gets its verdict, the connection its place back and the record its line.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::connection::Busy;
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Label, Outcome, Permit, Sample};
 use crate::telemetry::{End, Exchange, OutcomeLabel};
-use crate::time::now;
+use crate::time::{Deadline, now};
 use crate::upstream::{Lease, UploadProgress};
 
 /// How a body ended.
@@ -64,6 +64,19 @@ impl Ending {
         if let Some(exchange) = &mut self.exchange {
             exchange.sent(bytes as u64);
         }
+    }
+
+    /// Counts bytes of the upstream's, which also prove that the call moves.
+    pub(super) fn relayed_bytes(&mut self, bytes: usize) {
+        self.count_out(bytes);
+        if let Some(upstream) = &self.upstream {
+            upstream.upload.touch();
+        }
+    }
+
+    /// Until when the answer may pause because the upload still moves.
+    pub(super) fn patience(&self, idle_timeout: Duration) -> Option<Deadline> {
+        self.upstream.as_ref()?.upload.patience(idle_timeout)
     }
 
     /// Counts bytes that the caller sent after a 101.
@@ -126,7 +139,7 @@ impl Drop for Ending {
 }
 
 /// What a failure tells the breaker: nothing unless it is the upstream's doing.
-pub(super) fn verdict(failure: Failure, latency: Option<std::time::Duration>) -> Sample {
+pub(super) fn verdict(failure: Failure, latency: Option<Duration>) -> Sample {
     match failure.blame() {
         Blame::Upstream => Sample {
             outcome: Outcome::Failure,
