@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::answer::Answer;
 use crate::support::client::Client;
 use crate::support::config::{config, route};
 use crate::support::gate::{Gate, let_pass};
 use crate::support::message::{self, Framing, Head};
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 /// How an access line tells an ending: status, outcome, reason, attempts, whether the caller was gone.

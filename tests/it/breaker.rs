@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client, Response};
 use crate::support::config::{config, route};
 use crate::support::gate::{Gate, let_pass};
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 /// Answers `/status-<code>` with that status, `/late` when the gate opens, everything else with 200.

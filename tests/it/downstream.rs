@@ -5,10 +5,11 @@ use std::net::TcpStream;
 
 use http::Request;
 
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, config_with, route};
 use crate::support::http2;
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 fn telling() -> Origin {

@@ -1,8 +1,9 @@
 //! Header fields on their way through, and what of them reaches a log line.
 
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, config_with, route};
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 /// The call's name, its headers, the id that is kept if one is, whether one was replaced.

@@ -4,11 +4,20 @@
 //! only there so that a broken build fails instead of hanging.
 #![cfg(test)]
 
+mod architecture;
 mod bodies;
 mod breaker;
+mod demo;
 mod downstream;
+mod forcing;
 mod headers;
+mod logs;
+mod paused;
+mod readme;
+mod reload;
 mod routing;
+mod shutdown;
+mod start;
 mod support;
 mod upstream;
 mod websocket;

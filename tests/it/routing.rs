@@ -1,8 +1,9 @@
 //! The ways in: path, Host, absolute form, explicit match; what is forwarded; what is refused.
 
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, route, route_to};
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 /// Says which target and host it was asked for.

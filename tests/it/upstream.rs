@@ -4,11 +4,12 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, config_with, route, route_to};
 use crate::support::gate::{Gate, let_pass};
 use crate::support::http2::{self, Http2Origin, Then};
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 /// A loopback address that refuses connections.

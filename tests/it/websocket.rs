@@ -6,10 +6,11 @@ use std::thread;
 
 use serde_json::Value;
 
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, route, route_to};
 use crate::support::message::Head;
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";

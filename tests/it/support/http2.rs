@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsAcceptor;
 
-use super::origin::Identity;
+use super::identity::Identity;
 
 /// A stream that a script answers, with its place on its connection (from 1).
 pub(crate) struct Stream {

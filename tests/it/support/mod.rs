@@ -1,13 +1,19 @@
 //! What integration tests share: the real process, an origin that can be told how to misbehave, a client that shows every byte.
 
+pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod gate;
 pub(crate) mod http2;
+pub(crate) mod identity;
+pub(crate) mod memory;
 pub(crate) mod message;
+pub(crate) mod metrics;
 pub(crate) mod origin;
 pub(crate) mod process;
+pub(crate) mod source;
 pub(crate) mod tools;
+pub(crate) mod traffic;
 
 use std::time::Duration;
 

@@ -1,109 +1,22 @@
 //! An upstream on loopback that records what it gets, byte for byte, and answers by a script.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::SockRef;
-use tempfile::TempDir;
 
 use super::PATIENCE;
-use super::gate::Gate;
+use super::answer::{Answer, Received, Step};
+use super::identity::Identity;
 use super::message::{self, Framing, Head};
-
-/// A request as it arrived.
-#[derive(Clone, Debug)]
-pub(crate) struct Received {
-    pub(crate) head: Head,
-    pub(crate) body: Vec<u8>,
-    /// Which connection it came on, from 1.
-    pub(crate) connection: usize,
-    /// Which request of this origin it is, from 1.
-    pub(crate) number: usize,
-}
-
-/// What the origin does with one request: these steps in their order, then it keeps the connection for the next.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Answer {
-    steps: VecDeque<Step>,
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Send(Vec<u8>),
-    Pass(Gate),
-    Close,
-    Reset,
-    Echo,
-    UntilGone,
-}
-
-impl Answer {
-    /// Nothing yet: the steps follow.
-    pub(crate) fn script() -> Self {
-        Self::default()
-    }
-
-    /// A complete answer with its length.
-    pub(crate) fn status(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
-        let mut text = format!(
-            "HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n",
-            body.len()
-        );
-        for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
-        }
-        Self::script().send(format!("{text}\r\n{body}"))
-    }
-
-    /// 200 with this body.
-    pub(crate) fn ok(body: &str) -> Self {
-        Self::status(200, &[], body)
-    }
-
-    /// Sends these bytes.
-    pub(crate) fn send(self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.then(Step::Send(bytes.into()))
-    }
-
-    /// Goes on when the gate is open.
-    pub(crate) fn pass(self, gate: &Gate) -> Self {
-        self.then(Step::Pass(gate.clone()))
-    }
-
-    /// Ends the connection in order.
-    pub(crate) fn close(self) -> Self {
-        self.then(Step::Close)
-    }
-
-    /// Ends the connection with a TCP reset.
-    pub(crate) fn reset(self) -> Self {
-        self.then(Step::Reset)
-    }
-
-    /// Sends back what it gets until the peer has said all.
-    pub(crate) fn echo(self) -> Self {
-        self.then(Step::Echo)
-    }
-
-    /// Waits until the peer has ended the connection.
-    pub(crate) fn until_gone(self) -> Self {
-        self.then(Step::UntilGone)
-    }
-
-    fn then(mut self, step: Step) -> Self {
-        self.steps.push_back(step);
-        self
-    }
-}
 
 type Script = dyn Fn(&Received) -> Answer + Send + Sync;
 
@@ -346,60 +259,6 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// A certificate for loopback and the authority that signed it.
-pub(crate) struct Identity {
-    pub(crate) server: Arc<ServerConfig>,
-    pub(crate) ca_file: PathBuf,
-    _directory: TempDir,
-}
-
-impl Identity {
-    pub(crate) fn new() -> Self {
-        let ca_key = rcgen::KeyPair::generate().unwrap();
-        let mut ca = rcgen::CertificateParams::default();
-        // Names must differ, or the leaf looks as if it had signed itself.
-        ca.distinguished_name
-            .push(rcgen::DnType::CommonName, "sidefuse test authority");
-        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let ca_certificate = ca.self_signed(&ca_key).unwrap();
-        let issuer = rcgen::Issuer::new(ca, ca_key);
-
-        let key = rcgen::KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = rcgen::CertificateParams::new(names)
-            .unwrap()
-            .signed_by(&key, &issuer)
-            .unwrap();
-
-        let directory = tempfile::tempdir().unwrap();
-        let ca_file = directory.path().join("ca.pem");
-        fs::write(&ca_file, ca_certificate.pem()).unwrap();
-
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let builder = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap();
-        let server = builder
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        Self {
-            server: Arc::new(server),
-            ca_file,
-            _directory: directory,
-        }
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity")
-            .field("ca_file", &self.ca_file)
-            .finish_non_exhaustive()
-    }
-}
-
 mod tests {
     use std::process::Command;
 
@@ -407,6 +266,7 @@ mod tests {
 
     use super::*;
     use crate::support::client::{self, Client};
+    use crate::support::gate::Gate;
     use crate::support::tools;
 
     #[test]
