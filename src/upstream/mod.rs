@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 pub use client::{Fate, Lease, LocalExecutor, SendError};
-pub use pool::Pool;
+pub use pool::{Checkout, Pool};
 pub use slots::{Shed, Slots};
 pub use upload::{Upload, UploadEnd, UploadProgress, is_misframed};
 

@@ -165,8 +165,9 @@ impl Pool {
         if self.speaks_http2.get() {
             return;
         }
+        let enough = self.upstream.plan().pool.min;
         for _ in self.living() + self.opening_ahead.get()..self.min {
-            let Some(slot) = self.upstream.slots.try_take() else {
+            let Some(slot) = self.upstream.slots.try_take_below(enough) else {
                 return;
             };
             self.opening_ahead.set(self.opening_ahead.get() + 1);

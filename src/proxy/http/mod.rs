@@ -1,14 +1,18 @@
 //! HTTP/1.1 and HTTP/2, relayed.
 //!
-//! Read `relay` first: it is one exchange from top to bottom. `attempt` is the straight line inside of it, `ending` what happens last.
+//! Read `relay` first: it is one exchange from top to bottom. `attempt` is the straight line inside of it (`destination`: which route;
+//! `outgoing`: the call itself), `ending` what happens last.
 
 mod attempt;
 mod body;
 mod classify;
 pub(crate) mod connection;
+mod destination;
+mod detail;
 mod ending;
 mod front;
 mod headers;
+mod outgoing;
 mod relay;
 mod reply;
 mod shield;

@@ -258,6 +258,7 @@ impl Caller {
         let response = self.sender.send_request(request).await.unwrap();
         let at = now();
         let (parts, body) = response.into_parts();
+        #[expect(clippy::disallowed_methods, reason = "the body is bounded")]
         Limited::new(body, 1024 * 1024).collect().await.unwrap();
         let header = |name: &str| {
             parts

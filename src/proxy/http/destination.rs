@@ -1,0 +1,100 @@
+//! Where a request goes, or why it goes nowhere.
+
+use std::sync::Arc;
+
+use http::header::HOST;
+use http::uri::Authority;
+use http::{Method, Request, Version};
+use hyper::body::Incoming;
+
+use super::attempt::Attempt;
+use super::reply::Refusal;
+use crate::failure::Failure;
+use crate::snapshot::router::split_authority;
+use crate::snapshot::{Call, Destination, Miss, Route, Way};
+
+impl Attempt<'_> {
+    /// Finds the way of a request.
+    ///
+    /// # Errors
+    /// What to answer when there is none.
+    pub(super) fn find_way(&self, request: &Request<Incoming>) -> Result<Way, Refusal> {
+        let (uri, headers) = (request.uri(), request.headers());
+        if request.method() == Method::CONNECT {
+            return Err(
+                self.refuse_tunnel(uri.authority().map_or("", |authority| authority.as_str()))
+            );
+        }
+        if request.method() == Method::TRACE {
+            return Err(Refusal::new(
+                Failure::MethodNotAllowed,
+                "TRACE is not relayed: it shows what proxies add",
+            ));
+        }
+        let authority = uri.authority().map(Authority::as_str);
+        let destination = match authority {
+            Some(authority) if request.version() != Version::HTTP_2 => {
+                Destination::Absolute(authority)
+            }
+            Some(authority) => Destination::Host(authority),
+            None => Destination::Host(
+                headers
+                    .get(HOST)
+                    .and_then(|host| host.to_str().ok())
+                    .unwrap_or_default(),
+            ),
+        };
+        let call = Call {
+            destination,
+            path: uri.path(),
+            method: request.method(),
+            headers,
+        };
+        let snapshot = &self.current.snapshot;
+        snapshot.router.find(&call).map_err(|miss| match miss {
+            Miss::NoRoute => Refusal::new(Failure::NoRoute, no_route(&snapshot.routes)),
+            Miss::HostNotAllowed => {
+                Refusal::new(Failure::HostNotAllowed, "no route has this host as its upstream or in `also_hosts`; nothing was dialled")
+            }
+            Miss::Ambiguous(routes) => {
+                let names: Vec<&str> = routes.iter().map(|route| &*snapshot.routes[*route].name).collect();
+                let names = names.join(", ");
+                Refusal::new(Failure::NoRoute, format!("several routes have this host ({names}): call one by its path, or give one a `match`"))
+            }
+        })
+    }
+
+    fn refuse_tunnel(&self, authority: &str) -> Refusal {
+        let (host, port) = split_authority(authority);
+        let is_known = self.current.snapshot.routes.iter().any(|route| {
+            let plan = &route.plan.upstream;
+            port == Some(plan.port)
+                && (plan.host == host || plan.also_hosts.iter().any(|other| other == host))
+        });
+        if is_known {
+            let detail = "tunnels by CONNECT are not supported yet: call the route by its path or in absolute form";
+            Refusal::new(Failure::MethodNotAllowed, detail)
+        } else {
+            Refusal::new(
+                Failure::HostNotAllowed,
+                "no route has this host as its upstream; nothing was dialled",
+            )
+        }
+    }
+}
+
+fn no_route(routes: &[Arc<Route>]) -> String {
+    const SHOWN: usize = 10;
+    let mut names: Vec<String> = routes
+        .iter()
+        .take(SHOWN)
+        .map(|route| format!("/{}/…", route.name))
+        .collect();
+    if routes.len() > SHOWN {
+        names.push(format!("and {} more", routes.len() - SHOWN));
+    }
+    format!(
+        "no route matches; reach one by its path: {}",
+        names.join(", ")
+    )
+}

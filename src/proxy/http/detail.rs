@@ -1,0 +1,42 @@
+//! What went wrong with an upstream, in a sentence for the caller's log.
+
+use crate::failure::Failure;
+use crate::snapshot::Route;
+
+/// The sentence for a failure on a route. It names the upstream and the limit that was met, never anything that the upstream sent.
+pub(super) fn detail(failure: Failure, route: &Route) -> String {
+    let plan = &route.plan;
+    let to = &route.upstream_label;
+    match failure {
+        Failure::Dns => format!("cannot find the address of {to}"),
+        Failure::Connect => format!("cannot connect to {to}"),
+        Failure::ConnectTimeout => format!(
+            "no connection to {to} within {:?}",
+            plan.upstream.connect_timeout
+        ),
+        Failure::Tls => format!(
+            "the TLS handshake with {to} failed: its certificate or protocol was not accepted"
+        ),
+        Failure::Reset => format!("{to} closed the connection before it answered"),
+        Failure::Protocol => format!("{to} sent what is not HTTP"),
+        Failure::Timeout => format!("no response headers from {to} within {:?}", plan.timeout),
+        Failure::Overloaded => format!(
+            "all {} connections to {to} stayed in use",
+            plan.upstream.pool.max
+        ),
+        Failure::RequestTimeout => format!("the request body paused for {:?}", plan.idle_timeout),
+        Failure::BadRequest => "the request body broke off".to_owned(),
+        Failure::NoRoute
+        | Failure::HostNotAllowed
+        | Failure::MethodNotAllowed
+        | Failure::UriTooLong
+        | Failure::HeadersTooLarge
+        | Failure::CircuitOpen
+        | Failure::ForcedOpen
+        | Failure::Draining
+        | Failure::IdleTimeout
+        | Failure::Truncated
+        | Failure::ClientGone
+        | Failure::Internal => failure.label().to_owned(),
+    }
+}
