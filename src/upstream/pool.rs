@@ -265,6 +265,8 @@ impl Pool {
             self.upstream.plan().pool.acquire_timeout,
         ));
         match crate::time::timeout_at(patience, place.turn()).await {
+            // What is opened now would come too late for this caller; the slot goes to the next.
+            Ok(Some(Grant::Slot(_))) if patience.has_passed(now()) => Err(Failure::Overloaded),
             Ok(Some(Grant::Slot(slot))) => self.open(slot, deadline, purpose, true).await,
             Ok(Some(Grant::Handed)) => {
                 let Some(mut connection) = turn.collect() else {
