@@ -12,6 +12,7 @@ pub(crate) mod metrics;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod source;
+mod speech;
 pub(crate) mod tools;
 pub(crate) mod traffic;
 

@@ -1,19 +1,18 @@
 //! The real binary as a child process, with everything it says.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::{fs, mem};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::PATIENCE;
 use super::client::Client;
+use super::speech::{Said, Speech, listen};
 
 /// A running sidefuse with a configuration file of its own. It is killed when dropped; if the test failed, what it said is shown.
 #[derive(Debug)]
@@ -298,55 +297,6 @@ impl Drop for Process {
             eprint!("{text}");
         }
     }
-}
-
-/// What came out of one end of a process.
-#[derive(Debug, Default)]
-struct Said {
-    speech: Mutex<Speech>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Speech {
-    lines: Vec<String>,
-    ended: bool,
-}
-
-impl Said {
-    fn now(&self) -> MutexGuard<'_, Speech> {
-        self.speech.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait(&self, done: impl Fn(&Speech) -> bool) -> MutexGuard<'_, Speech> {
-        let waiting = self
-            .changed
-            .wait_timeout_while(self.now(), PATIENCE, |said| !done(said));
-        waiting.unwrap().0
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Speech)) {
-        change(&mut self.now());
-        self.changed.notify_all();
-    }
-}
-
-impl Speech {
-    fn json(&self) -> impl Iterator<Item = Value> {
-        self.lines
-            .iter()
-            .filter_map(|line| serde_json::from_str(line).ok())
-    }
-}
-
-fn listen(end: impl Read + Send + 'static, said: Arc<Said>) -> JoinHandle<()> {
-    thread::spawn(move || {
-        for line in BufReader::new(end).split(b'\n').map_while(Result::ok) {
-            let line = String::from_utf8_lossy(&line).into_owned();
-            said.change(|said| said.lines.push(line));
-        }
-        said.change(|said| said.ended = true);
-    })
 }
 
 mod tests {

@@ -1,0 +1,149 @@
+//! TLS and HTTP/2 towards upstreams.
+
+use super::*;
+
+use serde_json::Value;
+
+use crate::support::answer::Answer;
+use crate::support::client::{self, Client};
+use crate::support::config::{config, route_to};
+use crate::support::http2::{self, Http2Origin, Then};
+use crate::support::origin::Origin;
+use crate::support::process::Sidefuse;
+
+#[test]
+fn case_79_an_https_upstream_is_trusted_through_its_ca_file_and_only_so() {
+    let (origin, other) = (
+        Origin::start_tls(|_| Answer::ok("secret")),
+        Origin::start_tls(|_| Answer::ok("")),
+    );
+    let trusting = |ca: &std::path::Path| format!("tls: {{ca_file: {}}}", ca.display());
+    let sidefuse = Sidefuse::start(&config(&[
+        route_to(
+            "right",
+            &origin.url(),
+            &trusting(origin.ca_file()),
+            "timeout: 30s",
+        ),
+        route_to(
+            "wrong",
+            &origin.url(),
+            &trusting(other.ca_file()),
+            "timeout: 30s",
+        ),
+        route_to(
+            "named",
+            &origin.url().replace("localhost", "127.0.0.2"),
+            &trusting(origin.ca_file()),
+            "timeout: 30s",
+        ),
+    ]));
+    assert_eq!(client::get(sidefuse.proxy(), "/right/x").text(), "secret");
+    let response = client::get(sidefuse.proxy(), "/wrong/x");
+    assert_eq!(
+        (response.status(), response.header("x-sidefuse-reason")),
+        (502, Some("tls"))
+    );
+    assert_eq!(
+        text(&sidefuse.access_line("/wrong/x"), "outcome"),
+        "failure"
+    );
+    assert_eq!(
+        origin.requests().len(),
+        1,
+        "nothing was sent where the certificate is not trusted"
+    );
+    let host = origin.requests()[0].head.header("host").map(str::to_owned);
+    assert_eq!(host.as_deref(), origin.url().strip_prefix("https://"));
+    let by_name = client::get(sidefuse.proxy(), "/named/x");
+    assert_eq!(by_name.status(), 502);
+}
+
+#[test]
+fn an_http2_upstream_in_clear_carries_calls_on_one_connection() {
+    let origin = Http2Origin::start(|stream| {
+        http2::ok(stream.respond, "two");
+        Then::Serve
+    });
+    let sidefuse = Sidefuse::start(&config(&[route_to(
+        "r",
+        &origin.url(),
+        "http: 2",
+        "timeout: 30s",
+    )]));
+    for index in 0..10 {
+        assert_eq!(
+            client::get(sidefuse.proxy(), &format!("/r/{index}")).text(),
+            "two"
+        );
+    }
+    assert_eq!(origin.connections(), 1);
+    assert_eq!(origin.targets()[3], format!("{}/3", origin.url()));
+}
+
+#[test]
+fn an_https_upstream_that_agrees_on_http2_gets_it_and_calls_share_a_connection() {
+    let origin = Http2Origin::start_tls(|stream| {
+        http2::ok(stream.respond, "two");
+        Then::Serve
+    });
+    let trust = format!("tls: {{ca_file: {}}}", origin.ca_file().display());
+    let sidefuse = Sidefuse::start(&config(&[route_to(
+        "r",
+        &origin.url(),
+        &trust,
+        "timeout: 30s",
+    )]));
+    for index in 0..10 {
+        let response = client::get(sidefuse.proxy(), &format!("/r/{index}"));
+        assert_eq!(response.text(), "two");
+    }
+    assert_eq!(origin.connections(), 1);
+    assert_eq!(origin.targets()[9], format!("{}/9", origin.url()));
+}
+
+#[test]
+fn case_118_a_stream_that_http2_refused_is_made_again_once() {
+    let origin = Http2Origin::start(|mut stream| {
+        match stream.number {
+            1 => http2::ok(stream.respond, "first"),
+            2 => stream.respond.send_reset(h2::Reason::REFUSED_STREAM),
+            _ => http2::ok(stream.respond, "again"),
+        }
+        Then::Serve
+    });
+    let sidefuse = Sidefuse::start(&config(&[route_to(
+        "r",
+        &origin.url(),
+        "http: 2",
+        "timeout: 30s, breaker: {failure_threshold: 1}",
+    )]));
+    assert_eq!(client::get(sidefuse.proxy(), "/r/first").text(), "first");
+    assert_eq!(client::get(sidefuse.proxy(), "/r/second").text(), "again");
+    assert_eq!(origin.targets().len(), 3);
+    assert_eq!(sidefuse.access_line("/r/second")["reason"], Value::Null);
+}
+
+#[test]
+fn case_118_calls_go_to_a_new_connection_when_http2_says_goaway() {
+    let origin = Http2Origin::start(|stream| {
+        http2::ok(stream.respond, "fine");
+        Then::Leave
+    });
+    let sidefuse = Sidefuse::start(&config(&[route_to(
+        "r",
+        &origin.url(),
+        "http: 2",
+        "timeout: 30s, breaker: {failure_threshold: 1}",
+    )]));
+    for index in 0..20 {
+        let method = if index % 2 == 0 { "GET" } else { "POST" };
+        let response =
+            Client::connect(sidefuse.proxy()).request(method, &format!("/r/{index}"), &[], "");
+        assert_eq!(
+            (response.status(), response.text()),
+            (200, "fine"),
+            "{index}"
+        );
+    }
+}
