@@ -37,38 +37,71 @@ const NEVER_HOP_BY_HOP: [&str; 10] = [
     "b3",
 ];
 
-/// Takes away what belongs to this hop only (RFC 9110 §7.6.1): the listed fields and those that `Connection` names.
+/// What a request does not take along: the fields of one hop (RFC 9110 §7.6.1), and what only we may say of the caller.
 ///
 /// `Trailer` is not among them (§6.6.2), and the HTTP library sends only the trailers that it announces.
-pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(str::trim)
-            .filter(|name| {
-                !NEVER_HOP_BY_HOP
-                    .iter()
-                    .any(|kept| name.eq_ignore_ascii_case(kept))
-            })
-            .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-            .collect();
-        for name in named {
+/// `Connection` stands first in both lists: [`strip`] looks there.
+static REQUEST_STAYS: [HeaderName; 12] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HTTP2_SETTINGS,
+    TE,
+    PROXY_AUTHORIZATION,
+    FORWARDED,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
+    X_REAL_IP,
+];
+
+/// What an answer does not take along.
+static RESPONSE_STAYS: [HeaderName; 7] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HTTP2_SETTINGS,
+    PROXY_AUTHENTICATE,
+];
+
+/// Takes away the fields of that list and those that `Connection` names.
+fn strip(headers: &mut HeaderMap, stays: &[HeaderName]) {
+    // One walk over the few fields that there are costs less than looking for each of the list.
+    let present = headers.keys().fold(0_u32, |present, name| {
+        let place = stays.iter().position(|other| other == name);
+        place.map_or(present, |place| present | 1 << place)
+    });
+    let named = if present & 1 == 0 {
+        Vec::new()
+    } else {
+        named_by_connection(headers, stays)
+    };
+    for (place, name) in stays.iter().enumerate() {
+        if present & 1 << place != 0 {
             headers.remove(name);
         }
-        headers.remove(CONNECTION);
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HTTP2_SETTINGS,
-    ] {
+    for name in named {
         headers.remove(name);
     }
+}
+
+/// The fields that `Connection` names, but for those that go anyway and those that nobody may strike out.
+fn named_by_connection(headers: &HeaderMap, stays: &[HeaderName]) -> Vec<HeaderName> {
+    let is_same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|name| !NEVER_HOP_BY_HOP.iter().any(|kept| is_same(name, kept)))
+        .filter(|name| !stays.iter().any(|other| is_same(name, other.as_str())))
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .collect()
 }
 
 /// Makes the head of a caller's request fit for the upstream. `upgrade` is the protocol that the caller may switch to.
@@ -77,15 +110,10 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits:
         .get_all(TE)
         .iter()
         .any(|value| is_listed(value, "trailers"));
-    strip_hop_by_hop(headers);
-    headers.remove(PROXY_AUTHORIZATION);
+    strip(headers, &REQUEST_STAYS);
     join_cookies(headers);
-    headers.remove(TE);
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-    for name in [FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP] {
-        headers.remove(name);
     }
     headers.insert(X_FORWARDED_FOR, facts.peer.clone());
     if let Some(protocol) = facts.upgrade {
@@ -116,8 +144,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 /// Makes the head of an upstream's answer fit for the caller.
 pub(super) fn prepare_response(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
-    strip_hop_by_hop(headers);
-    headers.remove(PROXY_AUTHENTICATE);
+    strip(headers, &RESPONSE_STAYS);
     if let Some(protocol) = facts.upgrade {
         headers.insert(UPGRADE, protocol.clone());
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
