@@ -6,11 +6,11 @@
 use std::time::{Duration, SystemTime};
 
 use crate::failure::{Blame, Failure};
+use crate::resilience::Outcome;
 
 use super::correlation::{CorrelationId, TraceId};
 use super::escape::{self, Place};
 use super::line::{Level, LineFormat, Stamp, TimeText};
-use super::names::OutcomeLabel;
 use super::pretty;
 use super::refusal::is_refusal;
 
@@ -43,7 +43,7 @@ pub struct AccessRecord<'a> {
     /// `host:port` that was asked, if one was.
     pub upstream: Option<&'a [u8]>,
     /// What the exchange proved about the upstream.
-    pub outcome: OutcomeLabel,
+    pub outcome: Outcome,
     /// Tries at the upstream.
     pub attempts: u32,
     /// Bytes of the request's body.
@@ -77,10 +77,10 @@ impl AccessRecord<'_> {
     /// The line's severity: error for failures, warn for our own refusals, else info.
     #[must_use]
     pub fn level(&self) -> Level {
-        let failed = self.outcome == OutcomeLabel::Failure || self.reason.is_some_and(is_failure);
+        let failed = self.outcome == Outcome::Failure || self.reason.is_some_and(is_failure);
         if failed {
             Level::Error
-        } else if self.outcome == OutcomeLabel::Throttled || self.reason.is_some_and(is_refusal) {
+        } else if self.outcome == Outcome::Throttled || self.reason.is_some_and(is_refusal) {
             Level::Warn
         } else if self.status >= 500 {
             Level::Error
@@ -280,7 +280,7 @@ pub(crate) mod tests {
             duration: Duration::from_micros(144_812),
             route: Some("whatsapp"),
             upstream: Some(b"graph.facebook.com:443"),
-            outcome: OutcomeLabel::Success,
+            outcome: Outcome::Success,
             attempts: 1,
             bytes_in: 312,
             bytes_out: 147,
@@ -300,7 +300,7 @@ pub(crate) mod tests {
         headers.insert("traceparent", parent);
         let relayed = record(id);
         let ignored = AccessRecord {
-            outcome: OutcomeLabel::Ignored,
+            outcome: Outcome::Ignored,
             ..relayed
         };
         [
@@ -309,7 +309,7 @@ pub(crate) mod tests {
                 user_id: None,
                 upstream_time: Some(Duration::from_micros(143_900)),
                 status: 404,
-                outcome: OutcomeLabel::Alive,
+                outcome: Outcome::Alive,
                 ..relayed
             },
             AccessRecord {
@@ -325,7 +325,7 @@ pub(crate) mod tests {
             AccessRecord {
                 reason: Some(Failure::Timeout),
                 status: 504,
-                outcome: OutcomeLabel::Failure,
+                outcome: Outcome::Failure,
                 duration: Duration::from_millis(15_000),
                 trace_id: trace_id(&headers),
                 ..relayed

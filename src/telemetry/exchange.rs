@@ -10,12 +10,13 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::failure::{Blame, Failure};
+use crate::resilience::Outcome;
 use crate::time;
 
 use super::access_log::{AccessRecord, Hosts};
 use super::correlation::{Correlation, CorrelationId, TraceId};
 use super::meters::Meters;
-use super::names::{CodeClass, MethodLabel, OutcomeLabel};
+use super::names::{CodeClass, MethodLabel};
 use super::refusal::is_refusal;
 use super::route_meters::{InFlight, RouteMeters};
 use super::worker_log::WorkerLog;
@@ -87,7 +88,7 @@ pub struct Exchange {
     status: Option<StatusCode>,
     overhead: Option<Duration>,
     reason: Option<Failure>,
-    outcome: Option<OutcomeLabel>,
+    outcome: Option<Outcome>,
     breaker_state: Option<&'static str>,
     /// The target's host and the `Host` field, where they differ.
     hosts: Option<Box<(Authority, HeaderValue)>>,
@@ -178,7 +179,7 @@ impl Exchange {
     }
 
     /// The outcome is already certain, however the body ends. Without this it follows from reason and status at the end.
-    pub fn settled(&mut self, outcome: OutcomeLabel) {
+    pub fn settled(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
 
@@ -226,7 +227,7 @@ impl Exchange {
         self.route = None;
     }
 
-    fn count(&self, outcome: OutcomeLabel, took: Duration) {
+    fn count(&self, outcome: Outcome, took: Duration) {
         let meters = &self.worker.meters;
         let route = self
             .route
@@ -246,7 +247,7 @@ impl Exchange {
         }
     }
 
-    fn log(&self, outcome: OutcomeLabel, duration: Duration, client_gone: bool) {
+    fn log(&self, outcome: Outcome, duration: Duration, client_gone: bool) {
         // Without an answer the line says what the answer would have been.
         let status = self
             .status
@@ -303,18 +304,15 @@ fn without_user(authority: &[u8]) -> &[u8] {
 }
 
 /// The default rules: a reason speaks for whoever is to blame for it, else the status speaks.
-fn default_outcome(reason: Option<Failure>, status: Option<StatusCode>) -> OutcomeLabel {
+fn default_outcome(reason: Option<Failure>, status: Option<StatusCode>) -> Outcome {
     match reason.map(Failure::blame) {
-        Some(Blame::Upstream) => return OutcomeLabel::Failure,
-        Some(Blame::Ours | Blame::Caller) => return OutcomeLabel::Ignored,
+        Some(Blame::Upstream) => return Outcome::Failure,
+        Some(Blame::Ours | Blame::Caller) => return Outcome::Ignored,
         None => {}
     }
-    match status.map(|status| status.as_u16()) {
-        None => OutcomeLabel::Ignored,
-        Some(..=399) => OutcomeLabel::Success,
-        Some(400..=499 | 501 | 505) => OutcomeLabel::Alive,
-        Some(_) => OutcomeLabel::Failure,
-    }
+    status.map_or(Outcome::Ignored, |status| {
+        Outcome::of_status(status.as_u16(), false)
+    })
 }
 
 #[cfg(test)]
@@ -557,7 +555,7 @@ mod tests {
     #[test]
     fn a_body_that_breaks_off_is_the_upstreams_failure_unless_the_outcome_was_settled() {
         let (bench, now) = (Bench::new(), time::now());
-        for settled in [None, Some(OutcomeLabel::Success)] {
+        for settled in [None, Some(Outcome::Success)] {
             let mut exchange = bench.routed(now);
             exchange.answered(StatusCode::OK, now);
             if let Some(outcome) = settled {
@@ -630,8 +628,16 @@ mod tests {
         assert_eq!(
             found,
             [
-                "success", "success", "success", "alive", "alive", "failure", "alive", "failure",
-                "alive", "failure"
+                "success",
+                "success",
+                "success",
+                "alive",
+                "throttled",
+                "failure",
+                "alive",
+                "failure",
+                "alive",
+                "failure"
             ]
         );
     }

@@ -246,8 +246,9 @@ fn per_route(
 mod tests {
     use super::*;
     use crate::failure::Failure;
+    use crate::resilience::Outcome;
     use crate::telemetry::exposition::tests::parse;
-    use crate::telemetry::names::{CodeClass, Kind, MethodLabel, OutcomeLabel, RetryResult};
+    use crate::telemetry::names::{CodeClass, Kind, MethodLabel, RetryResult};
     use crate::telemetry::route_meters::TransitionLabels;
     use http::Method;
 
@@ -333,12 +334,7 @@ mod tests {
         for nonsense in 0..200 {
             let method = Method::from_bytes(format!("FOO{nonsense}").as_bytes()).unwrap();
             let method = MethodLabel::from(&method);
-            route.ended(
-                method,
-                CodeClass::Success,
-                OutcomeLabel::Success,
-                Duration::ZERO,
-            );
+            route.ended(method, CodeClass::Success, Outcome::Success, Duration::ZERO);
         }
         let text = meters.render(|_| {});
         let shown = parse(&text);
@@ -355,7 +351,7 @@ mod tests {
             route.ended(
                 MethodLabel::from(&Method::GET),
                 CodeClass::Success,
-                OutcomeLabel::Success,
+                Outcome::Success,
                 took,
             );
             meters.observe_overhead(took);

@@ -1,6 +1,6 @@
 //! What the outside sees of the traffic: correlation ids, log lines and metrics.
 //!
-//! Knows time and failures, nothing of connections or breakers. [`Exchange`] is the front door for the data path: the record of
+//! Knows time, failures and outcomes, nothing of connections or breakers. [`Exchange`] is the front door for the data path: the record of
 //! one request, and the only place that emits its access line and its metrics.
 //!
 //! # Life of an access line
@@ -37,7 +37,6 @@ pub use exposition::Exposition;
 pub use line::{Level, LineFormat, Stamp};
 pub use logging::Logging;
 pub use meters::Meters;
-pub use names::OutcomeLabel;
 pub use route_meters::{InFlight, RouteMeters};
 pub use sample::Sample;
 pub use worker_log::{LogSpec, WorkerLog};

@@ -212,44 +212,6 @@ impl CodeClass {
     }
 }
 
-/// The `outcome` label: what an exchange proved about its upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutcomeLabel {
-    /// The upstream did its work.
-    Success,
-    /// The upstream failed.
-    Failure,
-    /// The upstream works, the call was wrong.
-    Alive,
-    /// The upstream asked for a pause.
-    Throttled,
-    /// Nothing: a refusal of ours, or the caller left.
-    Ignored,
-}
-
-impl OutcomeLabel {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Success,
-        Self::Failure,
-        Self::Alive,
-        Self::Throttled,
-        Self::Ignored,
-    ];
-
-    /// The word.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Alive => "alive",
-            Self::Throttled => "throttled",
-            Self::Ignored => "ignored",
-        }
-    }
-}
-
 /// The `result` label of a further attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryResult {
@@ -276,6 +238,7 @@ impl RetryResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resilience::Outcome;
 
     #[test]
     fn the_metrics_are_as_reviewed() {
@@ -339,7 +302,7 @@ mod tests {
                 .all(|(place, class)| *class as usize == place)
         );
         assert!(
-            OutcomeLabel::ALL
+            Outcome::ALL
                 .iter()
                 .enumerate()
                 .all(|(place, outcome)| *outcome as usize == place)

@@ -9,27 +9,28 @@ use crate::failure::{Blame, Failure};
 
 use super::exposition::Series;
 use super::histogram::{DURATION_EDGES, FixedHistogram};
-use super::names::{CodeClass, MethodLabel, NO_ROUTE, OutcomeLabel, RetryResult};
+use super::names::{CodeClass, MethodLabel, NO_ROUTE, RetryResult};
 use super::refusal::is_refusal;
+use crate::resilience::Outcome;
 
 /// One method's share of `requests_total`: a counter per class and outcome, so an increment is one addition and no hashing.
-type Endings = [[AtomicU64; OutcomeLabel::ALL.len()]; CodeClass::ALL.len()];
+type Endings = [[AtomicU64; Outcome::ALL.len()]; CodeClass::ALL.len()];
 
 /// The pairs that exist at 0 from the start, for GET and POST. The others appear when they first happen: all of them at once
 /// would be 300 lines per route, nearly all of them forever 0.
-const USUAL_ENDINGS: [(CodeClass, OutcomeLabel); 5] = [
-    (CodeClass::Success, OutcomeLabel::Success),
-    (CodeClass::ClientError, OutcomeLabel::Alive),
-    (CodeClass::ServerError, OutcomeLabel::Failure),
-    (CodeClass::ServerError, OutcomeLabel::Ignored),
-    (CodeClass::None, OutcomeLabel::Ignored),
+const USUAL_ENDINGS: [(CodeClass, Outcome); 5] = [
+    (CodeClass::Success, Outcome::Success),
+    (CodeClass::ClientError, Outcome::Alive),
+    (CodeClass::ServerError, Outcome::Failure),
+    (CodeClass::ServerError, Outcome::Ignored),
+    (CodeClass::None, Outcome::Ignored),
 ];
 
 /// The same for exchanges without a route, none of which reaches an upstream.
-const USUAL_REFUSALS: [(CodeClass, OutcomeLabel); 3] = [
-    (CodeClass::ClientError, OutcomeLabel::Ignored),
-    (CodeClass::ServerError, OutcomeLabel::Ignored),
-    (CodeClass::None, OutcomeLabel::Ignored),
+const USUAL_REFUSALS: [(CodeClass, Outcome); 3] = [
+    (CodeClass::ClientError, Outcome::Ignored),
+    (CodeClass::ServerError, Outcome::Ignored),
+    (CodeClass::None, Outcome::Ignored),
 ];
 
 /// A change of a breaker's state, in the words of its labels.
@@ -49,7 +50,7 @@ pub struct TransitionLabels {
 pub struct RouteMeters {
     name: Arc<str>,
     requests: [OnceLock<Box<Endings>>; MethodLabel::COUNT],
-    durations: [FixedHistogram; OutcomeLabel::ALL.len()],
+    durations: [FixedHistogram; Outcome::ALL.len()],
     in_flight: AtomicU64,
     rejected: [AtomicU64; Failure::ALL.len()],
     attempt_failures: [AtomicU64; Failure::ALL.len()],
@@ -131,7 +132,7 @@ impl RouteMeters {
         &self,
         method: MethodLabel,
         class: CodeClass,
-        outcome: OutcomeLabel,
+        outcome: Outcome,
         took: Duration,
     ) {
         if let Some(endings) = self.requests.get(method.index()) {
@@ -160,7 +161,7 @@ impl RouteMeters {
             let endings = self.requests.get(method.index()).and_then(OnceLock::get);
             let listed = matches!(method.label(), "GET" | "POST");
             for class in CodeClass::ALL {
-                for outcome in OutcomeLabel::ALL {
+                for outcome in Outcome::ALL {
                     let count = endings.map_or(0, |endings| {
                         endings[class as usize][outcome as usize].load(Ordering::Relaxed)
                     });
@@ -176,9 +177,9 @@ impl RouteMeters {
     }
 
     pub(super) fn write_durations(&self, series: &mut Series<'_>) {
-        for outcome in OutcomeLabel::ALL {
+        for outcome in Outcome::ALL {
             let reading = self.durations[outcome as usize].read();
-            if reading.count > 0 || outcome == OutcomeLabel::Ignored || !self.is_no_route() {
+            if reading.count > 0 || outcome == Outcome::Ignored || !self.is_no_route() {
                 series.histogram(&[&self.name, outcome.label()], &reading);
             }
         }

@@ -53,8 +53,8 @@ fn fnv_1a(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::failure::Failure;
+    use crate::resilience::Outcome;
     use crate::telemetry::access_log::tests::{id, record};
-    use crate::telemetry::names::OutcomeLabel;
 
     #[test]
     fn the_hash_is_the_documented_one() {
@@ -103,7 +103,7 @@ mod tests {
         }));
         assert!(nothing.keeps(&AccessRecord {
             status: 500,
-            outcome: OutcomeLabel::Failure,
+            outcome: Outcome::Failure,
             ..calm
         }));
         assert!(nothing.keeps(&AccessRecord {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::connection::Busy;
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Label, Outcome, Permit, Sample};
-use crate::telemetry::{End, Exchange, OutcomeLabel};
+use crate::telemetry::{End, Exchange};
 use crate::time::{Deadline, now};
 use crate::upstream::{Lease, UploadProgress};
 
@@ -106,7 +106,7 @@ impl UpstreamEnding {
     fn finish(self, exchange: &mut Exchange, end: BodyEnd, now: Instant) {
         match (end, self.permit) {
             (BodyEnd::Whole, permit) => {
-                exchange.settled(label(self.sample.outcome));
+                exchange.settled(self.sample.outcome);
                 if let Some(permit) = permit {
                     permit.finish(self.sample, now);
                 }
@@ -116,10 +116,10 @@ impl UpstreamEnding {
             }
             (BodyEnd::Broken(failure), Some(permit)) => {
                 exchange.attempt_failed(failure);
-                exchange.settled(OutcomeLabel::Failure);
+                exchange.settled(Outcome::Failure);
                 permit.finish(verdict(failure, self.sample.latency), now);
             }
-            (BodyEnd::Broken(_), None) => exchange.settled(label(self.sample.outcome)),
+            (BodyEnd::Broken(_), None) => exchange.settled(self.sample.outcome),
         }
     }
 }
@@ -132,7 +132,7 @@ impl Drop for Ending {
         };
         if upstream.permit.is_none() {
             // A verdict that stands since the headers stands.
-            exchange.settled(label(upstream.sample.outcome));
+            exchange.settled(upstream.sample.outcome);
         }
         exchange.finish(End::ClientGone, now());
     }
@@ -151,16 +151,5 @@ pub(super) fn verdict(failure: Failure, latency: Option<Duration>) -> Sample {
             latency: None,
             label: None,
         },
-    }
-}
-
-/// The word for an outcome in log lines and metrics.
-pub(super) fn label(outcome: Outcome) -> OutcomeLabel {
-    match outcome {
-        Outcome::Success => OutcomeLabel::Success,
-        Outcome::Failure => OutcomeLabel::Failure,
-        Outcome::Alive => OutcomeLabel::Alive,
-        Outcome::Throttled => OutcomeLabel::Throttled,
-        Outcome::Ignored => OutcomeLabel::Ignored,
     }
 }
