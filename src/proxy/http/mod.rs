@@ -10,6 +10,7 @@ pub(crate) mod connection;
 mod destination;
 mod detail;
 mod ending;
+mod framing;
 mod front;
 mod headers;
 mod outgoing;

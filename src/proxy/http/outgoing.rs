@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::attempt::Attempt;
+use super::framing::is_ambiguous;
 use super::headers::{self, Facts};
 use super::reply::Refusal;
 use super::target;
@@ -158,6 +159,9 @@ impl Outgoing {
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS
                     && self.upgrade.is_none() =>
             {
+                Err((Failure::Protocol, Again::Impossible))
+            }
+            Ok(Ok(response)) if is_ambiguous(response.version(), response.headers()) => {
                 Err((Failure::Protocol, Again::Impossible))
             }
             Ok(Ok(response)) => Ok((response, lease)),

@@ -9,8 +9,9 @@ use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 #[test]
-fn case_105_and_108_each_fault_before_the_headers_has_its_name_and_its_status() {
-    let origin = Origin::start(|request| match request.head.target() {
+fn case_49_105_and_108_each_fault_before_the_headers_has_its_name_and_its_status() {
+    let origin = Origin::start(|request| {
+        match request.head.target() {
         "/reset" => Answer::script().reset(),
         "/close" => Answer::script().close(),
         "/reset-mid-header" => Answer::script().send("HTTP/1.1 200 OK\r\nX-A").reset(),
@@ -24,12 +25,19 @@ fn case_105_and_108_each_fault_before_the_headers_has_its_name_and_its_status() 
             .send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
         "/lengths" => Answer::script()
             .send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+        "/length-and-coding" => Answer::script().send(
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        ),
+        "/coding" => Answer::script()
+            .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello")
+            .close(),
         "/headers" => Answer::script().send(format!(
             "HTTP/1.1 200 OK\r\n{}\r\n",
             "X-A: b\r\n".repeat(10_000)
         )),
         "/stall" => Answer::script().until_gone(),
         _ => Answer::ok("fine"),
+    }
     });
     let sidefuse = Sidefuse::start(&config(&[
         route(
@@ -52,6 +60,8 @@ fn case_105_and_108_each_fault_before_the_headers_has_its_name_and_its_status() 
         ("/r/status-000", 502, "protocol", 1),
         ("/r/unasked-101", 502, "protocol", 1),
         ("/r/lengths", 502, "protocol", 1),
+        ("/r/length-and-coding", 502, "protocol", 1),
+        ("/r/coding", 502, "protocol", 1),
         ("/r/headers", 502, "protocol", 1),
         ("/r/stall", 504, "timeout", 1),
     ] {
@@ -74,7 +84,7 @@ fn case_105_and_108_each_fault_before_the_headers_has_its_name_and_its_status() 
         assert_eq!(line["level"], "error", "{line}");
     }
     assert_eq!(client::get(sidefuse.proxy(), "/r/fine").text(), "fine");
-    assert_eq!(origin.requests().len(), 12, "each fault was asked for once");
+    assert_eq!(origin.requests().len(), 14, "each fault was asked for once");
 }
 
 #[test]
