@@ -12,6 +12,7 @@ mod downstream;
 mod forcing;
 mod headers;
 mod logs;
+mod metrics;
 mod paused;
 mod readme;
 mod reload;
