@@ -201,9 +201,9 @@ fn measure(measure: Measure) -> Value {
 fn counted(labels: &[LabelCount]) -> Vec<Counted> {
     labels
         .iter()
-        .map(|LabelCount { label, count }| Counted {
-            label: label.map_or_else(|| "other".to_owned(), |label| label.to_string()),
-            count: *count,
+        .map(|counted| Counted {
+            label: counted.name().to_string(),
+            count: counted.count,
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::resilience::{Cause, LabelCount, Observer, State, Transition};
+use crate::resilience::{Cause, Observer, State, Transition};
 use crate::telemetry::RouteMeters;
 use crate::telemetry::route_meters::TransitionLabels;
 
@@ -43,14 +43,7 @@ fn labels(transition: &Transition) -> TransitionLabels {
 /// An opening is a warning: a human may have to act, traffic is being refused.
 fn tell(route: &str, transition: &Transition) {
     let evidence = &transition.evidence;
-    let labels: Vec<String> = evidence
-        .labels
-        .iter()
-        .map(|LabelCount { label, count }| match label {
-            Some(label) => format!("{count} {label}"),
-            None => format!("{count} other"),
-        })
-        .collect();
+    let labels: Vec<String> = evidence.labels.iter().map(ToString::to_string).collect();
     let author = transition.author.as_ref();
     macro_rules! event {
         ($level:expr, $message:literal) => {

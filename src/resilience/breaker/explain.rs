@@ -179,15 +179,7 @@ fn counted(labels: &[LabelCount]) -> String {
     if labels.is_empty() {
         return String::new();
     }
-    let told: Vec<String> = labels
-        .iter()
-        .map(|LabelCount { label, count }| {
-            label.map_or_else(
-                || format!("{count} other"),
-                |label| format!("{count} {label}"),
-            )
-        })
-        .collect();
+    let told: Vec<String> = labels.iter().map(ToString::to_string).collect();
     format!(" ({})", told.join(", "))
 }
 

@@ -1,5 +1,7 @@
 //! Counts per failure label, bounded: an upstream that invents statuses costs no memory.
 
+use std::fmt;
+
 use crate::resilience::outcome::Label;
 
 /// So many labels are told apart; what comes later is counted as "other".
@@ -27,6 +29,20 @@ pub struct LabelCount {
 /// Gives labels numbers. It only grows, so a number keeps its meaning.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelTable(Vec<Label>);
+
+impl LabelCount {
+    /// The label, "other" where it is not known.
+    #[must_use]
+    pub fn name(&self) -> Label {
+        self.label.unwrap_or(Label::Named("other"))
+    }
+}
+
+impl fmt::Display for LabelCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.count, self.name())
+    }
+}
 
 impl LabelId {
     /// The number itself, below 16.
