@@ -7,7 +7,7 @@ use crate::config::fields::{Fields, mapping, scalar, value};
 use crate::config::files::{Secrecy, file};
 use crate::config::plan::{HeaderEdits, HeaderText, HeadersPlan};
 use crate::config::problem::{Code, Problem, Problems};
-use crate::config::tree::{Entry, Node, Span, Value};
+use crate::config::tree::{Entry, Key, Node, Span, Value};
 use crate::config::units::Invalid;
 
 /// Headers that belong to one connection, or that the proxy sets after all edits. `x-forwarded-` is one more by its beginning.
@@ -58,15 +58,8 @@ fn edits(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> HeaderEdits {
             entries.truncate(MAX_SET);
         }
         for Entry { key, node } in entries {
-            let name = match header_name(&key.text) {
-                Ok(name) => name,
-                Err(invalid) => {
-                    let message = format!("`{}` {}", show(&key.text), invalid.what);
-                    fields
-                        .problems
-                        .push(Problem::error(invalid.code, key.span, message));
-                    continue;
-                }
+            let Some(name) = header_key(key, fields.problems) else {
+                continue;
             };
             if set.iter().any(|(earlier, _)| *earlier == name) {
                 let message = format!("the header `{name}` is set twice");
@@ -186,6 +179,16 @@ fn secret_file(fields: &mut Fields<'_, '_>, name: &HeaderName) -> Option<HeaderT
         path,
         prefix: prefix.unwrap_or_default(),
     })
+}
+
+/// The header that a key names.
+pub(super) fn header_key(key: &Key, problems: &mut Problems) -> Option<HeaderName> {
+    header_name(&key.text)
+        .map_err(|invalid| {
+            let message = format!("`{}` {}", show(&key.text), invalid.what);
+            problems.push(Problem::error(invalid.code, key.span, message));
+        })
+        .ok()
 }
 
 /// A reader of a header name.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ::http::{HeaderName, HeaderValue, Method};
 
-use super::headers::header_name;
+use super::headers::header_key;
 use super::host::host;
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, value};
@@ -87,15 +87,8 @@ fn sorted(mut methods: Vec<Method>) -> Vec<Method> {
 fn headers(fields: &mut Fields<'_, '_>) -> Vec<(HeaderName, Option<HeaderValue>)> {
     let mut headers = BTreeMap::new();
     for Entry { key, node } in fields.take_all() {
-        let name = match header_name(&key.text) {
-            Ok(name) => name,
-            Err(invalid) => {
-                let message = format!("`{}` {}", show(&key.text), invalid.what);
-                fields
-                    .problems
-                    .push(Problem::error(invalid.code, key.span, message));
-                continue;
-            }
+        let Some(name) = header_key(key, fields.problems) else {
+            continue;
         };
         let wanted = match node.value {
             Value::Null => None,
