@@ -116,13 +116,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits:
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     headers.insert(X_FORWARDED_FOR, facts.peer.clone());
-    if let Some(protocol) = facts.upgrade {
-        headers.insert(UPGRADE, protocol.clone());
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    }
-    apply(headers, edits);
-    correlate(headers, facts.correlation_header, facts.correlation);
-    headers.append(VIA, OUR_VIA);
+    complete(headers, facts, edits);
 }
 
 /// HTTP/2 may bring cookies in several fields; HTTP/1.1 has one (RFC 9113 §8.2.3).
@@ -145,6 +139,11 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// Makes the head of an upstream's answer fit for the caller.
 pub(super) fn prepare_response(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
     strip(headers, &RESPONSE_STAYS);
+    complete(headers, facts, edits);
+}
+
+/// What both heads get in the end: the switch of protocols, the route's edits, and the fields that are ours whatever those say.
+fn complete(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
     if let Some(protocol) = facts.upgrade {
         headers.insert(UPGRADE, protocol.clone());
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
