@@ -1,10 +1,9 @@
 //! Bodies that break off, from either side.
 
-use super::*;
-
 use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
 
+use super::{bytes, ending, sidefuse_to};
 use crate::support::answer::Answer;
 use crate::support::client::Client;
 use crate::support::gate::Gate;

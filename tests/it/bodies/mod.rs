@@ -4,9 +4,14 @@ mod broken;
 mod slow;
 mod whole;
 
+use std::io::BufReader;
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
 use serde_json::Value;
 
 use crate::support::config::{config, route};
+use crate::support::message::Head;
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
@@ -35,4 +40,17 @@ fn bytes(line: &Value) -> (u64, u64) {
 
 fn sidefuse_to(origin: &Origin, settings: &str) -> Sidefuse {
     Sidefuse::start(&config(&[route("r", &origin.url(), settings)]))
+}
+
+/// An upstream of one connection, which is `serve`'s once the head of its request has been read; gives its URL.
+fn upstream_of_one(serve: impl FnOnce(BufReader<TcpStream>, TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        Head::read(&mut reader).unwrap();
+        serve(reader, stream);
+    });
+    url
 }

@@ -1,17 +1,14 @@
 //! Bodies that pause: which clock runs, and whom it blames.
 
-use super::*;
-
 use std::io::Write as _;
-use std::net::TcpListener;
-use std::thread;
 use std::time::Duration;
 
+use super::{bytes, ending, sidefuse_to, upstream_of_one};
 use crate::support::answer::Answer;
 use crate::support::client::Client;
 use crate::support::config::{config, route};
 use crate::support::gate::{Gate, let_pass};
-use crate::support::message::{self, Framing, Head};
+use crate::support::message::{self, Framing};
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
@@ -91,13 +88,7 @@ fn a_caller_that_stalls_its_upload_is_told_408_and_nobody_else_is_to_blame() {
 
 #[test]
 fn an_answer_may_pause_while_its_upload_still_moves() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
-        Head::read(&mut reader).unwrap();
-        let mut stream = stream;
+    let url = upstream_of_one(|mut reader, mut stream| {
         stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
             .unwrap();
@@ -120,13 +111,7 @@ fn an_answer_may_pause_while_its_upload_still_moves() {
 
 #[test]
 fn an_upload_may_pause_while_its_answer_still_moves() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
-        Head::read(&mut reader).unwrap();
-        let mut stream = stream;
+    let url = upstream_of_one(|mut reader, mut stream| {
         stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
             .unwrap();

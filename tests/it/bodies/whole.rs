@@ -1,13 +1,12 @@
 //! Bodies that arrive: framing, back-pressure, trailers.
 
-use super::*;
-
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use super::{bytes, ending, sidefuse_to, upstream_of_one};
 use crate::support::answer::Answer;
 use crate::support::client::Client;
 use crate::support::config::{config, route};
@@ -111,11 +110,7 @@ fn trailers_pass_when_the_caller_takes_them() {
 fn case_101_a_slow_reader_holds_the_upstream_back() {
     const SIZE: usize = 64 << 20;
     let (finished, wait) = mpsc::channel();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        Head::read(&mut std::io::BufReader::new(stream.try_clone().unwrap())).unwrap();
+    let url = upstream_of_one(move |_, mut stream| {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         let mut sent = 0;
@@ -152,19 +147,13 @@ fn case_101_a_slow_reader_holds_the_upstream_back() {
 #[test]
 fn case_102_a_slow_upstream_holds_the_uploader_back() {
     const SIZE: usize = 64 << 20;
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
     let (gate, read_on) = (Gate::closed(), Gate::closed());
     let opened = gate.clone();
     let reading = read_on.clone();
-    thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
-        Head::read(&mut reader).unwrap();
+    let url = upstream_of_one(move |mut reader, mut stream| {
         opened.open();
         reading.pass();
         message::read_body(&mut reader, Framing::Length(SIZE)).unwrap();
-        let mut stream = stream;
         stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             .unwrap();

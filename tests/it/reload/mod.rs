@@ -7,7 +7,7 @@ mod survivors;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::client::{self};
+use crate::support::client;
 use crate::support::process::Sidefuse;
 
 const LISTEN: &str = "{proxy: 127.0.0.1:0, admin: 127.0.0.1:0, health: 127.0.0.1:0}";

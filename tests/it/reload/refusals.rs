@@ -1,14 +1,16 @@
 //! What is refused, wholly, and how it heals.
 
-use super::*;
-
 use std::fs::{self};
 use std::net::TcpListener;
 
 use serde_json::Value;
 
+use super::{
+    SUCCESSFUL, config, idle, in_force, is_refusal, wait_applied, wait_recovered, wait_refused,
+    with_listen,
+};
 use crate::support::answer::Answer;
-use crate::support::client::{self};
+use crate::support::client;
 use crate::support::metrics::Metrics;
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;

@@ -1,7 +1,5 @@
 //! Where a new configuration comes from: ConfigMaps, editors, signals, operators, and files that go away.
 
-use super::*;
-
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +8,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::client::{self};
+use super::{
+    config, idle, in_force, is_reload, reload, revision, wait_applied, wait_recovered, wait_refused,
+};
+use crate::support::client;
 use crate::support::process::{Sidefuse, Signal, write_whole};
 
 #[test]

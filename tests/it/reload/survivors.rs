@@ -1,12 +1,13 @@
 //! What a reload leaves as it was: state, connections, calls in flight.
 
-use super::*;
-
 use std::fs::{self};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
+use super::{
+    breaker, config, idle, is_reload, reload, revision, wait_applied, wait_refused, with_listen,
+};
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::gate::Gate;

@@ -1,7 +1,6 @@
 //! What goes wrong before the response headers, and what is made again.
 
-use super::*;
-
+use super::{refusing, sidefuse_to, text};
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, route};
@@ -98,7 +97,7 @@ fn case_106_a_get_on_a_kept_connection_that_closes_is_made_again_once_on_a_new_o
         },
     );
     let sidefuse = sidefuse_to(
-        &origin,
+        &origin.url(),
         "http: 1",
         "timeout: 30s, breaker: {failure_threshold: 1}",
     );
@@ -127,7 +126,7 @@ fn case_106_a_second_loss_is_a_failure_and_no_third_try() {
         "/first" => Answer::ok("first"),
         _ => Answer::script().close(),
     });
-    let sidefuse = sidefuse_to(&origin, "http: 1", "timeout: 30s");
+    let sidefuse = sidefuse_to(&origin.url(), "http: 1", "timeout: 30s");
     let mut caller = Client::connect(sidefuse.proxy());
     caller.get("/r/first");
     let response = caller.get("/r/second");
@@ -145,7 +144,7 @@ fn case_117_a_post_is_never_made_again_once_bytes_were_sent() {
         "/first" => Answer::ok("first"),
         _ => Answer::script().close(),
     });
-    let sidefuse = sidefuse_to(&origin, "http: 1", "timeout: 30s");
+    let sidefuse = sidefuse_to(&origin.url(), "http: 1", "timeout: 30s");
     for (method, body) in [("POST", "pay"), ("POST", ""), ("PATCH", "x"), ("PUT", "x")] {
         let mut caller = Client::connect(sidefuse.proxy());
         assert_eq!(caller.get("/r/first").text(), "first");
@@ -166,7 +165,7 @@ fn case_118_a_call_that_was_never_sent_is_made_again_whatever_its_method() {
     // Closes its connection with the answer, without saying so: what comes next finds it closed before a byte is sent.
     let origin = Origin::start(|_| Answer::ok("fine").close());
     let sidefuse = sidefuse_to(
-        &origin,
+        &origin.url(),
         "http: 1",
         "timeout: 30s, breaker: {failure_threshold: 1}",
     );

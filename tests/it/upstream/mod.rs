@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::support::client::Client;
 use crate::support::config::{config, route_to};
-use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 /// A loopback address that refuses connections.
@@ -23,8 +22,8 @@ fn text(line: &Value, key: &str) -> String {
     line[key].as_str().unwrap_or("-").to_owned()
 }
 
-fn sidefuse_to(origin: &Origin, upstream: &str, settings: &str) -> Sidefuse {
-    Sidefuse::start(&config(&[route_to("r", &origin.url(), upstream, settings)]))
+fn sidefuse_to(url: &str, upstream: &str, settings: &str) -> Sidefuse {
+    Sidefuse::start(&config(&[route_to("r", url, upstream, settings)]))
 }
 
 /// Sends a `GET` and reads only later.

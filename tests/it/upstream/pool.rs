@@ -1,13 +1,22 @@
 //! The connections: which one, how many, how long.
 
-use super::*;
-
+use super::{begin, sidefuse_to, text};
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, config_with, route_to};
 use crate::support::gate::{Gate, let_pass};
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
+
+/// It answers once the gate is open.
+fn origin_behind(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::start(move |_| {
+        Answer::script()
+            .pass(&gate)
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    })
+}
 
 #[test]
 fn the_connection_used_last_is_used_first() {
@@ -21,7 +30,7 @@ fn the_connection_used_last_is_used_first() {
             None => Answer::ok(""),
         },
     );
-    let sidefuse = sidefuse_to(&origin, "http: 1", "timeout: 30s");
+    let sidefuse = sidefuse_to(&origin.url(), "http: 1", "timeout: 30s");
     let mut callers: Vec<Client> = (0..3)
         .map(|index| {
             let caller = begin(&sidefuse, &format!("/r/hold{index}"));
@@ -48,12 +57,7 @@ fn the_connection_used_last_is_used_first() {
 #[test]
 fn max_is_exact_over_the_workers_and_who_waits_gets_a_connection_in_turn() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |_| {
-        Answer::script()
-            .pass(&held)
-            .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    });
+    let origin = origin_behind(&gate);
     let routes = [route_to(
         "r",
         &origin.url(),
@@ -88,7 +92,7 @@ fn a_connection_that_closes_as_it_is_handed_over_costs_who_waited_nothing() {
             .close()
     });
     let sidefuse = sidefuse_to(
-        &origin,
+        &origin.url(),
         "pool: {max: 1}",
         "timeout: 30s, breaker: {failure_threshold: 1}",
     );
@@ -109,14 +113,9 @@ fn a_connection_that_closes_as_it_is_handed_over_costs_who_waited_nothing() {
 #[test]
 fn a_call_that_waits_too_long_for_a_connection_is_refused_as_overloaded_and_blames_nobody() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |_| {
-        Answer::script()
-            .pass(&held)
-            .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    });
+    let origin = origin_behind(&gate);
     let sidefuse = sidefuse_to(
-        &origin,
+        &origin.url(),
         "pool: {max: 1, acquire_timeout: 100ms}",
         "timeout: 30s, breaker: {failure_threshold: 1}",
     );
@@ -142,7 +141,7 @@ fn a_call_that_waits_too_long_for_a_connection_is_refused_as_overloaded_and_blam
 #[test]
 fn min_connections_are_open_before_the_first_call() {
     let origin = Origin::start(|_| Answer::ok("fine"));
-    let sidefuse = sidefuse_to(&origin, "pool: {min: 3}", "timeout: 30s");
+    let sidefuse = sidefuse_to(&origin.url(), "pool: {min: 3}", "timeout: 30s");
     origin.wait_for_connections(3);
     assert_eq!(client::get(sidefuse.proxy(), "/r/").text(), "fine");
     assert_eq!(origin.connections(), 3);
@@ -151,13 +150,12 @@ fn min_connections_are_open_before_the_first_call() {
 #[test]
 fn connections_in_use_count_towards_min() {
     let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |_| {
-        Answer::script()
-            .pass(&held)
-            .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    });
-    let sidefuse = sidefuse_to(&origin, "pool: {min: 1, evict_every: 20ms}", "timeout: 30s");
+    let origin = origin_behind(&gate);
+    let sidefuse = sidefuse_to(
+        &origin.url(),
+        "pool: {min: 1, evict_every: 20ms}",
+        "timeout: 30s",
+    );
     let mut caller = begin(&sidefuse, "/r/held");
     origin.wait_for_requests(1);
     let before = origin.connections();

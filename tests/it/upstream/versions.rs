@@ -1,9 +1,8 @@
 //! TLS and HTTP/2 towards upstreams.
 
-use super::*;
-
 use serde_json::Value;
 
+use super::{sidefuse_to, text};
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, route_to};
@@ -65,12 +64,7 @@ fn an_http2_upstream_in_clear_carries_calls_on_one_connection() {
         http2::ok(stream.respond, "two");
         Then::Serve
     });
-    let sidefuse = Sidefuse::start(&config(&[route_to(
-        "r",
-        &origin.url(),
-        "http: 2",
-        "timeout: 30s",
-    )]));
+    let sidefuse = sidefuse_to(&origin.url(), "http: 2", "timeout: 30s");
     for index in 0..10 {
         assert_eq!(
             client::get(sidefuse.proxy(), &format!("/r/{index}")).text(),
@@ -88,12 +82,7 @@ fn an_https_upstream_that_agrees_on_http2_gets_it_and_calls_share_a_connection()
         Then::Serve
     });
     let trust = format!("tls: {{ca_file: {}}}", origin.ca_file().display());
-    let sidefuse = Sidefuse::start(&config(&[route_to(
-        "r",
-        &origin.url(),
-        &trust,
-        "timeout: 30s",
-    )]));
+    let sidefuse = sidefuse_to(&origin.url(), &trust, "timeout: 30s");
     for index in 0..10 {
         let response = client::get(sidefuse.proxy(), &format!("/r/{index}"));
         assert_eq!(response.text(), "two");
@@ -112,12 +101,11 @@ fn case_118_a_stream_that_http2_refused_is_made_again_once() {
         }
         Then::Serve
     });
-    let sidefuse = Sidefuse::start(&config(&[route_to(
-        "r",
+    let sidefuse = sidefuse_to(
         &origin.url(),
         "http: 2",
         "timeout: 30s, breaker: {failure_threshold: 1}",
-    )]));
+    );
     assert_eq!(client::get(sidefuse.proxy(), "/r/first").text(), "first");
     assert_eq!(client::get(sidefuse.proxy(), "/r/second").text(), "again");
     assert_eq!(origin.targets().len(), 3);
@@ -130,12 +118,11 @@ fn case_118_calls_go_to_a_new_connection_when_http2_says_goaway() {
         http2::ok(stream.respond, "fine");
         Then::Leave
     });
-    let sidefuse = Sidefuse::start(&config(&[route_to(
-        "r",
+    let sidefuse = sidefuse_to(
         &origin.url(),
         "http: 2",
         "timeout: 30s, breaker: {failure_threshold: 1}",
-    )]));
+    );
     for index in 0..20 {
         let method = if index % 2 == 0 { "GET" } else { "POST" };
         let response =
