@@ -70,6 +70,10 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         is_terminal,
         stop,
     } = options;
+    // First of all: a signal during the start must neither kill us halfway nor, where we are PID 1, be lost.
+    let (terminate, interrupt, hangup) = Signals::install()
+        .map_err(|error| StartError::System("signal handlers", error))?
+        .split();
     let audience = Audience::of(&*environment, is_terminal);
     let loader = Loader {
         file: config.clone(),
@@ -88,10 +92,6 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
     };
     let (prepared, bound, addresses) =
         loader.prepare(loaded, None, &Listeners::default(), &ground)?;
-    let (terminate, interrupt, hangup) = Signals::install()
-        .map_err(|error| StartError::System("signal handlers", error))?
-        .split();
-
     let writer = LogWriter::spawn(sink, meters.log_lines_dropped())
         .map_err(|error| StartError::System("the log's thread", error))?;
     let logging = Logging::new(writer.handle(), spec(&prepared.snapshot().plan, audience));

@@ -18,6 +18,7 @@ mod readme;
 mod reload;
 mod routing;
 mod shutdown;
+mod signals;
 mod start;
 mod support;
 mod upstream;
