@@ -1,6 +1,7 @@
 //! Reading a mapping so that no key can be forgotten: each is taken by somebody, or reported.
 
 use super::excerpt::show;
+use super::expand::Env;
 use super::problem::{Code, Problem, Problems};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Scalar, Span, Value};
@@ -40,15 +41,17 @@ pub(crate) fn mapping<'n, T>(
     problems: &mut Problems,
     read: impl FnOnce(&mut Fields<'n, '_>) -> T,
 ) -> T {
+    let mut span = node.map_or(Span::BUILT_IN, |node| node.span);
     if let Some(node) = node {
         match &node.value {
             Value::Null | Value::Mapping(_) | Value::Unusable => {}
             Value::Scalar(_) | Value::Sequence(_) => {
                 problems.push(wrong_kind(name, node, "a mapping (`key: value`)"));
+                // What it does not hold is no problem of its own.
+                span = Span::BUILT_IN;
             }
         }
     }
-    let span = node.map_or(Span::BUILT_IN, |node| node.span);
     let left = node.map(Node::entries).unwrap_or_default().iter().collect();
     let mut fields = Fields {
         span,
@@ -162,6 +165,32 @@ impl<'n> Fields<'n, '_> {
     ) -> Option<T> {
         let node = &self.take(key)?.node;
         value(key, node, self.problems, parse)
+    }
+
+    /// Reads a value of some type, or else takes what a variable of the environment says; an empty one says nothing. The variable
+    /// belongs to the application too, so one that means nothing here is a warning only.
+    pub(crate) fn parse_or_variable<T>(
+        &mut self,
+        key: &'static str,
+        (variable, env): (&str, Env<'_>),
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        if self.has(key) {
+            return self.parse(key, parse);
+        }
+        self.may_have(key);
+        let text = env(variable).filter(|text| !text.is_empty())?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(Invalid { code, what, .. }) => {
+                let message =
+                    format!("the environment variable `{variable}` {what}; it is passed over");
+                let problem = Problem::warning(code, Span::BUILT_IN, message);
+                self.problems
+                    .push(problem.hint(format!("a `{key}` in the file goes before it")));
+                None
+            }
+        }
     }
 
     /// Reads a list of values of some type.

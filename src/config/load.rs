@@ -73,7 +73,7 @@ pub fn load(
     let mut problems = Problems::default();
     let plan = yaml::parse(text, &mut problems).and_then(|mut root| {
         expand(&mut root, env, &mut problems);
-        compile(&mut root, &mut problems)
+        compile(&mut root, env, &mut problems)
     });
     match plan {
         Some(plan) if !problems.has_errors() => Ok(Loaded {
@@ -101,7 +101,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Report> {
     let origin = path.display();
     let content = read_limited(path, yaml::MAX_BYTES).map_err(|error| {
         let hint = if error.kind() == io::ErrorKind::NotFound {
-            "name the file with `-c FILE` or in SIDEFUSE_CONFIG"
+            "check the path; a relative one begins in the working directory"
         } else if error.kind() == io::ErrorKind::PermissionDenied {
             "let the user that runs sidefuse read it"
         } else {

@@ -6,6 +6,7 @@ use ::http::HeaderName;
 
 use super::duration;
 use super::headers::header_name;
+use crate::config::expand::Env;
 use crate::config::fields::Fields;
 use crate::config::plan::{LogFormat, LogLevel, LogsPlan};
 use crate::config::readers::{or_off, word};
@@ -28,14 +29,14 @@ const LEVELS: [(&str, LogLevel); 6] = [
     ("fatal", LogLevel::Error),
 ];
 
-pub(super) fn logs(fields: &mut Fields<'_, '_>) -> LogsPlan {
+pub(super) fn logs(fields: &mut Fields<'_, '_>, env: Env<'_>) -> LogsPlan {
     fields.not_yet(&["redact_query"]);
     LogsPlan {
         format: fields
             .parse("format", word(&FORMATS))
             .unwrap_or(LogFormat::Auto),
         level: fields
-            .parse("level", word(&LEVELS))
+            .parse_or_variable("level", ("LOG_LEVEL", env), word(&LEVELS))
             .unwrap_or(LogLevel::Info),
         user_id_header: fields
             .parse("user_id_header", or_off(header_name))

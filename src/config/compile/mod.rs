@@ -16,6 +16,7 @@ mod upstream;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::expand::Env;
 use super::fields::{Fields, mapping, scalar};
 use super::plan::Plan;
 use super::preset::spell_out;
@@ -28,7 +29,7 @@ use super::units::{self, Invalid};
 const NOT_YET: [&str; 2] = ["state_file", "overrides"];
 
 /// Makes the plan of a file whose references are replaced. A plan made while errors were reported is not to be used.
-pub(crate) fn compile(root: &mut Node, problems: &mut Problems) -> Option<Plan> {
+pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) -> Option<Plan> {
     if !matches!(root.value, Value::Mapping(_)) {
         let message = format!(
             "the file must be a mapping (`key: value`), not {}",
@@ -40,14 +41,14 @@ pub(crate) fn compile(root: &mut Node, problems: &mut Problems) -> Option<Plan> 
     spell_out_settings(root);
     let plan = mapping("the file", Some(root), problems, |file| {
         version(file);
-        let service = file.section("service", service::service);
+        let service = file.section("service", |fields| service::service(fields, env));
         let (listen, admin) = listen::listen(file);
         let workers = file.parse("workers", workers).flatten();
         let drain = file.section("shutdown", |shutdown| {
             shutdown.parse("drain", duration(Duration::ZERO))
         });
         let correlation = file.section("correlation", correlation::correlation);
-        let logs = file.section("logs", logs::logs);
+        let logs = file.section("logs", |fields| logs::logs(fields, env));
         let http = file.section("http", http::http);
         file.not_yet(&NOT_YET);
         let routes = routes::routes(file, &correlation.header);

@@ -1,5 +1,6 @@
 //! `service:`
 
+use crate::config::expand::Env;
 use crate::config::fields::Fields;
 use crate::config::plan::ServicePlan;
 use crate::config::problem::Code;
@@ -8,13 +9,13 @@ use crate::config::units::Invalid;
 /// The longest name.
 const LONGEST: usize = 128;
 
-pub(super) fn service(fields: &mut Fields<'_, '_>) -> ServicePlan {
+pub(super) fn service(fields: &mut Fields<'_, '_>, env: Env<'_>) -> ServicePlan {
     ServicePlan {
         name: fields
             .parse("name", name)
             .unwrap_or_else(|| "sidefuse".to_owned()),
         env: fields
-            .parse("env", name)
+            .parse_or_variable("env", ("NODE_ENV", env), name)
             .unwrap_or_else(|| "production".to_owned()),
     }
 }

@@ -152,6 +152,43 @@ fn the_smallest_file_has_the_defaults_of_the_documentation() {
 }
 
 #[test]
+fn log_level_and_node_env_speak_where_the_file_is_silent() {
+    let env = |level: &'static str, node: &'static str| {
+        move |name: &str| match name {
+            "LOG_LEVEL" => Some(level.to_owned()),
+            "NODE_ENV" => Some(node.to_owned()),
+            _ => None,
+        }
+    };
+    let shown = |text: &str, level, node| {
+        let loaded = load(text, "config.yaml", &env(level, node)).unwrap();
+        let plan = loaded.plan;
+        (plan.logs.level, plan.service.env, loaded.warnings.render())
+    };
+    let silent = route("");
+    assert_eq!(
+        shown(&silent, "debug", "staging"),
+        (LogLevel::Debug, "staging".to_owned(), String::new())
+    );
+    assert_eq!(
+        shown(&silent, "", ""),
+        (LogLevel::Info, "production".to_owned(), String::new())
+    );
+    let speaking = file("service: {env: test}\nlogs: {level: warn}");
+    assert_eq!(
+        shown(&speaking, "debug", "staging"),
+        (LogLevel::Warn, "test".to_owned(), String::new())
+    );
+    // Words of other loggers are no reason not to start.
+    let (level, _, warnings) = shown(&silent, "silly", "staging");
+    assert_eq!(level, LogLevel::Info);
+    assert!(
+        warnings.contains("LOG_LEVEL") && !warnings.contains("silly"),
+        "{warnings}"
+    );
+}
+
+#[test]
 fn values_take_their_type_after_references_are_replaced() {
     let env = |name: &str| match name {
         "LOG_LEVEL" => Some("fatal".to_owned()),
