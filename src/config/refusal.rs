@@ -41,7 +41,10 @@ pub(crate) fn syntax(error: &ScanError, span: Span, text: &str) -> Fatal {
     }
     if matches!(
         kind,
-        ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation | ErrorKind::TabNotAllowed
+        ErrorKind::TabInBlockIndentation
+            | ErrorKind::TabInIndentation
+            | ErrorKind::TabInPlainScalar
+            | ErrorKind::TabNotAllowed
     ) {
         let tab = Problem::error(Code::Syntax, span, "a tab where YAML wants spaces");
         return Box::new(tab.hint("indent with spaces"));

@@ -21,7 +21,8 @@ pub(crate) fn nearest<'c>(
                 candidate,
             )
         })
-        .filter(|(distance, _)| *distance <= allowed)
+        // A word of which nothing is left resembles anything.
+        .filter(|(distance, _)| *distance <= allowed && *distance < word.len())
         .min_by(|(a, x), (b, y)| {
             a.cmp(b).then_with(|| {
                 strsim::jaro_winkler(&word, y).total_cmp(&strsim::jaro_winkler(&word, x))
@@ -55,6 +56,7 @@ mod tests {
     #[test]
     fn a_word_like_none_and_an_endless_one_get_no_suggestion() {
         assert_eq!(nearest("banana", KEYS), None);
+        assert_eq!(nearest("3", ["1", "2"]), None);
         assert_eq!(nearest(&"window".repeat(10_000), KEYS), None);
     }
 }

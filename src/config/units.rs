@@ -144,6 +144,10 @@ pub fn ratio(text: &str) -> Result<Ratio, Invalid> {
         None if text == "0" => text,
         None if is_number(text) => {
             let invalid = Invalid::new(Code::NoUnit, "has no unit");
+            // One percent, or one as in "all of it"?
+            if text == "1" {
+                return Err(invalid.hint("write `100%`, or `1%`"));
+            }
             return Err(match scaled(text, 10_000) {
                 Some(hundredths @ ..=10_000) if text.contains('.') => {
                     let meant = u16::try_from(hundredths)
@@ -268,6 +272,10 @@ mod tests {
         assert_eq!(
             ratio("25").unwrap_err().hint.as_deref(),
             Some("write `25%`")
+        );
+        assert_eq!(
+            ratio("1").unwrap_err().hint.as_deref(),
+            Some("write `100%`, or `1%`")
         );
         assert_eq!(ratio("100.01%").unwrap_err().code, Code::OutOfRange);
         for text in ["", "%", "0.001%", "-1%", "50 %", "half"] {

@@ -24,6 +24,9 @@ const ENFORCEMENTS: [(&str, Enforcement); 3] = [
 /// The most calls or failures that a rule counts.
 const MOST: u32 = 1_000_000;
 
+/// The most calls of a window that counts calls.
+const MOST_IN_WINDOW: u32 = 65_536;
+
 /// A breaker whose route has `timeout`; `None` when it makes no sense, which was reported, or in a layer that is not a whole.
 pub(super) fn breaker(
     fields: &mut Fields<'_, '_>,
@@ -111,7 +114,7 @@ fn window(fields: &mut Fields<'_, '_>) -> Option<WindowSpec> {
     let empty = fields.span.is_in_file() && fields.entries().is_empty();
     let calls_at = fields.key_span("calls");
     let time = fields.parse("time", some_time());
-    let calls = fields.parse("calls", number(0, MOST));
+    let calls = fields.parse("calls", number(1, MOST_IN_WINDOW));
     match (time, calls, calls_at) {
         (Some(_), _, Some(span)) => {
             let problem = Problem::error(
