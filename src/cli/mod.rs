@@ -35,7 +35,7 @@ enum Command {
     /// Check configuration files, contacting nobody
     Check {
         /// The files
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// See a circuit breaker trip and recover: no configuration, no network, a dozen seconds
@@ -46,8 +46,14 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct RunArgs {
-    /// The configuration file; it is reloaded whenever it changes
-    #[arg(short, long, env = "SIDEFUSE_CONFIG", value_name = "FILE")]
+    /// The configuration file, reloaded whenever it changes
+    #[arg(
+        short,
+        long,
+        env = "SIDEFUSE_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
 }
 
