@@ -2,7 +2,7 @@
 
 use ::http::HeaderName;
 
-use super::headers::header_name;
+use super::headers::id_header;
 use crate::config::fields::Fields;
 use crate::config::plan::CorrelationPlan;
 use crate::config::problem::{Code, Problem};
@@ -14,10 +14,10 @@ const LONGEST: usize = 128;
 pub(super) fn correlation(fields: &mut Fields<'_, '_>) -> CorrelationPlan {
     let ours = HeaderName::from_static("x-correlation-id");
     let header = fields
-        .parse("header", header_name)
+        .parse("header", id_header)
         .unwrap_or_else(|| ours.clone());
     let span = fields.span;
-    let accept = fields.list("accept", header_name).unwrap_or_else(|| {
+    let accept = fields.list("accept", id_header).unwrap_or_else(|| {
         let mut accept = vec![
             header.clone(),
             ours,

@@ -104,7 +104,7 @@ fn removals(node: &Node, correlation: &HeaderName, problems: &mut Problems) -> V
 
 fn refuse_owned(name: &HeaderName, correlation: &HeaderName, span: Span, problems: &mut Problems) {
     let text = name.as_str();
-    if name == correlation || OWNED.contains(&text) || text.starts_with("x-forwarded-") {
+    if name == correlation || is_owned(text) {
         let problem = Problem::error(
             Code::OwnedHeader,
             span,
@@ -189,6 +189,23 @@ pub(super) fn header_key(key: &Key, problems: &mut Problems) -> Option<HeaderNam
             problems.push(Problem::error(invalid.code, key.span, message));
         })
         .ok()
+}
+
+/// A reader of a header that may carry an id: one with no meaning of its own, which the id would destroy, and with no secret in it,
+/// which would become the id.
+pub(super) fn id_header(text: &str) -> Result<HeaderName, Invalid> {
+    let name = header_name(text)?;
+    let text = name.as_str();
+    let is_ours = matches!(text, "x-correlation-id" | "x-request-id");
+    if !is_ours && (is_owned(text) || is_secret_name(text) || text.starts_with("content-")) {
+        let invalid = Invalid::new(Code::OwnedHeader, "names a header that cannot carry an id");
+        return Err(invalid.hint("use one of your own, such as `X-Correlation-ID`"));
+    }
+    Ok(name)
+}
+
+fn is_owned(name: &str) -> bool {
+    OWNED.contains(&name) || name.starts_with("x-forwarded-")
 }
 
 /// A reader of a header name.
