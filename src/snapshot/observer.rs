@@ -18,7 +18,7 @@ pub(super) fn observer(route: Arc<str>, meters: Arc<RouteMeters>) -> Observer {
 }
 
 /// The changes whose counters exist from the start.
-const USUAL: [TransitionLabels; 7] = [
+const USUAL: [TransitionLabels; 13] = [
     usual(State::Closed, State::Open, Cause::ConsecutiveFailures),
     usual(State::Closed, State::Open, Cause::FailureRatio),
     usual(State::Closed, State::Open, Cause::SlowRatio),
@@ -26,6 +26,12 @@ const USUAL: [TransitionLabels; 7] = [
     usual(State::HalfOpen, State::Open, Cause::ProbeFailed),
     usual(State::HalfOpen, State::Open, Cause::HalfOpenTimeout),
     usual(State::HalfOpen, State::Closed, Cause::ProbesSucceeded),
+    usual(State::Closed, State::Open, Cause::Forced),
+    usual(State::Closed, State::HalfOpen, Cause::Forced),
+    usual(State::Open, State::Closed, Cause::Forced),
+    usual(State::Open, State::HalfOpen, Cause::Forced),
+    usual(State::HalfOpen, State::Open, Cause::Forced),
+    usual(State::HalfOpen, State::Closed, Cause::Forced),
 ];
 
 const fn usual(from: State, to: State, cause: Cause) -> TransitionLabels {

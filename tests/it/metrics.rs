@@ -1,7 +1,10 @@
-//! What Prometheus sees of the running process.
+//! `/metrics`: whole from the first scrape on, and in the words that Prometheus takes.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use sidefuse::telemetry::names::{ALL, Kind};
 
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
@@ -11,90 +14,151 @@ use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 use crate::support::tools::tool;
 
-#[test]
-fn promtool_finds_nothing_to_say_of_a_scrape_case_192() {
-    let origin = Origin::start(|_| Answer::ok("{}"));
-    let sidefuse = Sidefuse::start(&config(&[route("crm", &origin.url(), "preset: whatsapp")]));
-    client::get(sidefuse.proxy(), "/crm/x");
-    client::get(sidefuse.proxy(), "/nowhere");
-    let scrape = client::get(sidefuse.health(), "/metrics");
-    let mut promtool = Command::new(tool("promtool"))
+/// Two routes to one origin that answers with the status in the path; `frail` opens at the second failure.
+fn start(origin: &Origin) -> Sidefuse {
+    let url = origin.url();
+    Sidefuse::start(&config(&[
+        route("crm", &url, "timeout: 5s"),
+        route("frail", &url, "breaker: {failure_threshold: 2}"),
+    ]))
+}
+
+fn origin() -> Origin {
+    Origin::start(|request| {
+        let status = request.head.target().trim_start_matches('/').parse();
+        Answer::status(status.unwrap(), &[], "")
+    })
+}
+
+/// Calls of every usual ending: relayed, failed, refused by a breaker, by an operator, and by the router.
+fn live(sidefuse: &mut Sidefuse) {
+    let mut client = Client::connect(sidefuse.proxy());
+    for (target, status) in [
+        ("/crm/200", 200),
+        ("/crm/404", 404),
+        ("/frail/500", 500),
+        ("/frail/500", 500),
+        ("/frail/200", 503),
+        ("/nowhere", 404),
+    ] {
+        assert_eq!(client.get(target).status(), status, "{target}");
+    }
+    let order = |verb: &str| {
+        let path = format!("/circuit-breakers/crm/{verb}");
+        assert_eq!(
+            client::post(sidefuse.admin(), &path, &json!({})).status(),
+            200
+        );
+    };
+    order("open");
+    assert_eq!(client.get("/crm/200").status(), 503);
+    order("auto");
+    assert_eq!(client.get("/crm/200").status(), 200);
+    ended(sidefuse, 8);
+}
+
+/// Waits until that many calls have ended, which is after their callers have the answers, and are counted.
+fn ended(sidefuse: &mut Sidefuse, count: usize) {
+    let is_access = |line: &Value| line.get("requestMethod").is_some();
+    sidefuse.process().wait_for_lines(count, is_access);
+}
+
+/// What `promtool check metrics` says; empty when it has nothing to say.
+fn promtool(metrics: &Metrics) -> String {
+    let mut process = Command::new(tool("promtool"))
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut input = promtool.stdin.take().unwrap();
-    input.write_all(scrape.text().as_bytes()).unwrap();
+    let mut input = process.stdin.take().unwrap();
+    input.write_all(metrics.text().as_bytes()).unwrap();
     drop(input);
-    let output = promtool.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    let output = process.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(output.status.success(), said.is_empty(), "{said}");
+    said
 }
 
 #[test]
-fn every_series_of_a_route_is_there_at_zero_before_its_first_call() {
-    let routes = [route("crm", "http://127.0.0.1:9", "preset: whatsapp")];
-    let sidefuse = Sidefuse::start(&config(&routes));
-    let metrics = Metrics::of(sidefuse.health());
-    for series in [
-        "sidefuse_requests_total{route=\"crm\",method=\"GET\",code_class=\"2xx\",outcome=\"success\"}",
-        "sidefuse_requests_total{route=\"crm\",method=\"POST\",code_class=\"5xx\",outcome=\"failure\"}",
-        "sidefuse_request_duration_seconds_count{route=\"crm\",outcome=\"failure\"}",
-        "sidefuse_in_flight_requests{route=\"crm\"}",
-        "sidefuse_breaker_state{breaker=\"crm\",state=\"open\"}",
-        "sidefuse_breaker_state{breaker=\"crm\",state=\"half_open\"}",
-        "sidefuse_breaker_forced{breaker=\"crm\",mode=\"forced_open\"}",
-        "sidefuse_breaker_transitions_total{breaker=\"crm\",from=\"closed\",to=\"open\",cause=\"consecutive_failures\"}",
-        "sidefuse_rejected_total{route=\"crm\",reason=\"circuit_open\"}",
-        "sidefuse_attempt_failures_total{route=\"crm\",reason=\"timeout\"}",
-        "sidefuse_retries_total{route=\"crm\",result=\"answered\"}",
-        "sidefuse_pool_connections{route=\"crm\",state=\"waiting\"}",
-        "sidefuse_pool_wait_seconds_count{route=\"crm\"}",
-        "sidefuse_overhead_seconds_count",
-        "sidefuse_log_lines_dropped_total",
-    ] {
-        assert_eq!(metrics.value(series), Some(0.0), "{series}");
-    }
-    assert_eq!(
-        metrics.value("sidefuse_breaker_state{breaker=\"crm\",state=\"closed\"}"),
-        Some(1.0)
-    );
-    assert_eq!(
-        metrics.value("sidefuse_config_last_reload_successful"),
-        Some(1.0)
-    );
-    for process in [
-        "process_resident_memory_bytes",
-        "process_cpu_seconds_total",
-        "process_open_fds",
-    ] {
-        assert!(
-            metrics.value(process).is_some_and(|value| value >= 0.0),
-            "{process}"
-        );
+fn promtool_finds_nothing_to_say_before_and_after_traffic_case_192() {
+    let origin = origin();
+    let mut sidefuse = start(&origin);
+    assert_eq!(promtool(&Metrics::of(sidefuse.health())), "");
+    live(&mut sidefuse);
+    assert_eq!(promtool(&Metrics::of(sidefuse.health())), "");
+    assert_eq!(promtool(&Metrics::of(sidefuse.admin())), "");
+}
+
+#[test]
+fn every_metric_is_there_at_the_first_scrape_and_every_counter_of_calls_at_0() {
+    let origin = origin();
+    let sidefuse = start(&origin);
+    let first = Metrics::of(sidefuse.health());
+    for family in ALL {
+        let name = match family.kind {
+            Kind::Counter | Kind::Gauge => family.name.to_owned(),
+            Kind::Histogram => format!("{}_count", family.name),
+        };
+        let is_there = first
+            .series()
+            .iter()
+            .any(|series| series.split('{').next() == Some(&name));
+        assert!(is_there, "{name}");
+        if family.kind != Kind::Gauge && name.starts_with("sidefuse_") {
+            assert_eq!(first.sum(&name), 0.0, "{name}");
+        }
     }
 }
 
 #[test]
-fn what_the_http_library_refuses_by_itself_is_counted_too() {
-    let routes = [route("crm", "http://127.0.0.1:9", "preset: whatsapp")];
-    let sidefuse = Sidefuse::start(&config(&routes));
+fn no_usual_call_brings_a_series_that_was_not_there() {
+    let origin = origin();
+    let mut sidefuse = start(&origin);
+    let before = Metrics::of(sidefuse.health());
+    live(&mut sidefuse);
+    let after = Metrics::of(sidefuse.health());
+    assert_eq!(before.series(), after.series());
+}
+
+#[test]
+fn a_refusal_is_counted_under_its_route_or_under_none_once() {
+    let origin = origin();
+    let mut sidefuse = start(&origin);
+    live(&mut sidefuse);
     let mut client = Client::connect(sidefuse.proxy());
-    client.send("GET / HTTP/1.1\r\nBad Name: x\r\n\r\n");
+    let foreign = client.request("GET", "http://elsewhere.example/", &[], "");
+    assert_eq!(foreign.status(), 403);
+    client.send("GARBAGE\r\n\r\n");
     assert_eq!(client.read().status(), 400);
-    client.read_to_end();
-    client::get(sidefuse.proxy(), "/nowhere");
+
+    ended(&mut sidefuse, 10);
     let metrics = Metrics::of(sidefuse.health());
-    assert_eq!(
-        metrics.value("sidefuse_rejected_total{route=\"(none)\",reason=\"bad_request\"}"),
-        Some(1.0)
-    );
-    assert_eq!(
-        metrics.value("sidefuse_rejected_total{route=\"(none)\",reason=\"no_route\"}"),
-        Some(1.0)
-    );
-    assert_eq!(metrics.sum("sidefuse_requests_total"), 2.0);
+    let rejected = |route: &str, reason: &str| {
+        metrics.value(&format!(
+            "sidefuse_rejected_total{{route=\"{route}\",reason=\"{reason}\"}}"
+        ))
+    };
+    for (route, reason) in [
+        ("crm", "forced_open"),
+        ("frail", "circuit_open"),
+        ("(none)", "no_route"),
+        ("(none)", "host_not_allowed"),
+        ("(none)", "bad_request"),
+    ] {
+        assert_eq!(rejected(route, reason), Some(1.0), "{route} {reason}");
+    }
+    assert_eq!(metrics.sum("sidefuse_rejected_total"), 5.0);
+    let requests = |route: &str, method: &str, class: &str| {
+        metrics.value(&format!(
+            "sidefuse_requests_total{{route=\"{route}\",method=\"{method}\",code_class=\"{class}\",outcome=\"ignored\"}}"
+        ))
+    };
+    assert_eq!(requests("(none)", "GET", "4xx"), Some(2.0));
+    assert_eq!(requests("(none)", "OTHER", "4xx"), Some(1.0));
+    assert_eq!(requests("crm", "GET", "5xx"), Some(1.0));
+    assert_eq!(requests("frail", "GET", "5xx"), Some(1.0));
+    assert_eq!(metrics.sum("sidefuse_requests_total"), 10.0);
 }

@@ -1,5 +1,6 @@
 //! What `/metrics` says at one moment.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::client;
@@ -33,6 +34,16 @@ impl Metrics {
     /// Whether any sample has this in its labels.
     pub(crate) fn mentions(&self, label: &str) -> bool {
         self.samples().any(|(series, _)| series.contains(label))
+    }
+
+    /// Every series there is, as the exposition writes it.
+    pub(crate) fn series(&self) -> BTreeSet<&str> {
+        self.samples().map(|(series, _)| series).collect()
+    }
+
+    /// The whole exposition.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
     }
 
     fn samples(&self) -> impl Iterator<Item = (&str, f64)> {
