@@ -127,6 +127,8 @@ struct Fields {
     message: String,
     correlation_id: Option<String>,
     rest: Vec<u8>,
+    /// Texts of several lines, for people only.
+    below: Vec<u8>,
 }
 
 impl Fields {
@@ -136,6 +138,7 @@ impl Fields {
             message: String::new(),
             correlation_id: None,
             rest: Vec::new(),
+            below: Vec::new(),
         }
     }
 
@@ -165,6 +168,7 @@ impl Fields {
                     pretty::push_field(line, color, b"correlation_id", id);
                 }
                 line.push(b'\n');
+                line.extend_from_slice(&self.below);
             }
         }
     }
@@ -189,6 +193,9 @@ impl Fields {
             (name, LineFormat::Json) => {
                 push_key(&mut self.rest, name);
                 push_quoted(&mut self.rest, value);
+            }
+            (_, LineFormat::Pretty { .. }) if value.contains('\n') => {
+                pretty::push_block(&mut self.below, value);
             }
             (name, LineFormat::Pretty { color }) => {
                 pretty::push_field(&mut self.rest, color, name.as_bytes(), value);
@@ -349,6 +356,27 @@ mod tests {
         };
         assert!(!line.chars().any(char::is_control));
         insta::assert_snapshot!(&line["15:00:00.000".len()..]);
+    }
+
+    #[test]
+    fn a_pretty_event_says_several_lines_below_its_own_where_none_can_be_forged() {
+        let format = LineFormat::Pretty { color: false };
+        let lines = lines(LogSpec { format, ..spec() }, |_| {
+            let diagnostics = "error[C012]: unknown key\n --> a.yaml:1:1\n\x1b[31m1 error\n";
+            tracing::error!(diagnostics, errors = 1_u64, "Configuration refused");
+        });
+        assert_eq!(
+            lines.iter().map(|line| &line[12.min(line.len())..]).next(),
+            Some(" ERROR Configuration refused errors=1")
+        );
+        assert_eq!(
+            lines[1..],
+            [
+                "    error[C012]: unknown key",
+                "     --> a.yaml:1:1",
+                "    \\u001b[31m1 error"
+            ]
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Lines for people at a terminal: one line each, control characters escaped as in JSON lines.
+//! Lines for people at a terminal: one line each, control characters escaped as in JSON lines. Only what an event says in several
+//! lines stands below its own.
 
 use super::access_log::{AccessRecord, MAX_PATH, MAX_WORD, rounded_millis};
 use super::escape::{self, Place};
@@ -68,6 +69,15 @@ pub(super) fn push_field(line: &mut Vec<u8>, color: bool, key: &[u8], value: &st
         line.push(b'"');
     } else {
         escape::push(line, value.as_bytes(), Place::Word, MAX_FIELD);
+    }
+}
+
+/// Appends a text of several lines for what stands below an event's line. Each is indented, so none can pass for a line of the log.
+pub(super) fn push_block(block: &mut Vec<u8>, text: &str) {
+    for line in text.lines() {
+        block.extend_from_slice(b"    ");
+        escape::push(block, line.as_bytes(), Place::Text, MAX_FIELD);
+        block.push(b'\n');
     }
 }
 
