@@ -3,8 +3,11 @@
 //! An [`Upstream`] is shared by all workers and owns what must be exact over all of them: the [`Slots`]. Each worker has its own
 //! [`Pool`] per upstream, a plain cell: a connection is used by the worker that opened it and never crosses a thread.
 
-mod client;
+mod http1;
+mod http2;
+mod lease;
 pub mod pool;
+mod send_error;
 pub mod slots;
 mod upload;
 
@@ -12,8 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-pub use client::{Fate, Lease, LocalExecutor, SendError};
+pub use http2::LocalExecutor;
+pub use lease::Lease;
 pub use pool::{Checkout, Pool};
+pub use send_error::{Fate, SendError};
 pub use slots::{Shed, Slots};
 pub use upload::{Upload, UploadEnd, UploadProgress, is_misframed};
 

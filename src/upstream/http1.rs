@@ -1,0 +1,116 @@
+//! A connection that carries one call at a time.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+
+use super::send_error::{Fate, SendError};
+use super::slots::Slot;
+use super::upload::Upload;
+use crate::net::{BoxIo, Metered, Traffic};
+use crate::time::{Deadline, timeout_at};
+
+/// A connection whose last answer is complete needs a turn of the event loop to be done with it. One that needs so long is stuck.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// A connection that carries one call at a time.
+pub(super) struct Http1 {
+    sender: http1::SendRequest<Upload>,
+    traffic: Arc<Traffic>,
+    expires: Instant,
+    idle_since: Instant,
+    is_reused: bool,
+    slot: Slot,
+    _living: Rc<()>,
+}
+
+/// What an HTTP/1.1 connection is born with.
+pub(super) struct Birth {
+    pub(super) slot: Slot,
+    pub(super) now: Instant,
+    pub(super) expires: Instant,
+    /// Counts its pool's connections, in use or not.
+    pub(super) living: Rc<()>,
+}
+
+impl Http1 {
+    /// Begins to speak over a fresh stream.
+    pub(super) async fn handshake(io: BoxIo, birth: Birth) -> hyper::Result<Self> {
+        let io = Metered::new(io);
+        let traffic = io.traffic();
+        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(io)).await?;
+        // The call that is under way hears of an error; without one there is nobody to tell.
+        tokio::task::spawn_local(async move {
+            let _ = connection.with_upgrades().await;
+        });
+        Ok(Self {
+            sender,
+            traffic,
+            expires: birth.expires,
+            idle_since: birth.now,
+            is_reused: false,
+            slot: birth.slot,
+            _living: birth.living,
+        })
+    }
+
+    /// Whether it can still carry a call, as far as is known without asking the system.
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
+        !self.sender.is_closed() && self.expires > now
+    }
+
+    /// Since when it has carried no call; said of one that carries none.
+    pub(super) fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    /// Whether it had served other calls before, so that it may have been closed in the meantime.
+    pub(super) fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// Notes that its call ended well and whole.
+    pub(super) fn has_served(&mut self, now: Instant) {
+        self.is_reused = true;
+        self.idle_since = now;
+    }
+
+    /// Waits until its last call is wholly done; false when it closed instead, or still holds an upload that its upstream does not read.
+    pub(super) async fn settle(&mut self, now: Instant) -> bool {
+        self.sender.is_ready()
+            || timeout_at(Deadline::after(now, SETTLING), self.sender.ready())
+                .await
+                .is_ok_and(|ready| ready.is_ok())
+    }
+
+    /// Makes a call; done at the response headers.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let (read, written) = (self.traffic.read(), self.traffic.written());
+        self.sender
+            .try_send_request(request)
+            .await
+            .map_err(|error| {
+                let fate = if self.traffic.written() == written {
+                    Fate::NeverSent
+                } else if self.is_reused && self.traffic.read() == read {
+                    Fate::Unanswered
+                } else {
+                    Fate::Unknown
+                };
+                SendError::new(error, fate)
+            })
+    }
+
+    /// Closes it; the right to a connection stays.
+    pub(super) fn into_slot(self) -> Slot {
+        self.slot
+    }
+}
