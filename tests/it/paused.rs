@@ -95,6 +95,29 @@ fn a_connection_that_does_not_come_about_is_given_up_after_3_s_and_counts_as_a_f
 }
 
 #[test]
+fn calls_that_wait_for_the_same_http2_connection_fail_with_it_and_not_one_after_the_other() {
+    let config = "version: 1\nroutes: {r: {upstream: {url: http://origin, http: 2}}}\n";
+    on_stage(config, always(200), async |stage| {
+        stage.origin.becomes_a_black_hole();
+        let begin = now();
+        let mut callers = Vec::new();
+        for _ in 0..10 {
+            let mut caller = stage.caller().await;
+            callers.push(tokio::task::spawn_local(
+                async move { caller.get("/r/x").await },
+            ));
+        }
+        for caller in callers {
+            let got = caller.await.unwrap();
+            assert_eq!(got.reason.as_deref(), Some("connect_timeout"));
+            assert!(is_about(got.at - begin, 3), "{:?}", got.at - begin);
+        }
+        let route = stage.snapshot.route("r").unwrap();
+        assert_eq!(route.breaker.in_force(now()).0, State::Open);
+    });
+}
+
+#[test]
 fn an_unused_connection_is_closed_after_55_s_and_used_again_before() {
     on_stage(WHATSAPP, always(200), async |stage| {
         let route = stage.snapshot.route("whatsapp").unwrap();

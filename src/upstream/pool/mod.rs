@@ -161,7 +161,7 @@ impl Pool {
                 .await
                 .map_err(|_| Failure::Protocol)?;
             return Ok(Checkout {
-                lease: Lease::http2(self.sharing.adopt(connection)),
+                lease: Lease::http2(self.sharing.adopt(connection, now)),
                 has_waited,
             });
         }

@@ -7,8 +7,8 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::{Checkout, Pool};
-use crate::failure::Failure;
-use crate::time::{Deadline, timeout_at};
+use crate::failure::{Blame, Failure};
+use crate::time::{Deadline, now, timeout_at};
 use crate::upstream::Purpose;
 use crate::upstream::http2::Http2;
 use crate::upstream::lease::Lease;
@@ -17,7 +17,7 @@ use crate::upstream::lease::Lease;
 pub(super) struct Sharing {
     is_spoken: Cell<bool>,
     connection: RefCell<Option<Http2>>,
-    opening: RefCell<Option<Rc<Notify>>>,
+    opening: RefCell<Option<Rc<Opening>>>,
 }
 
 /// What a caller finds, and whether it had to wait for that.
@@ -29,12 +29,22 @@ struct Found<'a> {
 enum Share<'a> {
     Open(Http2),
     /// It is the caller's to open one.
-    Missing(Opening<'a>),
+    Missing(Opener<'a>),
 }
 
-/// A connection being opened; its end, good or bad, wakes those who wait for it.
-struct Opening<'a> {
+/// A connection being opened.
+#[derive(Default)]
+struct Opening {
+    /// Wakes those who wait for it.
+    done: Notify,
+    /// Why there is none, where that is as true for those who wait: one after the other would only find the same.
+    failure: Cell<Option<Failure>>,
+}
+
+/// Who opens it; his end, good or bad, is that of the opening.
+struct Opener<'a> {
     sharing: &'a Sharing,
+    opening: Rc<Opening>,
 }
 
 impl Pool {
@@ -45,19 +55,26 @@ impl Pool {
         deadline: Deadline,
     ) -> Result<Checkout, Failure> {
         let Found { share, has_waited } = self.sharing.find(start, deadline).await?;
-        let _opening = match share {
+        let opener = match share {
             Share::Open(connection) => {
                 return Ok(Checkout {
                     lease: Lease::http2(connection),
                     has_waited,
                 });
             }
-            Share::Missing(opening) => opening,
+            Share::Missing(opener) => opener,
         };
-        match self.upstream.slots.try_take() {
+        let opened = match self.upstream.slots.try_take() {
             Some(slot) => self.open(slot, deadline, Purpose::Call, has_waited).await,
             None => self.queue(start, deadline, Purpose::Call).await,
+        };
+        if let Err(failure) = &opened
+            && failure.blame() == Blame::Upstream
+            && !deadline.has_passed(now())
+        {
+            opener.opening.failure.set(Some(*failure));
         }
+        opened
     }
 }
 
@@ -80,7 +97,8 @@ impl Sharing {
     }
 
     /// The connection to use from now on: the one there is, else this.
-    pub(super) fn adopt(&self, connection: Http2) -> Http2 {
+    pub(super) fn adopt(&self, connection: Http2, now: Instant) -> Http2 {
+        self.forget_unusable(now);
         self.connection
             .borrow_mut()
             .get_or_insert(connection)
@@ -108,29 +126,32 @@ impl Sharing {
             let opening = self.opening.borrow().clone();
             let Some(opening) = opening else { break };
             has_waited = true;
-            timeout_at(deadline, opening.notified())
+            timeout_at(deadline, opening.done.notified())
                 .await
                 .map_err(|_| Failure::ConnectTimeout)?;
+            if let Some(failure) = opening.failure.get() {
+                return Err(failure);
+            }
         }
         *self.connection.borrow_mut() = None;
         Ok(Found {
-            share: Share::Missing(Opening::begin(self)),
+            share: Share::Missing(Opener::begin(self)),
             has_waited,
         })
     }
 }
 
-impl<'a> Opening<'a> {
+impl<'a> Opener<'a> {
     fn begin(sharing: &'a Sharing) -> Self {
-        *sharing.opening.borrow_mut() = Some(Rc::default());
-        Self { sharing }
+        let opening = Rc::<Opening>::default();
+        *sharing.opening.borrow_mut() = Some(Rc::clone(&opening));
+        Self { sharing, opening }
     }
 }
 
-impl Drop for Opening<'_> {
+impl Drop for Opener<'_> {
     fn drop(&mut self) {
-        if let Some(opening) = self.sharing.opening.borrow_mut().take() {
-            opening.notify_waiters();
-        }
+        self.sharing.opening.borrow_mut().take();
+        self.opening.done.notify_waiters();
     }
 }
