@@ -186,3 +186,18 @@ fn case_188_a_tunnel_that_is_silent_for_the_idle_timeout_ends_and_says_so() {
         "it is not the upstream's failure"
     );
 }
+
+#[test]
+fn of_several_protocols_the_caller_is_told_the_one_that_the_upstream_chose() {
+    let origin = Origin::start(|_| Answer::script().send(SWITCHED).echo());
+    let sidefuse = Sidefuse::start(&config(&[route("r", &origin.url(), "timeout: 30s")]));
+    let mut client = Client::connect(sidefuse.proxy());
+    client.send(
+        "GET /r/ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: chat/2, websocket\r\n\r\n",
+    );
+    let head = client.read_head().unwrap();
+    assert_eq!(
+        (head.status(), head.header("upgrade")),
+        (101, Some("websocket"))
+    );
+}

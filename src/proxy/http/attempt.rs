@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::header::HeaderValue;
+use http::header::{HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -157,8 +157,9 @@ fn answer(
     let switch = call
         .upgrade
         .filter(|_| is_switching)
-        .map(|(protocol, caller)| Switch {
-            protocol,
+        .map(|(asked, caller)| Switch {
+            // Of several that the caller would speak, the upstream has chosen.
+            protocol: response.headers().get(UPGRADE).cloned().unwrap_or(asked),
             caller,
             upstream: hyper::upgrade::on(&mut response),
         });
