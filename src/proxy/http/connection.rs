@@ -25,8 +25,8 @@ use crate::telemetry::CorrelationId;
 use crate::time::{Deadline, now, timeout_at};
 use crate::upstream::LocalExecutor;
 
-/// A connection that a time limit has told to close gets so long to say goodbye.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// A connection that is to close gets so long to say goodbye, and its caller to stop sending.
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// One connection of a caller, as its exchanges see it.
 pub(super) struct Connection {
@@ -132,18 +132,25 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
         .with_upgrades();
     let mut served = std::pin::pin!(served);
     let state = &connection.state;
-    tokio::select! {
-        // Whatever ended it, there is nobody left to tell but those below.
-        _ = served.as_mut() => {}
-        () = state.close.notified() => {
-            served.as_mut().graceful_shutdown();
-            let farewell = Deadline::after(now(), FAREWELL);
-            let _ = timeout_at(farewell, served).await;
+    let record = || {
+        if let Some(refused) = state.gate.take_refused() {
+            record_refused(&connection.worker, refused);
+        }
+    };
+    loop {
+        tokio::select! {
+            // Whatever ended it, there is nobody left to tell but those below.
+            _ = served.as_mut() => break,
+            () = state.gate.refused() => record(),
+            () = state.close.notified() => {
+                served.as_mut().graceful_shutdown();
+                let farewell = Deadline::after(now(), FAREWELL);
+                let _ = timeout_at(farewell, served).await;
+                break;
+            }
         }
     }
-    if let Some(refused) = state.gate.take_refused() {
-        record_refused(&connection.worker, refused);
-    }
+    record();
 }
 
 async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>) {

@@ -11,10 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
+use super::connection::FAREWELL;
 use super::reply;
 use crate::failure::Failure;
 use crate::telemetry::CorrelationId;
+use crate::time::{Alarm, Deadline, now};
 
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -25,6 +28,7 @@ pub(super) struct Gate {
     /// 0: none is open. 1: one is. 2: it has ended but is not yet flushed. 3: bytes are no longer HTTP/1.
     phase: AtomicU8,
     refused: Mutex<Option<Refused>>,
+    has_refused: Notify,
 }
 
 /// A request that the HTTP library refused by itself.
@@ -57,6 +61,11 @@ impl Gate {
         self.phase.store(3, Ordering::Relaxed);
     }
 
+    /// Waits until the HTTP library has refused a request.
+    pub(super) async fn refused(&self) {
+        self.has_refused.notified().await;
+    }
+
     pub(super) fn take_refused(&self) -> Option<Refused> {
         self.refused
             .lock()
@@ -73,6 +82,10 @@ impl Gate {
     fn is_shut(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == 0
     }
+
+    fn is_open_for_good(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == 3
+    }
 }
 
 /// The stream of a caller.
@@ -85,6 +98,8 @@ pub(super) struct Front<I> {
     /// Our answer in the place of the library's, and how far it is written.
     instead: Vec<u8>,
     written: usize,
+    /// Set once we have said our last.
+    farewell: Alarm,
 }
 
 impl<I: AsyncRead + Unpin> Front<I> {
@@ -96,6 +111,7 @@ impl<I: AsyncRead + Unpin> Front<I> {
             reread: 0,
             instead: Vec::new(),
             written: 0,
+            farewell: Alarm::default(),
         }
     }
 
@@ -141,6 +157,7 @@ impl<I> Front<I> {
             .refused
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(refused);
+        self.gate.has_refused.notify_one();
         self.gate.open_for_good();
     }
 }
@@ -156,6 +173,26 @@ impl<I: AsyncWrite + Unpin> Front<I> {
             self.written += count;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncRead + Unpin> Front<I> {
+    /// Reads what the caller still sends, until he closes or it has been long enough.
+    ///
+    /// To close with unread bytes is to reset the connection: who is told of an open breaker in the middle of his upload would see a
+    /// broken pipe and not the answer (RFC 9112 §9.6).
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 4096];
+        loop {
+            if self.farewell.poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut unread = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut unread)) {
+                Ok(()) if !unread.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+        }
     }
 }
 
@@ -181,7 +218,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Front<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Front<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Front<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -225,6 +262,14 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Front<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let this = &mut *self;
+        if !this.farewell.is_set() {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            if this.gate.is_open_for_good() && this.instead.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            this.farewell.set(Deadline::after(now(), FAREWELL));
+        }
+        this.poll_rest(cx).map(Ok)
     }
 }

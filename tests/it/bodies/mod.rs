@@ -1,6 +1,7 @@
 //! Bodies: streamed both ways, counted to the byte, ended once however they end.
 
 mod broken;
+mod early;
 mod slow;
 mod whole;
 
