@@ -5,10 +5,12 @@
 
 pub mod connect;
 pub mod drain;
+pub mod held;
 pub mod io;
 pub mod tcp;
 pub mod tls;
 
 pub use connect::{Connect, ConnectError, Connecting};
 pub use drain::{Phase, Phases};
+pub use held::{Held, Hold};
 pub use io::{BoxIo, Io, Metered, Traffic};

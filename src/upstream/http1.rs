@@ -1,5 +1,6 @@
 //! A connection that carries one call at a time.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,15 +9,16 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
 
 use super::send_error::{Fate, SendError};
 use super::slots::Slot;
 use super::upload::Upload;
 use crate::net::{BoxIo, Metered, Traffic};
-use crate::time::{Deadline, timeout_at};
+use crate::time::{Deadline, now, timeout_at};
 
 /// A connection whose last answer is complete needs a turn of the event loop to be done with it. One that needs so long is stuck.
-const SETTLING: Duration = Duration::from_millis(100);
+pub(super) const SETTLING: Duration = Duration::from_millis(100);
 
 /// A connection that carries one call at a time.
 pub(super) struct Http1 {
@@ -27,7 +29,11 @@ pub(super) struct Http1 {
     is_reused: bool,
     slot: Slot,
     _living: Rc<()>,
+    _wanted: Wanted,
 }
+
+/// Its drop tells a connection's task that nobody wants the connection any more.
+pub(super) type Wanted = oneshot::Sender<Infallible>;
 
 /// What an HTTP/1.1 connection is born with.
 pub(super) struct Birth {
@@ -44,10 +50,8 @@ impl Http1 {
         let io = Metered::new(io);
         let traffic = io.traffic();
         let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(io)).await?;
-        // The call that is under way hears of an error; without one there is nobody to tell.
-        tokio::task::spawn_local(async move {
-            let _ = connection.with_upgrades().await;
-        });
+        let (wanted, unwanted) = oneshot::channel();
+        tokio::task::spawn_local(run(connection.with_upgrades(), unwanted));
         Ok(Self {
             sender,
             traffic,
@@ -56,6 +60,7 @@ impl Http1 {
             is_reused: false,
             slot: birth.slot,
             _living: birth.living,
+            _wanted: wanted,
         })
     }
 
@@ -112,5 +117,21 @@ impl Http1 {
     /// Closes it; the right to a connection stays.
     pub(super) fn into_slot(self) -> Slot {
         self.slot
+    }
+}
+
+/// Runs a connection until it ends or nobody wants it any more. Then it may say goodbye, but not go on with an upload that its upstream
+/// does not read: that would hold a socket for as long as the upstream likes.
+async fn run(
+    connection: impl Future<Output = hyper::Result<()>>,
+    unwanted: oneshot::Receiver<Infallible>,
+) {
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // The call that is under way hears of an error; without one there is nobody to tell.
+        _ = connection.as_mut() => {}
+        _ = unwanted => {
+            let _ = timeout_at(Deadline::after(now(), SETTLING), connection).await;
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! A connection that carries many calls at once.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -7,42 +9,62 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
 
+use super::http1::{SETTLING, Wanted};
 use super::send_error::{Fate, SendError, h2_error};
 use super::slots::Slot;
 use super::upload::Upload;
 use crate::failure::Failure;
-use crate::net::BoxIo;
+use crate::net::{BoxIo, Held, Hold};
+use crate::time::{Deadline, now, sleep_until};
 
 /// A connection that carries many calls at once; all of a worker share it.
 #[derive(Clone)]
 pub(super) struct Http2 {
     sender: http2::SendRequest<Upload>,
     expires: Instant,
-    _slot: Rc<Slot>,
+    shared: Rc<Shared>,
+}
+
+/// What all who use a connection have in common.
+struct Shared {
+    /// It gets no more calls; those that it has go on.
+    is_retired: Cell<bool>,
+    _slot: Slot,
+    _wanted: Wanted,
 }
 
 impl Http2 {
     /// Begins to speak over a fresh stream.
     pub(super) async fn handshake(io: BoxIo, slot: Slot, expires: Instant) -> hyper::Result<Self> {
+        let (io, hold) = Held::new(io);
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .initial_stream_window_size(256 * 1024)
             .initial_connection_window_size(1024 * 1024)
             .handshake(TokioIo::new(io))
             .await?;
-        tokio::task::spawn_local(async move {
-            let _ = connection.await;
-        });
+        let (wanted, unwanted) = oneshot::channel();
+        tokio::task::spawn_local(run(connection, unwanted, hold));
         Ok(Self {
             sender,
             expires,
-            _slot: Rc::new(slot),
+            shared: Rc::new(Shared {
+                is_retired: Cell::new(false),
+                _slot: slot,
+                _wanted: wanted,
+            }),
         })
     }
 
     /// Whether it can still carry a call, as far as is known without asking the system.
     pub(super) fn is_usable(&self, now: Instant) -> bool {
-        !self.sender.is_closed() && self.expires > now
+        !self.sender.is_closed() && !self.shared.is_retired.get() && self.expires > now
+    }
+
+    /// Takes no more calls.
+    pub(super) fn retire(&self) {
+        self.shared.is_retired.set(true);
     }
 
     /// Makes a call; done at the response headers.
@@ -69,6 +91,23 @@ impl Http2 {
                 SendError::new(error, fate)
             })
     }
+}
+
+/// Runs a connection until it ends or nobody wants it any more. Then it may say goodbye, and breaks: its streams are tasks of the HTTP
+/// library's, and only the end of their connection ends an upload that its upstream does not read.
+async fn run(
+    connection: impl Future<Output = hyper::Result<()>>,
+    mut unwanted: oneshot::Receiver<Infallible>,
+    hold: Hold,
+) {
+    tokio::select! {
+        _ = connection => {
+            let _ = unwanted.await;
+        }
+        _ = &mut unwanted => {}
+    }
+    sleep_until(Deadline::after(now(), SETTLING)).await;
+    drop(hold);
 }
 
 /// REFUSED_STREAM, or a GOAWAY without error that names an earlier stream as the last: "not processed" (RFC 9113 §6.8, §8.7).

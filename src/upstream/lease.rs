@@ -60,6 +60,14 @@ impl Lease {
         }
     }
 
+    /// Has nobody else call over the connection.
+    pub fn retire(self) {
+        match self.0 {
+            Lent::Http1(..) => {}
+            Lent::Http2(connection) => connection.retire(),
+        }
+    }
+
     /// Brings the connection back: its call ended well and whole.
     pub fn keep(self, now: Instant) {
         match self.0 {

@@ -1,11 +1,11 @@
 //! The request body on its way up: counted, and watched for a caller that stalls.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::error::Error as _;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,7 +21,6 @@ pub struct Upload {
 }
 
 struct Source {
-    body: Incoming,
     progress: Rc<UploadProgress>,
     idle_timeout: Duration,
     alarm: Alarm,
@@ -30,6 +29,10 @@ struct Source {
 /// What is known of an upload while the connection owns it.
 #[derive(Debug, Default)]
 pub struct UploadProgress {
+    /// What the caller sends; here and not with the connection, which may hold its half for as long as its upstream does not read.
+    body: RefCell<Option<Incoming>>,
+    /// Of the connection, while it waits for the caller.
+    waker: RefCell<Option<Waker>>,
     /// The exchange's own counter, so that whatever ends the exchange finds all bytes counted.
     bytes: ByteCount,
     is_whole: Cell<bool>,
@@ -89,6 +92,15 @@ impl UploadProgress {
         self.is_waiting.get()
     }
 
+    /// Gives up what is left of it, since its exchange is over: the caller is free, and a connection that waits for him is told.
+    pub fn abandon(&self) {
+        drop(self.body.take());
+        let waker = self.waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// How it ended, if the caller broke it.
     #[must_use]
     pub fn end(&self) -> Option<UploadEnd> {
@@ -110,9 +122,9 @@ impl Upload {
             progress.is_whole.set(true);
             return Self::empty();
         }
+        progress.body.replace(Some(body));
         Self {
             source: Some(Source {
-                body,
                 progress,
                 idle_timeout,
                 alarm: Alarm::default(),
@@ -157,7 +169,11 @@ impl Body for Upload {
         let Some(source) = &mut self.source else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(&mut source.body).poll_frame(cx);
+        let mut body = source.progress.body.borrow_mut();
+        let Some(body) = body.as_mut() else {
+            return Poll::Ready(Some(Err(UploadError)));
+        };
+        let polled = Pin::new(&mut *body).poll_frame(cx);
         source.progress.is_waiting.set(polled.is_pending());
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -166,7 +182,7 @@ impl Body for Upload {
                 if let Some(data) = frame.data_ref() {
                     source.progress.bytes.add(data.len() as u64);
                 }
-                if source.body.is_end_stream() {
+                if body.is_end_stream() {
                     source.progress.is_whole.set(true);
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -185,6 +201,7 @@ impl Body for Upload {
                 Poll::Ready(None)
             }
             Poll::Pending => {
+                source.progress.waker.replace(Some(cx.waker().clone()));
                 if !source.alarm.is_set() {
                     source
                         .alarm
@@ -203,14 +220,19 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source
-            .as_ref()
-            .is_none_or(|source| source.body.is_end_stream())
+        let Some(source) = &self.source else {
+            return true;
+        };
+        let body = source.progress.body.borrow();
+        body.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), |source| source.body.size_hint())
+        let Some(source) = &self.source else {
+            return SizeHint::with_exact(0);
+        };
+        let body = source.progress.body.borrow();
+        body.as_ref()
+            .map_or_else(SizeHint::default, Body::size_hint)
     }
 }

@@ -104,23 +104,30 @@ impl Ending {
 
 impl UpstreamEnding {
     fn finish(self, exchange: &mut Exchange, end: BodyEnd, now: Instant) {
-        match (end, self.permit) {
+        let Self {
+            lease,
+            upload,
+            permit,
+            sample,
+        } = self;
+        match (end, permit) {
             (BodyEnd::Whole, permit) => {
-                exchange.settled(self.sample.outcome);
+                exchange.settled(sample.outcome);
                 if let Some(permit) = permit {
-                    permit.finish(self.sample, now);
+                    permit.finish(sample, now);
                 }
-                if self.upload.is_whole() {
-                    self.lease.keep(now);
+                if upload.is_whole() {
+                    return lease.keep(now);
                 }
             }
             (BodyEnd::Broken(failure), Some(permit)) => {
                 exchange.attempt_failed(failure);
                 exchange.settled(Outcome::Failure);
-                permit.finish(verdict(failure, self.sample.latency), now);
+                permit.finish(verdict(failure, sample.latency), now);
             }
-            (BodyEnd::Broken(_), None) => exchange.settled(self.sample.outcome),
+            (BodyEnd::Broken(_), None) => exchange.settled(sample.outcome),
         }
+        let_go(lease, &upload);
     }
 }
 
@@ -134,8 +141,19 @@ impl Drop for Ending {
             // A verdict that stands since the headers stands.
             exchange.settled(upstream.sample.outcome);
         }
+        let_go(upstream.lease, &upstream.upload);
         exchange.finish(End::ClientGone, now());
     }
+}
+
+/// Gives up the connection, and with it an upload that may still be under way: neither outlives the exchange.
+fn let_go(lease: Lease, upload: &Rc<UploadProgress>) {
+    let is_under_way = Rc::strong_count(upload) > 1 && !upload.is_whole() && upload.end().is_none();
+    if is_under_way && !upload.is_waiting() {
+        // It waits for the upstream, and over HTTP/2 nothing but the end of the connection ends that.
+        lease.retire();
+    }
+    upload.abandon();
 }
 
 /// What a failure tells the breaker: nothing unless it is the upstream's doing.

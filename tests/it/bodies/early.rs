@@ -2,8 +2,15 @@
 
 use super::*;
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Mutex;
+
+use crate::support::PATIENCE;
 use crate::support::answer::Answer;
 use crate::support::client::Client;
+use crate::support::config::route_to;
+use crate::support::http2::{self, Http2Origin, Then};
 
 /// More than all sockets on its way can hold.
 const MUCH: usize = 32 * 1024 * 1024;
@@ -23,4 +30,53 @@ fn a_caller_told_of_an_open_breaker_can_finish_its_upload_and_read_why() {
     Client::connect(sidefuse.proxy()).get("/r/x");
     assert_eq!(upload(&sidefuse, "/r/upload"), 503);
     assert_eq!(sidefuse.access_line("/r/upload")["reason"], "circuit_open");
+}
+
+#[test]
+fn an_upstream_that_answers_without_reading_holds_neither_caller_nor_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let sidefuse = Sidefuse::start(&config(&[route("r", &url, "timeout: 30s")]));
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(|| upload(&sidefuse, "/r/upload"));
+        let mut stream = BufReader::new(listener.accept().unwrap().0);
+        stream.get_mut().set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut line = String::new();
+        while stream.read_line(&mut line).unwrap() > 2 {
+            line.clear();
+        }
+        let answer = b"HTTP/1.1 413 Too Much\r\nContent-Length: 0\r\n\r\n";
+        stream.get_mut().write_all(answer).unwrap();
+        assert_eq!(caller.join().unwrap(), 413);
+        let mut rest = Vec::new();
+        // An end or a reset, but an end.
+        let ended = stream.read_to_end(&mut rest);
+        let is_end = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
+        assert!(ended.map_or_else(is_end, |_| true), "it was let go");
+        assert!(rest.len() < MUCH, "the rest was not sent");
+    });
+    let line = sidefuse.access_line("/r/upload");
+    assert_eq!(ending(&line), "413 alive - 1 there");
+}
+
+#[test]
+fn an_http2_upstream_that_answers_without_reading_holds_neither_caller_nor_connection() {
+    let unread = Mutex::new(Vec::new());
+    let origin = Http2Origin::start(move |stream| {
+        http2::ok(stream.respond, "fine");
+        unread.lock().unwrap().push(stream.body);
+        Then::Serve
+    });
+    let settings = "timeout: 30s";
+    let sidefuse = Sidefuse::start(&config(&[route_to(
+        "r",
+        &origin.url(),
+        "http: 2",
+        settings,
+    )]));
+    assert_eq!(upload(&sidefuse, "/r/upload"), 200);
+    let after = Client::connect(sidefuse.proxy()).get("/r/after");
+    assert_eq!(after.text(), "fine");
+    assert_eq!(origin.connections(), 2, "the stuck one takes no more calls");
+    origin.wait_for_an_end();
 }

@@ -3,10 +3,12 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::server::SendResponse;
 use http::Response;
 use rustls::ServerConfig;
@@ -14,12 +16,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsAcceptor;
 
+use super::PATIENCE;
 use super::identity::Identity;
 
 /// A stream that a script answers, with its place on its connection (from 1).
 pub(crate) struct Stream {
     pub(crate) number: usize,
     pub(crate) respond: SendResponse<Bytes>,
+    /// The request's; dropped, it tells the peer to send no more of it.
+    pub(crate) body: RecvStream,
 }
 
 /// What happens to the connection after a stream.
@@ -37,6 +42,7 @@ pub(crate) struct Http2Origin {
     connections: Arc<AtomicUsize>,
     targets: Arc<Mutex<Vec<String>>>,
     identity: Option<Identity>,
+    ended: Receiver<()>,
 }
 
 type Script = dyn Fn(Stream) -> Then + Send + Sync;
@@ -52,15 +58,21 @@ async fn serve(
     let mut number = 0;
     while let Some(Ok((request, respond))) = serving.accept().await {
         number += 1;
-        seen.lock().unwrap().push(request.uri().to_string());
-        if script(Stream { number, respond }) == Then::Leave {
+        let (head, body) = request.into_parts();
+        seen.lock().unwrap().push(head.uri.to_string());
+        let stream = Stream {
+            number,
+            respond,
+            body,
+        };
+        if script(stream) == Then::Leave {
             serving.graceful_shutdown();
         }
     }
 }
 
 impl Http2Origin {
-    /// Answers each stream by the script, without reading its body.
+    /// Answers each stream by the script.
     pub(crate) fn start(script: impl Fn(Stream) -> Then + Send + Sync + 'static) -> Self {
         Self::launch(Arc::new(script), None)
     }
@@ -80,11 +92,13 @@ impl Http2Origin {
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
             TlsAcceptor::from(Arc::new(config))
         });
+        let (tell, ended) = channel();
         let (counter, seen) = (Arc::clone(&connections), Arc::clone(&targets));
         thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
                 counter.fetch_add(1, Ordering::SeqCst);
                 let (script, seen, tls) = (Arc::clone(&script), Arc::clone(&seen), tls.clone());
+                let tell = tell.clone();
                 thread::spawn(move || {
                     runtime().block_on(async {
                         socket.set_nonblocking(true).unwrap();
@@ -102,6 +116,7 @@ impl Http2Origin {
                             }
                         }
                     });
+                    let _ = tell.send(());
                 });
             }
         });
@@ -110,6 +125,7 @@ impl Http2Origin {
             connections,
             targets,
             identity,
+            ended,
         }
     }
 
@@ -128,6 +144,12 @@ impl Http2Origin {
     /// How many connections were accepted.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until one more connection has ended.
+    pub(crate) fn wait_for_an_end(&self) {
+        let ended = self.ended.recv_timeout(PATIENCE);
+        ended.expect("a connection that ends");
     }
 
     /// The targets so far, as they came.
