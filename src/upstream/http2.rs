@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::{Request, Response};
@@ -16,7 +17,7 @@ use super::send_error::{Fate, SendError, h2_error};
 use super::slots::Slot;
 use super::upload::Upload;
 use crate::failure::Failure;
-use crate::net::{BoxIo, Held, Hold};
+use crate::net::{BoxIo, Held, Hold, Metered, Traffic};
 use crate::time::{Deadline, now, sleep_until};
 
 /// A connection that carries many calls at once; all of a worker share it.
@@ -25,10 +26,13 @@ pub(super) struct Http2 {
     sender: http2::SendRequest<Upload>,
     expires: Instant,
     shared: Rc<Shared>,
+    /// What had been read over it when the call was made.
+    read_before: u64,
 }
 
 /// What all who use a connection have in common.
 struct Shared {
+    traffic: Arc<Traffic>,
     /// It gets no more calls; those that it has go on.
     is_retired: Cell<bool>,
     _slot: Slot,
@@ -38,6 +42,8 @@ struct Shared {
 impl Http2 {
     /// Begins to speak over a fresh stream.
     pub(super) async fn handshake(io: BoxIo, slot: Slot, expires: Instant) -> hyper::Result<Self> {
+        let io = Metered::new(io);
+        let traffic = io.traffic();
         let (io, hold) = Held::new(io);
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .initial_stream_window_size(256 * 1024)
@@ -50,10 +56,12 @@ impl Http2 {
             sender,
             expires,
             shared: Rc::new(Shared {
+                traffic,
                 is_retired: Cell::new(false),
                 _slot: slot,
                 _wanted: wanted,
             }),
+            read_before: 0,
         })
     }
 
@@ -67,11 +75,17 @@ impl Http2 {
         self.shared.is_retired.set(true);
     }
 
+    /// Whether anything at all came since the call was made.
+    pub(super) fn has_heard(&self) -> bool {
+        self.shared.traffic.read() > self.read_before
+    }
+
     /// Makes a call; done at the response headers.
     pub(super) async fn send(
         &mut self,
         request: Request<Upload>,
     ) -> Result<Response<Incoming>, SendError> {
+        self.read_before = self.shared.traffic.read();
         if self.sender.ready().await.is_err() {
             return Err(SendError {
                 failure: Failure::Reset,

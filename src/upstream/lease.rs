@@ -68,6 +68,15 @@ impl Lease {
         }
     }
 
+    /// The call got no answer in time. A connection over which nothing at all came meanwhile may be dead without our having been told
+    /// (a path that drops packets, a peer that vanished): it is retired, or every later call would die with it.
+    pub fn timed_out(self) {
+        match self.0 {
+            Lent::Http2(connection) if !connection.has_heard() => connection.retire(),
+            Lent::Http1(..) | Lent::Http2(_) => {}
+        }
+    }
+
     /// Brings the connection back: its call ended well and whole.
     pub fn keep(self, now: Instant) {
         match self.0 {

@@ -167,7 +167,10 @@ impl Outgoing {
             Ok(Ok(response)) => Ok((response, lease)),
             Ok(Err(error)) => Err(self.lost(error, spare)),
             Err(_) if self.upload.is_waiting() => Err((Failure::RequestTimeout, Again::Impossible)),
-            Err(_) => Err((Failure::Timeout, Again::Impossible)),
+            Err(_) => {
+                lease.timed_out();
+                Err((Failure::Timeout, Again::Impossible))
+            }
         }
     }
 

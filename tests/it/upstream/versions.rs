@@ -1,5 +1,8 @@
 //! TLS and HTTP/2 towards upstreams.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::Value;
 
 use super::{sidefuse_to, text};
@@ -133,4 +136,27 @@ fn case_118_calls_go_to_a_new_connection_when_http2_says_goaway() {
             "{index}"
         );
     }
+}
+
+#[test]
+fn an_http2_connection_that_has_gone_deaf_takes_one_call_with_it_and_no_more() {
+    let (held, seen) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
+    let origin = Http2Origin::start(move |stream| {
+        if seen.fetch_add(1, Ordering::SeqCst) == 1 {
+            held.lock().unwrap().push(stream.respond);
+        } else {
+            http2::ok(stream.respond, "fine");
+        }
+        Then::Serve
+    });
+    let settings = "timeout: 500ms, breaker: {enforcement: off}";
+    let sidefuse = Sidefuse::start(&config(&[route_to(
+        "r",
+        &origin.url(),
+        "http: 2",
+        settings,
+    )]));
+    let statuses = [(); 4].map(|()| client::get(sidefuse.proxy(), "/r/x").status());
+    assert_eq!(statuses, [200, 504, 200, 200]);
+    assert_eq!(origin.connections(), 2);
 }
