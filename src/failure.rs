@@ -26,6 +26,12 @@ pub enum Failure {
     CircuitOpen,
     /// An operator forced the breaker open.
     ForcedOpen,
+    /// The breaker has closed again and lets only a share of the calls pass yet.
+    Ramping,
+    /// The upstream asked for a pause that is not over.
+    Throttled,
+    /// The caller, or the route, is over its rate.
+    RateLimited,
     /// A limit of our own is reached: connections of the pool, connections of the listener.
     Overloaded,
     /// We are shutting down.
@@ -67,7 +73,7 @@ pub enum Blame {
 
 impl Failure {
     /// All of them, in the order of declaration: for metrics that exist from the start and for the table.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::NoRoute,
         Self::HostNotAllowed,
         Self::BadRequest,
@@ -77,6 +83,9 @@ impl Failure {
         Self::RequestTimeout,
         Self::CircuitOpen,
         Self::ForcedOpen,
+        Self::Ramping,
+        Self::Throttled,
+        Self::RateLimited,
         Self::Overloaded,
         Self::Draining,
         Self::Dns,
@@ -105,6 +114,9 @@ impl Failure {
             Self::RequestTimeout => "request_timeout",
             Self::CircuitOpen => "circuit_open",
             Self::ForcedOpen => "forced_open",
+            Self::Ramping => "ramping",
+            Self::Throttled => "throttled",
+            Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::Dns => "dns",
@@ -137,9 +149,11 @@ impl Failure {
                 "http_request_error",
             ),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "http_request_error"),
-            Self::CircuitOpen | Self::ForcedOpen => {
+            Self::CircuitOpen | Self::ForcedOpen | Self::Ramping => {
                 (StatusCode::SERVICE_UNAVAILABLE, "destination_unavailable")
             }
+            Self::Throttled => (StatusCode::TOO_MANY_REQUESTS, "destination_unavailable"),
+            Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "http_request_denied"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "connection_limit_reached"),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "proxy_internal_response"),
             Self::Dns => (StatusCode::BAD_GATEWAY, "dns_error"),
@@ -174,6 +188,9 @@ impl Failure {
             | Self::ClientGone => Blame::Caller,
             Self::CircuitOpen
             | Self::ForcedOpen
+            | Self::Ramping
+            | Self::Throttled
+            | Self::RateLimited
             | Self::Overloaded
             | Self::Draining
             | Self::Internal => Blame::Ours,
@@ -203,6 +220,9 @@ impl Failure {
             | Self::RequestTimeout
             | Self::CircuitOpen
             | Self::ForcedOpen
+            | Self::Ramping
+            | Self::Throttled
+            | Self::RateLimited
             | Self::Overloaded
             | Self::Draining
             | Self::Dns

@@ -73,9 +73,14 @@ fn wrong_kind(name: &str, node: &Node, expected: &str) -> Problem {
 }
 
 impl<'n> Fields<'n, '_> {
+    /// Names the keys that are allowed here in the order of the documentation, in whatever order they are then read.
+    pub(crate) fn order(&mut self, keys: &[&'static str]) {
+        self.known.extend_from_slice(keys);
+    }
+
     /// Takes a key of a fixed name.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<&'n Entry> {
-        self.known.push(key);
+        self.may_have(key);
         let at = self.left.iter().position(|entry| entry.key.text == key)?;
         Some(self.left.remove(at))
     }
@@ -95,7 +100,9 @@ impl<'n> Fields<'n, '_> {
 
     /// Names a key that is allowed here.
     pub(crate) fn may_have(&mut self, key: &'static str) {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
     }
 
     /// Whether a key is there.

@@ -41,8 +41,10 @@
 //! ```
 
 mod breaker;
+mod key;
 mod outcome;
 mod ratio;
+mod signal;
 
 pub use breaker::{
     Admission, Author, Breaker, BreakerKeys, BreakerSpec, Cause, CountDistance, Distances,
@@ -50,5 +52,7 @@ pub use breaker::{
     Observer, Order, Permit, Probes, Refusal, RefusalKind, ResetBackoff, ShareDistance,
     SpecProblem, Standing, State, Statistics, Transition, View, WindowCounts, WindowSpec, explain,
 };
+pub use key::Key;
 pub use outcome::{Label, Outcome, Sample};
 pub use ratio::Ratio;
+pub use signal::{Scope, Signal};

@@ -15,6 +15,9 @@ pub const fn is_refusal(reason: Failure) -> bool {
         | Failure::RequestTimeout
         | Failure::CircuitOpen
         | Failure::ForcedOpen
+        | Failure::Ramping
+        | Failure::Throttled
+        | Failure::RateLimited
         | Failure::Overloaded
         | Failure::Draining => true,
         Failure::Dns

@@ -24,6 +24,25 @@ const NOT_YET: [&str; 10] = [
     "rewrite_redirects",
 ];
 
+/// The keys of a route, in the order of the documentation.
+const KEYS: [&str; 15] = [
+    "upstream",
+    "match",
+    "timeout",
+    "attempt_timeout",
+    "idle_timeout",
+    "max_duration",
+    "breaker",
+    "classify",
+    "throttle",
+    "retry",
+    "limits",
+    "fallback",
+    "shadow",
+    "headers",
+    "preserve_host",
+];
+
 /// Reads route settings; `None` when they are not a whole route.
 pub(super) fn route(
     fields: &mut Fields<'_, '_>,
@@ -31,6 +50,7 @@ pub(super) fn route(
     preset: &str,
     correlation: &HeaderName,
 ) -> Option<RoutePlan> {
+    fields.order(&KEYS);
     fields.not_yet(&NOT_YET);
     let place = fields.key_span("upstream").unwrap_or(Span::BUILT_IN);
     let upstream = fields.section("upstream", |fields| {

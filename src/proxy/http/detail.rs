@@ -33,6 +33,9 @@ pub(super) fn detail(failure: Failure, route: &Route) -> String {
         | Failure::HeadersTooLarge
         | Failure::CircuitOpen
         | Failure::ForcedOpen
+        | Failure::Ramping
+        | Failure::Throttled
+        | Failure::RateLimited
         | Failure::Draining
         | Failure::IdleTimeout
         | Failure::Truncated

@@ -1,0 +1,15 @@
+//! What single pieces of the request path cost: `cargo bench --bench micro -- NAME`.
+//!
+//! A file per noun. Nothing here asserts a time; Machines are noisy, so compare within one run.
+
+#![expect(
+    clippy::expect_used,
+    reason = "what cannot be set up cannot be measured"
+)]
+
+mod breaker;
+
+use criterion::{criterion_group, criterion_main};
+
+criterion_group!(benches, breaker::benches);
+criterion_main!(benches);
