@@ -72,10 +72,12 @@ struct Numbers {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Failed {
     at: String,
     reason: &'static str,
     status: Option<u16>,
+    correlation_id: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -157,14 +159,19 @@ impl One {
             reason: hold.and_then(|hold| hold.reason.as_deref().map(str::to_owned)),
             explanation: explain(view, |instant| moment.phrase(instant)),
             statistics: Numbers::of(view),
-            last_failure: view.last_failure.map(|failure| {
+            last_failure: view.last_failure.as_deref().map(|failure| {
                 let (reason, status) = match failure.label {
                     Some(Label::Status(status)) => ("status", Some(status)),
                     Some(Label::Named(name)) => (name, None),
                     None => ("other", None),
                 };
-                let at = stamp(failure.at);
-                Failed { at, reason, status }
+                let call = failure.call.as_ref();
+                Failed {
+                    at: stamp(failure.at),
+                    reason,
+                    status,
+                    correlation_id: call.map(|call| (*call.id).to_owned()),
+                }
             }),
             pool: Pool {
                 size: pool.size,

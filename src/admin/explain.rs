@@ -1,12 +1,15 @@
 //! Why a breaker is as it is: the sentence, the way to each threshold, the transitions with their evidence.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::moment::Moment;
 use super::settings::{duration, enforcement};
 use crate::resilience::{
-    CountDistance, LabelCount, Measure, Probes, ShareDistance, Standing, Transition, View, explain,
+    CountDistance, Exemplar, Label, LabelCount, Measure, Probes, ShareDistance, Standing,
+    Transition, View, explain,
 };
 
 /// Everything that is known about why.
@@ -25,6 +28,8 @@ pub(super) struct Explanation {
     distances: Distances,
     /// The failures of the present run.
     run: Vec<Counted>,
+    /// The latest calls among them.
+    run_exemplars: Vec<Sighted>,
     /// Oldest first.
     transitions: Vec<Step>,
 }
@@ -65,6 +70,19 @@ struct Counted {
     count: u32,
 }
 
+/// A call that was judged by.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sighted {
+    at: String,
+    /// What its failure was.
+    label: String,
+    correlation_id: Option<String>,
+    method: Option<String>,
+    /// Within the route, without the query.
+    path: Option<String>,
+}
+
 #[derive(Serialize)]
 struct Step {
     at: String,
@@ -75,6 +93,7 @@ struct Step {
     threshold: Value,
     window: Window,
     failures: Vec<Counted>,
+    exemplars: Vec<Sighted>,
     by: Option<String>,
     reason: Option<String>,
     until: Option<String>,
@@ -127,6 +146,7 @@ pub(super) fn explanation(name: &str, view: &View, moment: &Moment) -> Explanati
             slow_ratio: view.distances.slow_ratio.map(Share::from),
         },
         run: counted(&view.run_labels),
+        run_exemplars: sighted(&view.run_exemplars, moment),
         transitions: view
             .transitions
             .iter()
@@ -179,6 +199,7 @@ impl Step {
                 slow: evidence.window.slow,
             },
             failures: counted(&evidence.labels),
+            exemplars: sighted(&evidence.exemplars, moment),
             by: author.map(|author| (*author.by).to_owned()),
             reason: author.and_then(|author| author.reason.as_deref().map(str::to_owned)),
             until: author
@@ -206,4 +227,19 @@ fn counted(labels: &[LabelCount]) -> Vec<Counted> {
             count: counted.count,
         })
         .collect()
+}
+
+fn sighted(exemplars: &[Arc<Exemplar>], moment: &Moment) -> Vec<Sighted> {
+    let one = |exemplar: &Arc<Exemplar>| {
+        let Exemplar { at, label, call } = &**exemplar;
+        let call = call.as_ref();
+        Sighted {
+            at: moment.stamp(*at),
+            label: label.unwrap_or(Label::Named("other")).to_string(),
+            correlation_id: call.map(|call| (*call.id).to_owned()),
+            method: call.map(|call| (*call.method).to_owned()),
+            path: call.map(|call| (*call.path).to_owned()),
+        }
+    };
+    exemplars.iter().map(one).collect()
 }

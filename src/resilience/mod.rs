@@ -48,8 +48,8 @@ mod signal;
 
 pub use breaker::{
     Admission, Author, Breaker, BreakerKeys, BreakerSpec, Cause, CountDistance, Distances,
-    Enforcement, Evidence, ForceRequest, Hold, LabelCount, LastFailure, Machine, Measure, Mode,
-    Observer, Order, Permit, Probes, Refusal, RefusalKind, ResetBackoff, ShareDistance,
+    Enforcement, Evidence, Exemplar, ForceRequest, Hold, Identity, LabelCount, Machine, Measure,
+    Mode, Observer, Order, Permit, Probes, Refusal, RefusalKind, ResetBackoff, ShareDistance,
     SpecProblem, Standing, State, Statistics, Transition, View, WindowCounts, WindowSpec, explain,
 };
 pub use key::Key;

@@ -51,6 +51,11 @@ fn tell(route: &str, transition: &Transition) {
     let evidence = &transition.evidence;
     let labels: Vec<String> = evidence.labels.iter().map(ToString::to_string).collect();
     let author = transition.author.as_ref();
+    let calls = evidence.exemplars.iter();
+    let calls: Vec<&str> = calls
+        .filter_map(|one| Some(&*one.call.as_ref()?.id))
+        .collect();
+    let calls = (!calls.is_empty()).then(|| calls.join(", "));
     macro_rules! event {
         ($level:expr, $message:literal) => {
             tracing::event!(
@@ -66,6 +71,7 @@ fn tell(route: &str, transition: &Transition) {
                 windowFailed = evidence.window.failed,
                 windowSlow = evidence.window.slow,
                 failures = labels.join(", "),
+                calls = calls.as_deref(),
                 by = author.map(|author| &*author.by),
                 reason = author.and_then(|author| author.reason.as_deref()),
                 $message

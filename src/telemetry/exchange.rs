@@ -10,7 +10,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::failure::{Blame, Failure};
-use crate::resilience::Outcome;
+use crate::resilience::{Identity, Outcome};
 use crate::time;
 
 use super::access_log::{AccessRecord, Hosts};
@@ -80,6 +80,8 @@ pub struct Exchange {
     worker: Rc<WorkerTelemetry>,
     begin: Begin,
     route: Option<InFlight>,
+    /// So many bytes at the path's beginning named the route.
+    strip: usize,
     upstream: Option<Arc<str>>,
     attempts: u32,
     upstream_time: Duration,
@@ -102,6 +104,7 @@ impl Exchange {
             worker: Rc::clone(worker),
             begin,
             route: None,
+            strip: 0,
             upstream: None,
             attempts: 0,
             upstream_time: Duration::ZERO,
@@ -135,9 +138,24 @@ impl Exchange {
         self.reason
     }
 
-    /// The request found its route; it is in flight there until it ends.
-    pub fn routed(&mut self, route: &Arc<RouteMeters>) {
+    /// The request found its route, by so many bytes at the path's beginning (0 by something else); it is in flight there until it
+    /// ends.
+    pub fn routed(&mut self, route: &Arc<RouteMeters>, strip: usize) {
         self.route = Some(route.enter());
+        self.strip = strip;
+    }
+
+    /// Which call it is, for a breaker that remembers it.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let method = self.begin.method.as_ref().map_or("-", Method::as_str);
+        let path = self.begin.path.as_ref().map_or("", PathAndQuery::path);
+        let path = path.get(self.strip..).filter(|rest| !rest.is_empty());
+        Identity::new(
+            self.begin.correlation.id.as_str(),
+            method,
+            path.unwrap_or("/"),
+        )
     }
 
     /// Another try goes to `host:port`.
@@ -370,7 +388,7 @@ mod tests {
 
         fn routed(&self, now: Instant) -> Exchange {
             let mut exchange = self.begin(now);
-            exchange.routed(&self.worker.meters.route("mail"));
+            exchange.routed(&self.worker.meters.route("mail"), 0);
             exchange
         }
 

@@ -209,3 +209,29 @@ fn a_probe_may_have_less_time_than_other_calls() {
         );
     });
 }
+
+#[test]
+fn an_opening_names_the_calls_that_led_to_it_by_their_ids_and_paths() {
+    let config = "version: 1\nroutes: {crm: {upstream: http://origin/base, breaker: {failure_threshold: 2}}}\n";
+    on_stage(config, always(503), async |stage| {
+        for path in ["/crm/a/1?token=hush", "/crm"] {
+            assert_eq!(stage.get(path).await.status, 503);
+        }
+        let view = stage.snapshot.route("crm").unwrap().breaker.view(now());
+        let opened = view.because.unwrap();
+        let calls: Vec<_> = opened
+            .evidence
+            .exemplars
+            .iter()
+            .filter_map(|exemplar| exemplar.call.clone())
+            .collect();
+        let told: Vec<_> = calls
+            .iter()
+            .map(|call| (&*call.method, &*call.path))
+            .collect();
+        assert_eq!(told, [("GET", "/a/1"), ("GET", "/")]);
+        for (line, call) in stage.lines().iter().zip(&calls) {
+            assert_eq!(line["correlationId"], *call.id);
+        }
+    });
+}

@@ -19,7 +19,7 @@ use crate::admin::endpoint::Port;
 use crate::admin::serve::connection;
 use crate::net::Phases;
 use crate::net::tcp::Tcp;
-use crate::resilience::{Breaker, Label, Sample};
+use crate::resilience::{Breaker, Identity, Label, Sample};
 use crate::snapshot::{Ingredients, prepare};
 use crate::telemetry::Meters;
 use crate::time::now;
@@ -148,7 +148,10 @@ routes:
     pub(super) fn fail(&self, name: &str, times: usize) {
         for _ in 0..times {
             let permit = self.breaker(name).admit(now()).unwrap();
-            permit.finish(Sample::failure(Label::Named("timeout")), now());
+            let sample = Sample::failure(Label::Named("timeout"));
+            permit.finish_as(sample, now(), || {
+                Identity::new("test-123", "POST", "/v19.0/1/messages?access_token=hush")
+            });
         }
     }
 

@@ -80,7 +80,7 @@ pub(super) async fn attempt(
     }
     let way = context.find_way(&request).map_err(Refusal::anywhere)?;
     let route = &context.current.snapshot.routes[way.route];
-    exchange.routed(&route.meters);
+    exchange.routed(&route.meters, way.strip);
     let permit = admit(route, context.start).map_err(|refusal| (refusal, Some(way.route)))?;
     let deadline = deadline(route, &permit, context.start);
     let mut call = Outgoing::new(context, exchange, route, &way, request)
@@ -93,7 +93,7 @@ pub(super) async fn attempt(
             let permit = match certainty {
                 Certainty::AtEnd => Some(permit),
                 Certainty::AtHeaders => {
-                    permit.finish(sample, now());
+                    permit.finish_as(sample, now(), || exchange.identity());
                     None
                 }
             };
@@ -104,9 +104,10 @@ pub(super) async fn attempt(
             if failure.blame() == Blame::Upstream {
                 exchange.attempt_failed(failure);
             }
-            permit.finish(
+            permit.finish_as(
                 verdict(failure, Some(took.saturating_sub(call.queued()))),
                 now(),
+                || exchange.identity(),
             );
             let detail = detail(failure, route);
             Err((Refusal::new(failure, detail), Some(way.route)))

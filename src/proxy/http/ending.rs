@@ -114,7 +114,7 @@ impl UpstreamEnding {
             (BodyEnd::Whole, permit) => {
                 exchange.settled(sample.outcome);
                 if let Some(permit) = permit {
-                    permit.finish(sample, now);
+                    permit.finish_as(sample, now, || exchange.identity());
                 }
                 if upload.is_whole() {
                     return lease.keep(now);
@@ -123,7 +123,9 @@ impl UpstreamEnding {
             (BodyEnd::Broken(failure), Some(permit)) => {
                 exchange.attempt_failed(failure);
                 exchange.settled(Outcome::Failure);
-                permit.finish(verdict(failure, sample.latency), now);
+                permit.finish_as(verdict(failure, sample.latency), now, || {
+                    exchange.identity()
+                });
             }
             (BodyEnd::Broken(_), None) => exchange.settled(sample.outcome),
         }

@@ -147,6 +147,7 @@ fn reason(transition: &Transition) -> String {
         threshold,
         window,
         labels,
+        exemplars: _,
     } = &transition.evidence;
     let calls = number(window.calls.into());
     match transition.cause {

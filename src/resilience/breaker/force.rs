@@ -151,6 +151,7 @@ impl Machine {
         self.statistics.consecutive_failures = 0;
         self.statistics.consecutive_successes = 0;
         self.run = Tally::default();
+        self.recent = None;
         self.window = Window::new(self.spec.keys().window, self.latest);
         changed
     }

@@ -14,13 +14,14 @@ use std::time::Instant;
 
 use crate::resilience::breaker::admission::{Admission, Refusal, RefusalKind, Role};
 use crate::resilience::breaker::backoff::Jitter;
+use crate::resilience::breaker::exemplar::{Exemplar, Identity, Recent};
 use crate::resilience::breaker::force::Hold;
 use crate::resilience::breaker::labels::{LabelTable, Tally};
 use crate::resilience::breaker::roll::Change;
 use crate::resilience::breaker::spec::{BreakerSpec, Enforcement};
 use crate::resilience::breaker::state::{Mode, Phase, Standing, Wait};
 use crate::resilience::breaker::transition::{Cause, Evidence, Transition};
-use crate::resilience::breaker::view::{LastFailure, Statistics};
+use crate::resilience::breaker::view::Statistics;
 use crate::resilience::breaker::window::Window;
 use crate::resilience::outcome::Sample;
 
@@ -64,7 +65,9 @@ pub struct Machine {
     pub(super) statistics: Statistics,
     /// `statistics.rejected` when the state in force last changed.
     pub(super) rejected_before: u64,
-    pub(super) last_failure: Option<LastFailure>,
+    pub(super) last_failure: Option<Arc<Exemplar>>,
+    /// The latest calls that failed or were slow; nothing where all goes well.
+    pub(super) recent: Option<Box<Recent>>,
     pub(super) because: Option<Arc<Transition>>,
     pub(super) history: VecDeque<Arc<Transition>>,
     pub(super) unreported: VecDeque<Arc<Transition>>,
@@ -92,6 +95,7 @@ impl Machine {
             statistics: Statistics::default(),
             rejected_before: 0,
             last_failure: None,
+            recent: None,
             because: None,
             history: VecDeque::new(),
             unreported: VecDeque::new(),
@@ -121,21 +125,33 @@ impl Machine {
     }
 
     /// Takes the result of an admitted call. Of an older generation it is counted and moves nothing.
+    pub fn record(&mut self, admission: Admission, sample: Sample, now: Instant) {
+        self.record_as(admission, sample, None, now);
+    }
+
+    /// The same, told which call it was: what failed or was slow can be shown to people then.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "taken by value, an admission comes back once"
     )]
-    pub fn record(&mut self, admission: Admission, sample: Sample, now: Instant) {
+    pub fn record_as(
+        &mut self,
+        admission: Admission,
+        sample: Sample,
+        call: Option<Identity>,
+        now: Instant,
+    ) {
         self.roll(now);
         let slow = self.count(&sample);
+        let exemplar = self.exemplar(&sample, slow, call);
         let Admission { generation, role } = admission;
         if generation != self.generation {
             return;
         }
         match role {
             Role::Bystander => {}
-            Role::Call => self.judge_call(&sample, slow),
-            Role::Probe => self.judge_probe(&sample),
+            Role::Call => self.judge_call(&sample, slow, exemplar.as_ref()),
+            Role::Probe => self.judge_probe(&sample, slow, exemplar.as_ref()),
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `verdict` | how results move it |
 //! | `force` | how operators move it |
 //! | `window`, `labels`, `backoff` | its counts, and its patience |
+//! | `exemplar` | a few of the calls it judged by |
 //! | `state`, `admission`, `transition`, `view` | what it says |
 //! | `explain` | the same in plain words |
 //!
@@ -16,6 +17,7 @@
 
 mod admission;
 mod backoff;
+mod exemplar;
 mod explain;
 mod force;
 mod labels;
@@ -33,11 +35,12 @@ mod window;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::resilience::outcome::Sample;
+use crate::resilience::outcome::{Outcome, Sample};
 
 pub use admission::{Admission, Refusal, RefusalKind};
+pub use exemplar::{Exemplar, Identity};
 pub use explain::explain;
 pub use force::{Author, ForceRequest, Hold, Order};
 pub use labels::LabelCount;
@@ -45,7 +48,7 @@ pub use machine::Machine;
 pub use spec::{BreakerKeys, BreakerSpec, Enforcement, ResetBackoff, SpecProblem, WindowSpec};
 pub use state::{Mode, Standing, State};
 pub use transition::{Cause, Evidence, Measure, Transition};
-pub use view::{CountDistance, Distances, LastFailure, Probes, ShareDistance, Statistics, View};
+pub use view::{CountDistance, Distances, Probes, ShareDistance, Statistics, View};
 pub use window::WindowCounts;
 
 /// What is told each transition.
@@ -60,6 +63,8 @@ pub struct Breaker {
     /// One more than the generation whose calls all pass, 0 when the machine must be asked: a closed breaker admits without the lock.
     /// A caller that reads it just before an opening asked just before the opening, and its result is of an older generation.
     all_pass: AtomicU64,
+    /// From how many nanoseconds on a call is slow; `u64::MAX` where none is. Told without the lock, as only a reload changes it.
+    slow_from: AtomicU64,
     observer: Observer,
 }
 
@@ -88,9 +93,11 @@ impl Breaker {
             telling: false,
         };
         let all_pass = AtomicU64::new(passing(&cell.machine));
+        let slow_from = AtomicU64::new(slow_from(cell.machine.spec()));
         Arc::new(Self {
             cell: Mutex::new(cell),
             all_pass,
+            slow_from,
             observer,
         })
     }
@@ -130,6 +137,7 @@ impl Breaker {
 
     /// Gives it new settings. Its state stays; a window of another shape starts empty.
     pub fn respec(&self, spec: BreakerSpec, now: Instant) {
+        self.slow_from.store(slow_from(&spec), Ordering::Relaxed);
         self.with(|machine| machine.respec(spec, now));
     }
 
@@ -141,6 +149,14 @@ impl Breaker {
     /// Obeys an operator. Says whether anything changed: the same order twice changes something once.
     pub fn force(&self, request: ForceRequest, now: Instant) -> bool {
         self.with(|machine| machine.force(request, now))
+    }
+
+    /// Whether the call behind a sample is one to be remembered.
+    fn wants(&self, sample: &Sample) -> bool {
+        let is_slow = |latency: Duration| {
+            latency.as_nanos() >= u128::from(self.slow_from.load(Ordering::Relaxed))
+        };
+        sample.outcome == Outcome::Failure || sample.latency.is_some_and(is_slow)
     }
 
     /// Runs `act` under the lock, then tells what changed outside of it.
@@ -181,6 +197,14 @@ fn passing(machine: &Machine) -> u64 {
     machine
         .generation_of_all()
         .map_or(0, |generation| generation + 1)
+}
+
+/// What [`Breaker::slow_from`] says of settings.
+fn slow_from(spec: &BreakerSpec) -> u64 {
+    spec.keys()
+        .slow_after
+        .and_then(|after| u64::try_from(after.as_nanos()).ok())
+        .unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for Breaker {
@@ -225,6 +249,17 @@ impl Permit {
         if let Some(admission) = self.admission.take() {
             self.breaker
                 .with(|machine| machine.record(admission, sample, now));
+        }
+    }
+
+    /// The same, and tells which call it was. `call` is asked only for one that is remembered: a failure, or a slow call where slow
+    /// ones are judged.
+    pub fn finish_as(mut self, sample: Sample, now: Instant, call: impl FnOnce() -> Identity) {
+        if let Some(admission) = self.admission.take() {
+            // Asked before the lock is taken: what it costs is nobody else's wait.
+            let call = self.breaker.wants(&sample).then(call);
+            self.breaker
+                .with(|machine| machine.record_as(admission, sample, call, now));
         }
     }
 

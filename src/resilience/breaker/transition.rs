@@ -1,8 +1,10 @@
 //! A change of what a breaker does, with the evidence for it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::resilience::breaker::exemplar::Exemplar;
 use crate::resilience::breaker::force::Author;
 use crate::resilience::breaker::labels::LabelCount;
 use crate::resilience::breaker::state::{Standing, State};
@@ -57,6 +59,8 @@ pub struct Evidence {
     /// The failures that led to it by label, most frequent first: those of the run for `consecutive_failures`, those of the window
     /// for the ratios, the one of the probe for `probe_failed`; at most 16.
     pub labels: Vec<LabelCount>,
+    /// The latest calls among them (for `slow_ratio` the latest slow ones), oldest first; at most 5.
+    pub exemplars: Vec<Arc<Exemplar>>,
 }
 
 /// A change of what a breaker does. `before` and `after` always differ, and `after` is the next one's `before`.
@@ -127,6 +131,7 @@ impl Evidence {
             threshold: time,
             window,
             labels: Vec::new(),
+            exemplars: Vec::new(),
         }
     }
 
@@ -137,6 +142,7 @@ impl Evidence {
             threshold: Measure::Nothing,
             window,
             labels: Vec::new(),
+            exemplars: Vec::new(),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What a result does to a machine: the counts, the three rules, the probes.
 
+use std::sync::Arc;
+
+use crate::resilience::breaker::exemplar::Exemplar;
 use crate::resilience::breaker::labels::Tally;
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::spec::{BreakerKeys, Enforcement};
 use crate::resilience::breaker::state::Phase;
 use crate::resilience::breaker::transition::{Cause, Evidence, Measure};
-use crate::resilience::breaker::view::LastFailure;
 use crate::resilience::breaker::window::{Call, Window, WindowCounts};
 use crate::resilience::outcome::{Outcome, Sample};
 use crate::resilience::ratio::Ratio;
@@ -21,10 +23,6 @@ impl Machine {
                 statistics.failures += 1;
                 statistics.timeouts +=
                     u64::from(sample.label.is_some_and(|label| label.is_timeout()));
-                self.last_failure = Some(LastFailure {
-                    at: self.latest,
-                    label: sample.label,
-                });
             }
             Outcome::Alive => statistics.alive += 1,
             Outcome::Throttled => statistics.throttled += 1,
@@ -63,11 +61,17 @@ impl Machine {
         }
     }
 
-    pub(super) fn judge_call(&mut self, sample: &Sample, slow: bool) {
+    pub(super) fn judge_call(
+        &mut self,
+        sample: &Sample,
+        slow: bool,
+        exemplar: Option<&Arc<Exemplar>>,
+    ) {
         if sample.outcome == Outcome::Ignored || self.spec.keys().enforcement == Enforcement::Off {
             return;
         }
         self.count_run(sample);
+        self.keep(exemplar, sample, slow);
         let failed = (sample.outcome == Outcome::Failure).then(|| self.labels.id(sample.label));
         let counts = self.window.push(Call { failed, slow }, self.latest);
         if let Some((cause, evidence)) = self.breach(counts, sample.outcome) {
@@ -96,6 +100,7 @@ impl Machine {
                     threshold,
                     window,
                     labels,
+                    exemplars: self.latest_failed(failures),
                 },
             ));
         }
@@ -114,6 +119,11 @@ impl Machine {
         let observed = Ratio::of(u64::from(part), u64::from(window.calls))
             .map_or(Measure::Nothing, Measure::Share);
         let labels = self.labels.counts(&self.window.labels(self.latest));
+        let exemplars = if cause == Cause::SlowRatio {
+            self.latest_slow(part)
+        } else {
+            self.latest_failed(part)
+        };
         Some((
             cause,
             Evidence {
@@ -121,16 +131,23 @@ impl Machine {
                 threshold: Measure::Share(threshold),
                 window,
                 labels,
+                exemplars,
             },
         ))
     }
 
-    pub(super) fn judge_probe(&mut self, sample: &Sample) {
+    pub(super) fn judge_probe(
+        &mut self,
+        sample: &Sample,
+        slow: bool,
+        exemplar: Option<&Arc<Exemplar>>,
+    ) {
         self.return_probe();
         if self.spec.keys().enforcement == Enforcement::Off {
             return;
         }
         self.count_run(sample);
+        self.keep(exemplar, sample, slow);
         match sample.outcome {
             Outcome::Throttled | Outcome::Ignored => {}
             Outcome::Success | Outcome::Alive => self.probe_succeeded(),
@@ -144,6 +161,7 @@ impl Machine {
                     threshold: Measure::Count(1),
                     window,
                     labels,
+                    exemplars: exemplar.cloned().into_iter().collect(),
                 };
                 self.open(self.latest, Cause::ProbeFailed, evidence);
             }
@@ -164,7 +182,9 @@ impl Machine {
                 threshold,
                 window,
                 labels: Vec::new(),
+                exemplars: Vec::new(),
             };
+            self.recent = None;
             self.statistics.consecutive_failures = 0;
             self.run = Tally::default();
             self.window = Window::new(self.spec.keys().window, self.latest);

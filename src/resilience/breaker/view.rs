@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::resilience::breaker::admission::RefusalKind;
+use crate::resilience::breaker::exemplar::Exemplar;
 use crate::resilience::breaker::force::Hold;
 use crate::resilience::breaker::labels::LabelCount;
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::state::{Mode, Phase, Standing, State};
 use crate::resilience::breaker::transition::Transition;
 use crate::resilience::breaker::window::WindowCounts;
-use crate::resilience::outcome::Label;
 use crate::resilience::ratio::Ratio;
 
 /// What was counted since the breaker was made or cleared.
@@ -42,15 +42,6 @@ pub struct Statistics {
     pub consecutive_failures: u32,
     /// Successes in a row at present.
     pub consecutive_successes: u32,
-}
-
-/// The latest failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastFailure {
-    /// When its result arrived.
-    pub at: Instant,
-    /// What it was.
-    pub label: Option<Label>,
 }
 
 /// A count on its way to a threshold.
@@ -128,8 +119,10 @@ pub struct View {
     pub distances: Distances,
     /// The failures of the present run by label, most frequent first.
     pub run_labels: Vec<LabelCount>,
+    /// The latest failures of the present run, oldest first; at most 5.
+    pub run_exemplars: Vec<Arc<Exemplar>>,
     /// The latest failure.
-    pub last_failure: Option<LastFailure>,
+    pub last_failure: Option<Arc<Exemplar>>,
     /// What led to the automatic state; `None` if it never changed.
     pub because: Option<Arc<Transition>>,
     /// The last 32 transitions, oldest first.
@@ -160,7 +153,8 @@ impl Machine {
             slow_ratio: share(window.slow),
             distances: self.distances(window),
             run_labels: self.labels.counts(&self.run),
-            last_failure: self.last_failure,
+            run_exemplars: self.latest_failed(self.statistics.consecutive_failures),
+            last_failure: self.last_failure.clone(),
             because: self.because.clone(),
             transitions: self.history.iter().cloned().collect(),
         }
