@@ -15,22 +15,32 @@ use hyper::body::Incoming;
 use crate::telemetry::ByteCount;
 use crate::time::{Alarm, Deadline, now};
 
-/// A request body.
+/// A request body on its way up in one attempt.
 pub struct Upload {
     source: Option<Source>,
 }
 
 struct Source {
     progress: Rc<UploadProgress>,
+    /// A later attempt's upload has another; this one then has nothing left to send.
+    turn: u32,
     idle_timeout: Duration,
     alarm: Alarm,
 }
 
-/// What is known of an upload while the connection owns it.
+/// A caller's request body, and what is known of it while a connection reads it.
 #[derive(Debug, Default)]
 pub struct UploadProgress {
     /// What the caller sends; here and not with the connection, which may hold its half for as long as its upstream does not read.
     body: RefCell<Option<Incoming>>,
+    /// The body is none.
+    is_empty: bool,
+    /// Some of it has gone up.
+    is_touched: Cell<bool>,
+    /// The attempt that it goes up with.
+    turn: Cell<u32>,
+    /// A connection has that attempt's upload yet.
+    is_held: Cell<bool>,
     /// Of the connection, while it waits for the caller.
     waker: RefCell<Option<Waker>>,
     /// The exchange's own counter, so that whatever ends the exchange finds all bytes counted.
@@ -59,13 +69,29 @@ pub enum UploadEnd {
 pub struct UploadError;
 
 impl UploadProgress {
-    /// That of an upload whose bytes, as they are handed to the connection, go into `bytes`.
+    /// That of `body`, whose bytes, as they are handed to a connection, go into `bytes`.
     #[must_use]
-    pub fn counting(bytes: ByteCount) -> Self {
+    pub fn new(body: Incoming, bytes: ByteCount) -> Self {
+        let is_empty = body.is_end_stream();
         Self {
+            body: RefCell::new((!is_empty).then_some(body)),
+            is_empty,
+            is_whole: Cell::new(is_empty),
             bytes,
             ..Self::default()
         }
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    /// Whether an attempt could send it from its first byte on.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.is_empty || !self.is_touched.get() && self.end.get().is_none()
     }
 
     /// A byte has moved, this way or the other: neither way's idle time has begun before now.
@@ -101,6 +127,12 @@ impl UploadProgress {
         }
     }
 
+    /// Whether it is still on its way: the connection has not given it up, and would go on.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.is_held.get() && !self.is_whole.get() && self.end.get().is_none()
+    }
+
     /// How it ended, if the caller broke it.
     #[must_use]
     pub fn end(&self) -> Option<UploadEnd> {
@@ -109,33 +141,37 @@ impl UploadProgress {
 }
 
 impl Upload {
-    /// No body at all.
+    /// The body for the next attempt; it may pause for `idle_timeout` at the most. An upload of an attempt before is at its end.
     #[must_use]
-    pub fn empty() -> Self {
-        Self { source: None }
-    }
-
-    /// Streams `body`; it may pause for `idle_timeout` at the most.
-    #[must_use]
-    pub fn streaming(body: Incoming, progress: Rc<UploadProgress>, idle_timeout: Duration) -> Self {
-        if body.is_end_stream() {
-            progress.is_whole.set(true);
-            return Self::empty();
+    pub fn of(progress: &Rc<UploadProgress>, idle_timeout: Duration) -> Self {
+        if progress.is_empty {
+            return Self { source: None };
         }
-        progress.body.replace(Some(body));
+        let turn = progress.turn.get() + 1;
+        progress.turn.set(turn);
+        progress.is_held.set(true);
         Self {
             source: Some(Source {
-                progress,
+                progress: Rc::clone(progress),
+                turn,
                 idle_timeout,
                 alarm: Alarm::default(),
             }),
         }
     }
+}
 
-    /// Whether there is nothing to send, so that the same call can be made twice.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.source.is_none()
+impl Source {
+    fn is_its_turn(&self) -> bool {
+        self.progress.turn.get() == self.turn
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if self.is_its_turn() {
+            self.progress.is_held.set(false);
+        }
     }
 }
 
@@ -153,7 +189,7 @@ pub fn is_misframed(error: &hyper::Error) -> bool {
 impl std::fmt::Debug for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Upload")
-            .field("is_empty", &self.is_empty())
+            .field("is_empty", &self.source.is_none())
             .finish_non_exhaustive()
     }
 }
@@ -170,7 +206,8 @@ impl Body for Upload {
             return Poll::Ready(None);
         };
         let mut body = source.progress.body.borrow_mut();
-        let Some(body) = body.as_mut() else {
+        let body = body.as_mut().filter(|_| source.is_its_turn());
+        let Some(body) = body else {
             return Poll::Ready(Some(Err(UploadError)));
         };
         let polled = Pin::new(&mut *body).poll_frame(cx);
@@ -178,6 +215,7 @@ impl Body for Upload {
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 source.alarm.clear();
+                source.progress.is_touched.set(true);
                 source.progress.touch();
                 if let Some(data) = frame.data_ref() {
                     source.progress.bytes.add(data.len() as u64);

@@ -1,177 +1,196 @@
-//! From a request to the upstream's response headers: a straight line.
+//! One attempt at an upstream: a connection, the call, the response headers.
 
-use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::header::{HeaderValue, UPGRADE};
-use http::{Request, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
-use super::classify::{Certainty, classify};
-use super::connection::Connection;
-use super::detail::detail;
-use super::ending::verdict;
+use super::call::{Call, Keep};
+use super::carry::Context;
+use super::framing::is_ambiguous;
 use super::outgoing::Outgoing;
-use super::reply::Refusal;
-use crate::failure::{Blame, Failure};
-use crate::net::Phase;
-use crate::proxy::worker::Current;
-use crate::resilience::{Permit, RefusalKind, Sample, explain};
-use crate::snapshot::Route;
+use crate::failure::Failure;
 use crate::telemetry::Exchange;
-use crate::time::{Deadline, now, wall_at};
-use crate::upstream::{Lease, UploadProgress};
+use crate::telemetry::names::RetryResult;
+use crate::time::{Deadline, now, timeout_at};
+use crate::upstream::{Checkout, Fate, Lease, Purpose, SendError, UploadEnd};
 
 /// What an attempt is made with.
-pub(super) struct Attempt<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) current: &'a Current,
-    /// When the request was accepted.
-    pub(super) start: Instant,
+pub(super) struct Attempt<'a, 'c> {
+    pub(super) context: &'a Context<'c>,
+    pub(super) exchange: &'a mut Exchange,
+    pub(super) call: &'a mut Call,
+    pub(super) outgoing: &'a mut Outgoing<'c>,
+    pub(super) deadline: Deadline,
+    /// Time spent in our own queue, which is nobody's slowness but ours.
+    pub(super) queued: Duration,
 }
 
-/// The upstream's answer, its body still to come.
-pub(super) struct Answer {
-    pub(super) response: Response<Incoming>,
-    /// The place of the route.
-    pub(super) route: usize,
-    pub(super) lease: Lease,
-    pub(super) upload: Rc<UploadProgress>,
-    /// The right to the attempt, if its verdict waits for the body's end.
-    pub(super) permit: Option<Permit>,
-    pub(super) sample: Sample,
-    /// Both sides leave HTTP.
-    pub(super) switch: Option<Switch>,
-}
+/// Response headers and the connection that they came over.
+type Answered = (Response<Incoming>, Lease);
 
-/// A switch of protocols that the upstream has agreed to.
-pub(super) struct Switch {
-    pub(super) protocol: HeaderValue,
-    pub(super) caller: OnUpgrade,
-    pub(super) upstream: OnUpgrade,
-}
-
-/// A refusal, with the place of the route if one was found.
-pub(super) type Refused = (Refusal, Option<usize>);
-
-impl Refusal {
-    /// Where no route is known.
-    pub(super) fn anywhere(self) -> Refused {
-        (self, None)
-    }
-}
-
-/// Carries a request to its upstream.
-///
-/// # Errors
-/// Why the caller gets an answer of ours instead.
-pub(super) async fn attempt(
-    context: &Attempt<'_>,
-    exchange: &mut Exchange,
-    request: Request<Incoming>,
-) -> Result<Answer, Refused> {
-    if context.connection.worker.shared().phases.now() == Phase::Closing {
-        return Err(Refusal::new(
-            Failure::Draining,
-            "shutting down; call again, another instance answers",
-        )
-        .anywhere());
-    }
-    let way = context.find_way(&request).map_err(Refusal::anywhere)?;
-    let route = &context.current.snapshot.routes[way.route];
-    exchange.routed(&route.meters, way.strip);
-    let permit = admit(route, context.start).map_err(|refusal| (refusal, Some(way.route)))?;
-    let deadline = deadline(route, &permit, context.start);
-    let mut call = Outgoing::new(context, exchange, route, &way, request)
-        .map_err(|refusal| (refusal, Some(way.route)))?;
-    match call.make(context, exchange, route, deadline).await {
-        Ok((response, lease)) => {
-            let took = now().saturating_duration_since(context.start);
-            let latency = took.saturating_sub(call.queued());
-            let (sample, certainty) = classify(&response, latency, permit.is_probe());
-            let permit = match certainty {
-                Certainty::AtEnd => Some(permit),
-                Certainty::AtHeaders => {
-                    permit.finish_as(sample, now(), || exchange.identity());
-                    None
+impl Attempt<'_, '_> {
+    /// Makes the attempt; once more at once if the call was surely never sent, or was lost with a kept-alive connection and is idempotent.
+    ///
+    /// # Errors
+    /// Why there are no response headers.
+    pub(super) async fn make(&mut self) -> Result<Answered, Failure> {
+        match self.try_once().await {
+            Err((failure, again))
+                if again != Again::Impossible
+                    && failure.is_retryable()
+                    && !self.deadline.has_passed(now()) =>
+            {
+                if again == Again::Unseen {
+                    self.exchange.never_attempted();
                 }
-            };
-            Ok(answer(call, way.route, (permit, sample), response, lease))
-        }
-        Err(failure) => {
-            let took = now().saturating_duration_since(context.start);
-            if failure.blame() == Blame::Upstream {
-                exchange.attempt_failed(failure);
+                let second = self.try_once().await;
+                let result = if second.is_ok() {
+                    RetryResult::Answered
+                } else {
+                    RetryResult::Failed
+                };
+                self.outgoing.route.meters.retried(result);
+                second
             }
-            permit.finish_as(
-                verdict(failure, Some(took.saturating_sub(call.queued()))),
-                now(),
-                || exchange.identity(),
-            );
-            let detail = detail(failure, route);
-            Err((Refusal::new(failure, detail), Some(way.route)))
+            first => first,
+        }
+        .map_err(|(failure, _)| failure)
+    }
+
+    /// How long the upstream took, at `now`, for an attempt that began then.
+    pub(super) fn latency(&self, begin: Instant, now: Instant) -> Duration {
+        now.saturating_duration_since(begin)
+            .saturating_sub(self.queued)
+    }
+
+    async fn try_once(&mut self) -> Result<Answered, (Failure, Again)> {
+        let mut lease = self.connect().await?;
+        let begin = now();
+        let keep = self.keep(&lease);
+        let Self {
+            context,
+            exchange,
+            call,
+            outgoing,
+            ..
+        } = self;
+        let request = outgoing
+            .request(call, context, exchange, (&lease, keep))
+            .map_err(|failure| (failure, Again::Impossible))?;
+        let sent = timeout_at(self.deadline, lease.send(request)).await;
+        exchange.waited(now().saturating_duration_since(begin));
+        match sent {
+            // Nobody asked for it, so nobody could speak what follows (RFC 9110 §15.2.2).
+            Ok(Ok(response))
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                    && call.upgrade.is_none() =>
+            {
+                Err((Failure::Protocol, Again::Impossible))
+            }
+            Ok(Ok(response)) if is_ambiguous(response.version(), response.headers()) => {
+                Err((Failure::Protocol, Again::Impossible))
+            }
+            Ok(Ok(response)) => Ok((response, lease)),
+            Ok(Err(error)) => Err(self.lost(error)),
+            Err(_) if call.upload.is_waiting() => Err((Failure::RequestTimeout, Again::Impossible)),
+            Err(_) => {
+                lease.timed_out();
+                Err((Failure::Timeout, Again::Impossible))
+            }
         }
     }
-}
 
-/// A probe may have less time than other calls.
-fn deadline(route: &Route, permit: &Permit, start: Instant) -> Deadline {
-    let deadline = Deadline::after(start, route.plan.timeout);
-    match route.plan.breaker.keys().probe_timeout {
-        Some(timeout) if permit.is_probe() => deadline.min(Deadline::after(start, timeout)),
-        Some(_) | None => deadline,
-    }
-}
-
-fn admit(route: &Route, now: Instant) -> Result<Permit, Refusal> {
-    route.breaker.admit(now).map_err(|refused| {
-        let failure = match refused.kind {
-            RefusalKind::CircuitOpen | RefusalKind::HalfOpenFull => Failure::CircuitOpen,
-            RefusalKind::ForcedOpen => Failure::ForcedOpen,
+    /// A connection for the call.
+    async fn connect(&mut self) -> Result<Lease, (Failure, Again)> {
+        let begin = now();
+        let route = self.outgoing.route;
+        let pool = self.context.connection.worker.pool(route);
+        let purpose = if self.call.upgrade.is_some() {
+            Purpose::Switch
+        } else {
+            Purpose::Call
         };
-        let detail = explain(&route.breaker.view(now), |at| clock(at, now));
-        Refusal {
-            failure,
-            detail,
-            state: Some(refused.state.label()),
-            retry_at: refused.retry_at,
+        let checkout = pool.checkout(begin, self.deadline, purpose).await;
+        let end = now();
+        let took = end.saturating_duration_since(begin);
+        self.exchange.waited(took);
+        let result = match checkout {
+            Ok(Checkout { lease, has_waited }) => {
+                if has_waited {
+                    self.queued += took;
+                    route.meters.waited_for_connection(took);
+                }
+                if has_waited && self.deadline.has_passed(end) {
+                    // Its turn came too late: that the time is over is our doing, not the upstream's.
+                    lease.keep(end);
+                    Err(Failure::Overloaded)
+                } else {
+                    Ok(lease)
+                }
+            }
+            Err(failure) => Err(failure),
+        };
+        if !matches!(result, Err(Failure::Overloaded)) {
+            self.exchange.attempting(&route.upstream_label);
         }
-    })
-}
-
-/// The time of day in UTC, to the second.
-fn clock(at: Instant, now: Instant) -> String {
-    let stamp = humantime::format_rfc3339_seconds(wall_at(at, now)).to_string();
-    stamp.get(11..19).unwrap_or_default().to_owned()
-}
-
-/// The upstream's answer with all that hangs on it.
-fn answer(
-    call: Outgoing,
-    route: usize,
-    verdict: (Option<Permit>, Sample),
-    mut response: Response<Incoming>,
-    lease: Lease,
-) -> Answer {
-    let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let switch = call
-        .upgrade
-        .filter(|_| is_switching)
-        .map(|(asked, caller)| Switch {
-            // Of several that the caller would speak, the upstream has chosen.
-            protocol: response.headers().get(UPGRADE).cloned().unwrap_or(asked),
-            caller,
-            upstream: hyper::upgrade::on(&mut response),
-        });
-    let (permit, sample) = verdict;
-    Answer {
-        response,
-        route,
-        lease,
-        upload: call.upload,
-        permit,
-        sample,
-        switch,
+        result.map_err(|failure| (failure, Again::Unseen))
     }
+
+    /// The fields are copied where a kept-alive connection may be closed under a call that can be made again.
+    fn keep(&self, lease: &Lease) -> Keep {
+        if self.call.upload.is_empty() && lease.is_reused() {
+            Keep::Copy
+        } else {
+            Keep::Nothing
+        }
+    }
+
+    /// What became of a call that got no response headers, and whether it can be made again.
+    fn lost(&mut self, error: SendError) -> (Failure, Again) {
+        match self.call.upload.end() {
+            Some(UploadEnd::Gone) => return (Failure::ClientGone, Again::Impossible),
+            Some(UploadEnd::Malformed) => return (Failure::BadRequest, Again::Impossible),
+            Some(UploadEnd::Stalled) => return (Failure::RequestTimeout, Again::Impossible),
+            None => {}
+        }
+        let SendError {
+            failure,
+            fate,
+            request,
+        } = error;
+        if let Some(request) = request {
+            self.outgoing.came_back(*request);
+        }
+        let is_whole = self.outgoing.can_go_again(self.call);
+        let again = match fate {
+            Fate::NeverSent if is_whole => Again::Unseen,
+            Fate::Unanswered if is_whole && is_idempotent(&self.call.method) => Again::Unanswered,
+            Fate::NeverSent | Fate::Unanswered | Fate::Unknown => Again::Impossible,
+        };
+        (failure, again)
+    }
+}
+
+/// Whether the same call can be made a second time, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// The upstream cannot have seen it.
+    Unseen,
+    /// The upstream may have seen it, but did not answer and would do the same twice.
+    Unanswered,
+    /// It may do harm, or cannot be put together again.
+    Impossible,
+}
+
+/// The methods that may be carried out twice (RFC 9110 §9.2.2).
+fn is_idempotent(method: &Method) -> bool {
+    [
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PUT,
+        Method::DELETE,
+    ]
+    .contains(method)
 }

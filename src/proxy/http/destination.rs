@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use http::header::HOST;
 use http::uri::Authority;
-use http::{Method, Request, Version};
-use hyper::body::Incoming;
+use http::{Method, Version};
 
-use super::attempt::Attempt;
+use super::call::Call;
+use super::carry::Context;
 use super::reply::Refusal;
 use crate::failure::Failure;
 use crate::snapshot::router::split_authority;
-use crate::snapshot::{Call, Destination, Miss, Route, Way};
+use crate::snapshot::{self, Destination, Miss, Route, Way};
 
-impl Attempt<'_> {
-    /// Finds the way of a request.
+impl Context<'_> {
+    /// Finds the way of a call that was just read.
     ///
     /// # Errors
     /// What to answer when there is none.
-    pub(super) fn find_way(&self, request: &Request<Incoming>) -> Result<Way, Refusal> {
-        let (uri, headers) = (request.uri(), request.headers());
-        if request.method() == Method::CONNECT {
+    pub(super) fn find_way(&self, call: &Call) -> Result<Way, Refusal> {
+        let (uri, headers) = (&call.uri, call.headers());
+        if call.method == Method::CONNECT {
             return Err(
                 self.refuse_tunnel(uri.authority().map_or("", |authority| authority.as_str()))
             );
         }
-        if request.method() == Method::TRACE {
+        if call.method == Method::TRACE {
             return Err(Refusal::new(
                 Failure::MethodNotAllowed,
                 "TRACE is not relayed: it shows what proxies add",
@@ -33,9 +33,7 @@ impl Attempt<'_> {
         }
         let authority = uri.authority().map(Authority::as_str);
         let destination = match authority {
-            Some(authority) if request.version() != Version::HTTP_2 => {
-                Destination::Absolute(authority)
-            }
+            Some(authority) if call.version != Version::HTTP_2 => Destination::Absolute(authority),
             Some(authority) => Destination::Host(authority),
             None => Destination::Host(
                 headers
@@ -44,14 +42,14 @@ impl Attempt<'_> {
                     .unwrap_or_default(),
             ),
         };
-        let call = Call {
+        let asked = snapshot::Call {
             destination,
             path: uri.path(),
-            method: request.method(),
+            method: &call.method,
             headers,
         };
         let snapshot = &self.current.snapshot;
-        snapshot.router.find(&call).map_err(|miss| match miss {
+        snapshot.router.find(&asked).map_err(|miss| match miss {
             Miss::NoRoute => Refusal::new(Failure::NoRoute, no_route(&snapshot.routes)),
             Miss::HostNotAllowed => {
                 Refusal::new(Failure::HostNotAllowed, "no route has this host as its upstream or in `also_hosts`; nothing was dialled")

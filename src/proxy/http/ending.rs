@@ -149,9 +149,8 @@ impl Drop for Ending {
 }
 
 /// Gives up the connection, and with it an upload that may still be under way: neither outlives the exchange.
-fn let_go(lease: Lease, upload: &Rc<UploadProgress>) {
-    let is_under_way = Rc::strong_count(upload) > 1 && !upload.is_whole() && upload.end().is_none();
-    if is_under_way && !upload.is_waiting() {
+fn let_go(lease: Lease, upload: &UploadProgress) {
+    if upload.is_under_way() && !upload.is_waiting() {
         // It waits for the upstream, and over HTTP/2 nothing but the end of the connection ends that.
         lease.retire();
     }

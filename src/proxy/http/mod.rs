@@ -1,10 +1,12 @@
 //! HTTP/1.1 and HTTP/2, relayed.
 //!
-//! Read `relay` first: it is one exchange from top to bottom. `attempt` is the straight line inside of it (`destination`: which route;
-//! `outgoing`: the call itself), `ending` what happens last.
+//! Read `relay` first: it is one exchange from top to bottom. `call` is what the caller sent, `destination` finds its route, `carry` is
+//! the straight line to that route's upstream (`outgoing`: the call rewritten; `attempt`: one try), `ending` what happens last.
 
 mod attempt;
 mod body;
+mod call;
+mod carry;
 mod classify;
 pub(crate) mod connection;
 mod destination;

@@ -1,8 +1,8 @@
 //! One exchange: the outer function, which never fails.
 //!
 //! 1. begin the record, with a correlation id
-//! 2. find the route
-//! 3. make the attempt: breaker, connection, call, response headers (`attempt`)
+//! 2. read the call (`call`), find its route (`destination`)
+//! 3. carry it there: breaker, attempt, response headers (`carry`)
 //! 4. relay the answer, or give our own
 //! 5. the body carries everything to the one ending (`body`, `ending`)
 
@@ -15,8 +15,9 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 
-use super::attempt::{Answer, Attempt, attempt};
 use super::body::Body;
+use super::call::Call;
+use super::carry::{Answer, Context, carry};
 use super::connection::{Busy, Connection};
 use super::ending::{Ending, UpstreamEnding};
 use super::front::Refused;
@@ -53,13 +54,12 @@ pub(super) async fn relay(
         exchange.hosts_differ(target.clone(), field.clone());
     }
 
-    let shared = Attempt {
+    let context = Context {
         connection: &connection,
         current: &current,
-        start,
     };
     // Boxed: the library keeps room for this future in every idle connection, 2 KiB more without the box.
-    let result = Box::pin(shield(attempt(&shared, &mut exchange, request)))
+    let result = Box::pin(shield(answer(&context, &mut exchange, request)))
         .await
         .unwrap_or_else(|Panicked| {
             Err(Refusal::new(
@@ -79,6 +79,39 @@ pub(super) async fn relay(
         Ok(answer) => relayed(&told, exchange, busy, answer),
         Err((refusal, route)) => told.refused(exchange, busy, &refusal, route),
     })
+}
+
+/// A refusal, with the place of the route if one was found.
+type NoAnswer = (Refusal, Option<usize>);
+
+impl Refusal {
+    /// Where no route is known.
+    fn anywhere(self) -> NoAnswer {
+        (self, None)
+    }
+}
+
+/// The upstream's answer to a request.
+///
+/// # Errors
+/// Why the caller gets an answer of ours instead.
+async fn answer(
+    context: &Context<'_>,
+    exchange: &mut Exchange,
+    request: Request<Incoming>,
+) -> Result<Answer, NoAnswer> {
+    if context.connection.worker.shared().phases.now() == Phase::Closing {
+        return Err(Refusal::new(
+            Failure::Draining,
+            "shutting down; call again, another instance answers",
+        )
+        .anywhere());
+    }
+    let mut call = Call::read(request, exchange.begun(), exchange.request_bytes());
+    let way = context.find_way(&call).map_err(Refusal::anywhere)?;
+    carry(context, exchange, &mut call, &way)
+        .await
+        .map_err(|refusal| (refusal, Some(way.route)))
 }
 
 /// Leaves the record of a request that was refused before it was read as one.

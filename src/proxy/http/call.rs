@@ -1,0 +1,98 @@
+//! The caller's request, read once. It outlives a failed attempt, so that another attempt can be made of it.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::header::{HOST, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::headers;
+use crate::telemetry::ByteCount;
+use crate::upstream::UploadProgress;
+
+/// The caller's request. What depends on a route or an attempt is made of it each time anew (`outgoing`).
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) version: Version,
+    /// The fields as the caller sent them.
+    headers: HeaderMap,
+    /// They went up with the one attempt that was to be.
+    is_spent: bool,
+    pub(super) upload: Rc<UploadProgress>,
+    /// The protocol that the caller would switch to, and its side of the switch.
+    pub(super) upgrade: Option<(HeaderValue, OnUpgrade)>,
+    /// When the route that now has the call got it: its time limits are counted from here.
+    pub(super) begin: Instant,
+}
+
+/// Whether an attempt leaves the caller's fields behind for another one, which costs a copy of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Another attempt may follow.
+    Copy,
+    /// None can.
+    Nothing,
+}
+
+impl Call {
+    /// Reads a request that was accepted at `begin`; its body's bytes are counted in `bytes`.
+    pub(super) fn read(mut request: Request<Incoming>, begin: Instant, bytes: ByteCount) -> Self {
+        let upgrade = headers::upgrade_of(request.version(), request.method(), request.headers())
+            .map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
+        let (parts, body) = request.into_parts();
+        Self {
+            method: parts.method,
+            uri: parts.uri,
+            version: parts.version,
+            headers: parts.headers,
+            is_spent: false,
+            upload: Rc::new(UploadProgress::new(body, bytes)),
+            upgrade,
+            begin,
+        }
+    }
+
+    /// The fields as the caller sent them; empty once they are given away.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The fields for one attempt; `None` when an earlier one took them along.
+    pub(super) fn take_headers(&mut self, keep: Keep) -> Option<HeaderMap> {
+        if self.is_spent {
+            return None;
+        }
+        Some(match keep {
+            Keep::Copy => self.headers.clone(),
+            Keep::Nothing => {
+                self.is_spent = true;
+                std::mem::take(&mut self.headers)
+            }
+        })
+    }
+
+    /// Whether it could be sent (again) from its first byte to its last.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.is_spent && self.upload.is_intact()
+    }
+
+    /// Its path and query.
+    pub(super) fn target(&self) -> PathAndQuery {
+        self.uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"))
+    }
+
+    /// The host that the caller wrote: the target's before the field's (RFC 9112 §3.2.2).
+    pub(super) fn host(&self) -> Option<HeaderValue> {
+        match self.uri.authority() {
+            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+            None => self.headers.get(HOST).cloned(),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! From a request whose route is known to the upstream's response headers: a straight line.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::header::{HeaderValue, UPGRADE};
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::attempt::Attempt;
+use super::call::Call;
+use super::classify::{Certainty, classify};
+use super::connection::Connection;
+use super::detail::detail;
+use super::ending::verdict;
+use super::outgoing::Outgoing;
+use super::reply::Refusal;
+use crate::failure::{Blame, Failure};
+use crate::proxy::worker::Current;
+use crate::resilience::{Permit, RefusalKind, Sample, explain};
+use crate::snapshot::{Route, Way};
+use crate::telemetry::Exchange;
+use crate::time::{Deadline, now, wall_at};
+use crate::upstream::{Lease, UploadProgress};
+
+/// What an exchange goes on in.
+pub(super) struct Context<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) current: &'a Current,
+}
+
+/// The upstream's answer, its body still to come.
+pub(super) struct Answer {
+    pub(super) response: Response<Incoming>,
+    /// The place of the route.
+    pub(super) route: usize,
+    pub(super) lease: Lease,
+    pub(super) upload: Rc<UploadProgress>,
+    /// The right to the attempt, if its verdict waits for the body's end.
+    pub(super) permit: Option<Permit>,
+    pub(super) sample: Sample,
+    /// Both sides leave HTTP.
+    pub(super) switch: Option<Switch>,
+}
+
+/// A switch of protocols that the upstream has agreed to.
+pub(super) struct Switch {
+    pub(super) protocol: HeaderValue,
+    pub(super) caller: OnUpgrade,
+    pub(super) upstream: OnUpgrade,
+}
+
+/// Carries a call to the upstream of its route.
+///
+/// # Errors
+/// Why the caller gets an answer of ours instead.
+pub(super) async fn carry(
+    context: &Context<'_>,
+    exchange: &mut Exchange,
+    call: &mut Call,
+    way: &Way,
+) -> Result<Answer, Refusal> {
+    let route = &*context.current.snapshot.routes[way.route];
+    exchange.routed(&route.meters, way.strip);
+    let mut outgoing = Outgoing::new(call, route, way)?;
+    let begin = call.begin;
+    let permit = admit(route, begin)?;
+    let mut attempt = Attempt {
+        context,
+        exchange,
+        call,
+        outgoing: &mut outgoing,
+        deadline: deadline(route, &permit, begin),
+        queued: Duration::ZERO,
+    };
+    match attempt.make().await {
+        Ok((response, lease)) => {
+            let latency = attempt.latency(begin, now());
+            let (sample, certainty) = classify(&response, latency, permit.is_probe());
+            let permit = match certainty {
+                Certainty::AtEnd => Some(permit),
+                Certainty::AtHeaders => {
+                    permit.finish_as(sample, now(), || attempt.exchange.identity());
+                    None
+                }
+            };
+            Ok(answer(call, way.route, (permit, sample), response, lease))
+        }
+        Err(failure) => {
+            let latency = attempt.latency(begin, now());
+            if failure.blame() == Blame::Upstream {
+                exchange.attempt_failed(failure);
+            }
+            permit.finish_as(verdict(failure, Some(latency)), now(), || {
+                exchange.identity()
+            });
+            Err(Refusal::new(failure, detail(failure, route)))
+        }
+    }
+}
+
+/// A probe may have less time than other calls.
+fn deadline(route: &Route, permit: &Permit, begin: Instant) -> Deadline {
+    let deadline = Deadline::after(begin, route.plan.timeout);
+    match route.plan.breaker.keys().probe_timeout {
+        Some(timeout) if permit.is_probe() => deadline.min(Deadline::after(begin, timeout)),
+        Some(_) | None => deadline,
+    }
+}
+
+fn admit(route: &Route, now: Instant) -> Result<Permit, Refusal> {
+    route.breaker.admit(now).map_err(|refused| {
+        let failure = match refused.kind {
+            RefusalKind::CircuitOpen | RefusalKind::HalfOpenFull => Failure::CircuitOpen,
+            RefusalKind::ForcedOpen => Failure::ForcedOpen,
+        };
+        let detail = explain(&route.breaker.view(now), |at| clock(at, now));
+        Refusal {
+            failure,
+            detail,
+            state: Some(refused.state.label()),
+            retry_at: refused.retry_at,
+        }
+    })
+}
+
+/// The time of day in UTC, to the second.
+fn clock(at: Instant, now: Instant) -> String {
+    let stamp = humantime::format_rfc3339_seconds(wall_at(at, now)).to_string();
+    stamp.get(11..19).unwrap_or_default().to_owned()
+}
+
+/// The upstream's answer with all that hangs on it.
+fn answer(
+    call: &mut Call,
+    route: usize,
+    verdict: (Option<Permit>, Sample),
+    mut response: Response<Incoming>,
+    lease: Lease,
+) -> Answer {
+    let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let upgrade = if is_switching {
+        call.upgrade.take()
+    } else {
+        None
+    };
+    let switch = upgrade.map(|(asked, caller)| Switch {
+        // Of several that the caller would speak, the upstream has chosen.
+        protocol: response.headers().get(UPGRADE).cloned().unwrap_or(asked),
+        caller,
+        upstream: hyper::upgrade::on(&mut response),
+    });
+    let (permit, sample) = verdict;
+    Answer {
+        response,
+        route,
+        lease,
+        upload: Rc::clone(&call.upload),
+        permit,
+        sample,
+        switch,
+    }
+}
