@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::moment::Moment;
 use super::settings::{duration, enforcement};
 use crate::resilience::{
-    CountDistance, Exemplar, Label, LabelCount, Measure, Probes, ShareDistance, Standing,
+    CountDistance, Exemplar, Label, LabelCount, Measure, Probes, Ramping, ShareDistance, Standing,
     Transition, View, explain,
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Explanation {
     rejects: Option<&'static str>,
     next_probe_at: Option<String>,
     probes: Option<Probing>,
+    /// While it has closed and lets only a share of the calls pass.
+    ramp: Option<Ramp>,
     distances: Distances,
     /// The failures of the present run.
     run: Vec<Counted>,
@@ -62,6 +64,13 @@ struct Probing {
     max: u32,
     succeeded: Count,
     verdict_by: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ramp {
+    share: String,
+    full_at: String,
 }
 
 #[derive(Serialize)]
@@ -139,6 +148,10 @@ pub(super) fn explanation(name: &str, view: &View, moment: &Moment) -> Explanati
                 succeeded: succeeded.into(),
                 verdict_by: verdict_by.map(stamp),
             }
+        }),
+        ramp: view.ramp.map(|Ramping { share, full_at }| Ramp {
+            share: share.to_string(),
+            full_at: stamp(full_at),
         }),
         distances: Distances {
             consecutive_failures: view.distances.consecutive_failures.map(Count::from),

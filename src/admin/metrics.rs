@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::context::Context;
 use crate::resilience::{Mode, State};
-use crate::telemetry::names::{BREAKER_FORCED, BREAKER_STATE, POOL_CONNECTIONS};
+use crate::telemetry::names::{BREAKER_FORCED, BREAKER_RAMP, BREAKER_STATE, POOL_CONNECTIONS};
 use crate::telemetry::{Exposition, Meters};
 
 /// Every metric in the Prometheus text format, breakers as they stand at `now`. Costs nothing while nobody asks.
@@ -31,6 +31,12 @@ pub fn render_metrics(context: &Context, now: Instant) -> String {
         for (name, _, mode, _) in &live {
             for each in [Mode::ForcedOpen, Mode::ForcedClosed] {
                 forced.integer(&[name, each.label()], u64::from(*mode == each));
+            }
+        }
+        let mut ramps = text.family(&BREAKER_RAMP);
+        for route in &snapshot.routes {
+            if let Some(share) = route.breaker.ramp_share(now) {
+                ramps.float(&[&route.name], share.as_f64());
             }
         }
         let mut connections = text.family(&POOL_CONNECTIONS);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::resilience::{BreakerKeys, Enforcement, Ratio, ResetBackoff, WindowSpec};
+use crate::resilience::{BreakerKeys, Enforcement, RampSpec, Ratio, ResetBackoff, WindowSpec};
 use crate::snapshot::Route;
 
 /// The settings of a route and its breaker.
@@ -48,6 +48,7 @@ struct BreakerSettings {
     half_open_timeout: String,
     reset_timeout: String,
     reset_backoff: BackoffSettings,
+    ramp: Option<RampSettings>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +63,12 @@ struct BackoffSettings {
     factor: f64,
     max: String,
     jitter: String,
+}
+
+#[derive(Serialize)]
+struct RampSettings {
+    from: String,
+    over: String,
 }
 
 impl Settings {
@@ -109,6 +116,7 @@ impl BreakerSettings {
                     max,
                     jitter,
                 },
+            ramp,
         } = *keys;
         let share = |ratio: Option<Ratio>| ratio.map(|ratio| ratio.to_string());
         Self {
@@ -132,6 +140,10 @@ impl BreakerSettings {
                 max: duration(max),
                 jitter: jitter.to_string(),
             },
+            ramp: ramp.map(|RampSpec { from, over }| RampSettings {
+                from: from.to_string(),
+                over: duration(over),
+            }),
         }
     }
 }

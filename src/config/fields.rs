@@ -110,6 +110,16 @@ impl<'n> Fields<'n, '_> {
         self.left.iter().any(|entry| entry.key.text == key)
     }
 
+    /// Takes a key that says `off` where it could hold a mapping; says whether it did.
+    pub(crate) fn is_off(&mut self, key: &str) -> bool {
+        let off = |entry: &&Entry| matches!(&entry.node.value, Value::Scalar(scalar) if scalar.text == "off");
+        let at = self
+            .left
+            .iter()
+            .position(|entry| entry.key.text == key && off(entry));
+        at.map(|at| self.left.remove(at)).is_some()
+    }
+
     /// Takes all keys that are left: for mappings whose keys are names.
     pub(crate) fn take_all(&mut self) -> Vec<&'n Entry> {
         std::mem::take(&mut self.left)

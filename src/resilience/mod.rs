@@ -43,16 +43,19 @@
 mod breaker;
 mod key;
 mod outcome;
+mod ramp;
 mod ratio;
 mod signal;
 
 pub use breaker::{
     Admission, Author, Breaker, BreakerKeys, BreakerSpec, Cause, CountDistance, Distances,
     Enforcement, Evidence, Exemplar, ForceRequest, Hold, Identity, LabelCount, Machine, Measure,
-    Mode, Observer, Order, Permit, Probes, Refusal, RefusalKind, ResetBackoff, ShareDistance,
-    SpecProblem, Standing, State, Statistics, Transition, View, WindowCounts, WindowSpec, explain,
+    Mode, Observer, Order, Permit, Probes, Ramping, Refusal, RefusalKind, ResetBackoff,
+    ShareDistance, SpecProblem, Standing, State, Statistics, Transition, View, WindowCounts,
+    WindowSpec, explain,
 };
 pub use key::Key;
 pub use outcome::{Label, Outcome, Sample};
+pub use ramp::RampSpec;
 pub use ratio::Ratio;
 pub use signal::{Scope, Signal};

@@ -265,6 +265,7 @@ mod tests {
             .integer(&["mail", "open"], 0);
         text.family(&names::BREAKER_FORCED)
             .integer(&["mail", "forced_open"], 0);
+        text.family(&names::BREAKER_RAMP).float(&["mail"], 0.1);
         text.family(&names::POOL_CONNECTIONS)
             .integer(&["mail", "using"], 2);
     }

@@ -66,6 +66,8 @@ families! {
         "1 while an operator forces the breaker into this mode.";
     BREAKER_TRANSITIONS = Counter "sidefuse_breaker_transitions_total" ["breaker", "from", "to", "cause"]
         "Changes of a breaker's state.";
+    BREAKER_RAMP = Gauge "sidefuse_breaker_ramp_share" ["breaker"]
+        "Share of the calls that a breaker with a ramp lets pass while closed: below 1 from its closing until all calls are back.";
     REJECTED = Counter "sidefuse_rejected_total" ["route", "reason"]
         "Exchanges that we refused without asking the upstream.";
     ATTEMPT_FAILURES = Counter "sidefuse_attempt_failures_total" ["route", "reason"]

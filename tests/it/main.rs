@@ -14,6 +14,7 @@ mod headers;
 mod logs;
 mod metrics;
 mod paused;
+mod ramp;
 mod readme;
 mod reload;
 mod routing;

@@ -18,7 +18,7 @@ use crate::support::tools::tool;
 fn start(origin: &Origin) -> Sidefuse {
     let url = origin.url();
     Sidefuse::start(&config(&[
-        route("crm", &url, "timeout: 5s"),
+        route("crm", &url, "timeout: 5s, breaker: {ramp: {}}"),
         route("frail", &url, "breaker: {failure_threshold: 2}"),
     ]))
 }

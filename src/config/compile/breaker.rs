@@ -9,11 +9,11 @@ use crate::config::readers::{number, or_off, word};
 use crate::config::tree::{Entry, Span};
 use crate::config::units::{Invalid, ratio};
 use crate::resilience::{
-    BreakerKeys, BreakerSpec, Enforcement, ResetBackoff, SpecProblem, WindowSpec,
+    BreakerKeys, BreakerSpec, Enforcement, RampSpec, Ratio, ResetBackoff, SpecProblem, WindowSpec,
 };
 
 /// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 4] = ["ramp", "key", "max_keys", "shadow"];
+const NOT_YET: [&str; 3] = ["key", "max_keys", "shadow"];
 
 const ENFORCEMENTS: [(&str, Enforcement); 3] = [
     ("enforce", Enforcement::Enforce),
@@ -23,6 +23,13 @@ const ENFORCEMENTS: [(&str, Enforcement); 3] = [
 
 /// The most calls or failures that a rule counts.
 const MOST: u32 = 1_000_000;
+
+/// What a ramp is that says nothing else.
+const RAMP_FROM: Ratio = match Ratio::from_hundredths(1_000) {
+    Some(ratio) => ratio,
+    None => Ratio::ONE,
+};
+const RAMP_OVER: Duration = Duration::from_secs(30);
 
 /// The most calls of a window that counts calls.
 const MOST_IN_WINDOW: u32 = 65_536;
@@ -68,6 +75,7 @@ pub(super) fn breaker(
         .parse("reset_timeout", some_time())
         .unwrap_or(keys.reset_timeout);
     keys.reset_backoff = fields.section("reset_backoff", |fields| reset_backoff(fields, keys));
+    keys.ramp = ramp(fields);
     let Scope::Route(route) = scope else {
         return None;
     };
@@ -149,6 +157,18 @@ fn reset_backoff(fields: &mut Fields<'_, '_>, keys: BreakerKeys) -> ResetBackoff
             .unwrap_or(standard.max.max(keys.reset_timeout)),
         jitter: fields.parse("jitter", ratio).unwrap_or(standard.jitter),
     }
+}
+
+/// `{from: 10%, over: 30s}`, both with these defaults, or `off`.
+fn ramp(fields: &mut Fields<'_, '_>) -> Option<RampSpec> {
+    if fields.is_off("ramp") || !fields.has("ramp") {
+        fields.may_have("ramp");
+        return None;
+    }
+    Some(fields.section("ramp", |fields| RampSpec {
+        from: fields.parse("from", ratio).unwrap_or(RAMP_FROM),
+        over: fields.parse("over", some_time()).unwrap_or(RAMP_OVER),
+    }))
 }
 
 fn factor(text: &str) -> Result<f64, Invalid> {

@@ -48,7 +48,7 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("a key with a control character", route("\"ti\\x1b[31mout\": 5s")),
         ("a merge key", owned("version: 1\ndefaults: &d {timeout: 5s}\nroutes:\n  partner:\n    <<: *d\n    upstream: https://api.example.com\n")),
         ("retry", route("retry: {attempts: 3}")),
-        ("keyed breakers", route("breaker:\n  key: {header: X-Tenant-ID}\n  ramp: {from: 10%, over: 30s}")),
+        ("keyed breakers", route("breaker:\n  key: {header: X-Tenant-ID}")),
         ("endpoints and client certificates", route("").replace(
             "upstream: https://api.example.com",
             "upstream:\n      url: https://api.example.com\n      endpoints: [10.0.0.1]\n      tls: {cert_file: /x, key_file: /y}",
@@ -92,6 +92,9 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("thresholds that can never be met", route("breaker:\n  failure_ratio: 50%\n  window: {calls: 10}\n  min_calls: 20")),
         ("a breaker without a rule", route("breaker: {failure_threshold: 0}")),
         ("more nonsense for a breaker", route("breaker:\n  slow_ratio: 50%\n  success_threshold: 0\n  window: {time: 100ms}\n  reset_backoff:\n    max: 1s")),
+        ("a ramp that is none", route("breaker: {ramp: {from: 100%}}")),
+        ("a ramp without a way", route("breaker: {ramp: {from: 0%, over: 48h}}")),
+        ("a ramp that is half written", route("breaker: {ramp: 30s}")),
         ("two kinds of window", route("breaker: {window: {time: 30s, calls: 100}}")),
         ("a window of nothing", route("breaker: {window: {}}")),
         ("a probe longer than its call", route("timeout: 5s\nbreaker: {probe_timeout: 10s}")),

@@ -104,6 +104,24 @@ routes:
 }
 
 #[test]
+fn a_ramp_has_numbers_of_its_own_and_can_be_turned_off_again() {
+    let ramp = |breaker: &str| {
+        let text = format!("breaker: {{ramp: {breaker}}}");
+        let ramp = plan_of(&route(&text)).breaker.keys().ramp;
+        ramp.map(|ramp| (ramp.from.hundredths(), ramp.over))
+    };
+    assert_eq!(plan_of(&route("")).breaker.keys().ramp, None);
+    assert_eq!(ramp("{}"), Some((1_000, secs(30))));
+    assert_eq!(ramp("{from: 25%}"), Some((2_500, secs(30))));
+    assert_eq!(ramp("{over: 2m}"), Some((1_000, secs(120))));
+    let text = format!(
+        "defaults: {{breaker: {{ramp: {{from: 20%}}}}}}\n{}",
+        route("breaker: {ramp: off}")
+    );
+    assert_eq!(plan_of(&text).breaker.keys().ramp, None);
+}
+
+#[test]
 fn the_short_form_of_an_upstream_keeps_what_the_preset_says_of_it() {
     let plan = plan_of(&route("preset: database"));
     assert_eq!(

@@ -114,6 +114,7 @@ fn admit(route: &Route, now: Instant) -> Result<Permit, Refusal> {
         let failure = match refused.kind {
             RefusalKind::CircuitOpen | RefusalKind::HalfOpenFull => Failure::CircuitOpen,
             RefusalKind::ForcedOpen => Failure::ForcedOpen,
+            RefusalKind::Ramping => Failure::Ramping,
         };
         let detail = explain(&route.breaker.view(now), |at| clock(at, now));
         Refusal {

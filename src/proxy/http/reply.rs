@@ -166,6 +166,7 @@ pub(super) fn bare_refusal(failure: Failure, correlation: &CorrelationId) -> Vec
 
 fn summary(refusal: &Refusal, route: &str) -> String {
     match refusal.state {
+        Some(_) if refusal.failure == Failure::Ramping => format!("breaker {route} ramping"),
         Some(state) => format!("breaker {route} {state}"),
         None => format!("route {route} {}", refusal.failure.label()),
     }
@@ -197,8 +198,11 @@ fn problem(
     }
     if let (Some(wait), Some(at)) = (wait, refusal.retry_at) {
         put("retryAfter", Value::from(wait));
-        let at = humantime::format_rfc3339_millis(crate::time::wall_at(at, now));
-        put("nextProbeAt", Value::from(at.to_string()));
+        // While it ramps up it is past its probes.
+        if refusal.failure != Failure::Ramping {
+            let at = humantime::format_rfc3339_millis(crate::time::wall_at(at, now));
+            put("nextProbeAt", Value::from(at.to_string()));
+        }
     }
     put("correlationId", Value::from(correlation));
     Value::Object(members).to_string()
@@ -249,6 +253,31 @@ mod tests {
         assert_eq!(problem["route"], "whatsapp");
         assert_eq!(problem["correlationId"], "id-1");
         assert!(problem["nextProbeAt"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn a_ramping_breaker_says_when_all_calls_are_back_and_names_no_probe() {
+        let now = crate::time::now();
+        let refusal = Refusal {
+            failure: Failure::Ramping,
+            detail: "closed; ramping up".into(),
+            state: Some("closed"),
+            retry_at: Some(now + Duration::from_secs(27)),
+        };
+        let response = answered(&refusal, false, now);
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "27");
+        assert_eq!(response.headers()["x-sidefuse-reason"], "ramping");
+        assert_eq!(
+            response.headers()["proxy-status"],
+            "sidefuse; error=destination_unavailable; details=\"breaker whatsapp ramping\""
+        );
+        let problem: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(
+            (&problem["retryAfter"], &problem["state"]),
+            (&27.into(), &"closed".into())
+        );
+        assert_eq!(problem.get("nextProbeAt"), None);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum RefusalKind {
     HalfOpenFull,
     /// An operator holds it open.
     ForcedOpen,
+    /// It has closed and lets only a share of the calls pass yet.
+    Ramping,
 }
 
 /// A call was rejected.
@@ -41,7 +43,8 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// The state in force.
     pub state: State,
-    /// When a call may pass again; `None` when nobody knows. Equal to the view's `next_probe_at`.
+    /// When a call may pass again; `None` when nobody knows. Equal to the view's `next_probe_at`, and while
+    /// ramping to its `full_at`: earlier only some calls pass, and their callers would all be those that come back.
     pub retry_at: Option<Instant>,
 }
 
@@ -63,7 +66,12 @@ impl Admission {
 
 impl RefusalKind {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 3] = [Self::CircuitOpen, Self::HalfOpenFull, Self::ForcedOpen];
+    pub const ALL: [Self; 4] = [
+        Self::CircuitOpen,
+        Self::HalfOpenFull,
+        Self::ForcedOpen,
+        Self::Ramping,
+    ];
 
     /// Fixed words for it.
     #[must_use]
@@ -72,6 +80,7 @@ impl RefusalKind {
             Self::CircuitOpen => "the breaker is open",
             Self::HalfOpenFull => "the breaker is half-open and all its probes are out",
             Self::ForcedOpen => "an operator holds the breaker open",
+            Self::Ramping => "the breaker has closed and lets only a share of the calls pass yet",
         }
     }
 }

@@ -33,6 +33,14 @@ fn automatic(view: &View, clock: &impl Fn(Instant) -> String) -> Vec<String> {
     match view.standing.automatic {
         State::Closed => {
             parts.push("closed".to_owned());
+            if let Some(ramp) = view.ramp {
+                let left = span(ramp.full_at.saturating_duration_since(view.now));
+                parts.push(format!(
+                    "ramping up: {} of calls pass, all of them in {left}",
+                    ramp.share
+                ));
+                parts.extend(rejected(view));
+            }
             parts.extend(distances(view));
         }
         State::Open => {
@@ -127,7 +135,7 @@ fn rejected(view: &View) -> Option<String> {
         State::Open | State::HalfOpen => {
             view.standing.mode == Mode::ForcedOpen || !view.standing.lets_all_pass()
         }
-        State::Closed => false,
+        State::Closed => view.ramp.is_some() && !view.standing.lets_all_pass(),
     };
     rejects.then(|| format!("{} rejected", number(view.rejected_since)))
 }

@@ -140,6 +140,7 @@ impl Machine {
         let changed = self.hold.take().is_some()
             || self.phase != Phase::Closed
             || self.openings > 0
+            || self.ramp.is_some()
             || counted;
         // Calls that are out began before the order: they must not undo it.
         self.generation += 1;
@@ -148,6 +149,7 @@ impl Machine {
             self.phase_since = self.latest;
         }
         self.openings = 0;
+        self.ramp = None;
         self.statistics.consecutive_failures = 0;
         self.statistics.consecutive_successes = 0;
         self.run = Tally::default();

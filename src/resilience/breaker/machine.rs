@@ -24,6 +24,7 @@ use crate::resilience::breaker::transition::{Cause, Evidence, Transition};
 use crate::resilience::breaker::view::Statistics;
 use crate::resilience::breaker::window::Window;
 use crate::resilience::outcome::Sample;
+use crate::resilience::ramp::Ramp;
 
 /// A breaker without lock and observer.
 ///
@@ -58,6 +59,8 @@ pub struct Machine {
     /// Openings in a row, for the back-off.
     pub(super) openings: u32,
     pub(super) jitter: Jitter,
+    /// While it is closed and lets only a share of the calls pass.
+    pub(super) ramp: Option<Ramp>,
     pub(super) window: Window,
     pub(super) labels: LabelTable,
     /// The failures of the present run.
@@ -89,6 +92,7 @@ impl Machine {
             hold: None,
             openings: 0,
             jitter: Jitter::new(seed),
+            ramp: None,
             window,
             labels: LabelTable::default(),
             run: Tally::default(),
@@ -114,7 +118,9 @@ impl Machine {
         if self.spec.keys().enforcement == Enforcement::Off {
             return Ok(self.admission(Role::Bystander));
         }
-        match self.automatic_refusal() {
+        let refusal = self.automatic_refusal();
+        self.ask_ramp();
+        match refusal {
             None => Ok(self.let_pass()),
             Some(_) if self.present().lets_all_pass() => {
                 self.statistics.would_reject += 1;
@@ -171,6 +177,25 @@ impl Machine {
         }
     }
 
+    /// Takes back an admission that was not used, as if nobody had asked: somebody else refused the call.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "taken by value, an admission comes back once"
+    )]
+    pub fn withdraw(&mut self, admission: Admission) {
+        let Admission { generation, role } = admission;
+        if generation != self.generation {
+            return;
+        }
+        match role {
+            Role::Call => self.return_turn(),
+            Role::Probe => self.return_probe(),
+            Role::Bystander => {
+                self.statistics.would_reject = self.statistics.would_reject.saturating_sub(1);
+            }
+        }
+    }
+
     /// Gives it new settings. Its state stays; a window of another shape starts empty.
     pub fn respec(&mut self, spec: BreakerSpec, now: Instant) {
         self.roll(now);
@@ -180,6 +205,7 @@ impl Machine {
         if window != old.keys().window {
             self.window = Window::new(window, self.latest);
         }
+        self.respec_ramp(old.keys().ramp);
         let evidence = Evidence::none(self.window.counts(self.latest));
         let change = Change::new(self.latest, Cause::Config, evidence);
         self.note(before, change);
@@ -222,6 +248,7 @@ impl Machine {
     pub(super) fn generation_of_all(&self) -> Option<u64> {
         let is_plain = self.phase == Phase::Closed
             && self.hold.is_none()
+            && self.ramp.is_none()
             && self.spec.keys().enforcement != Enforcement::Off;
         is_plain.then_some(self.generation)
     }
@@ -251,7 +278,7 @@ impl Machine {
 
     fn automatic_refusal(&self) -> Option<RefusalKind> {
         match self.phase {
-            Phase::Closed => None,
+            Phase::Closed => self.ramp_refuses().then_some(RefusalKind::Ramping),
             Phase::Open { .. } => Some(RefusalKind::CircuitOpen),
             Phase::HalfOpen { out, .. } => {
                 (out >= self.spec.keys().half_open_max).then_some(RefusalKind::HalfOpenFull)
@@ -287,10 +314,16 @@ impl Machine {
     fn reject(&mut self, kind: RefusalKind) -> Refusal {
         self.statistics.total_calls += 1;
         self.statistics.rejected += 1;
+        let retry_at = match kind {
+            RefusalKind::Ramping => self.ramp().map(|(ramp, spec)| ramp.full_at(spec)),
+            RefusalKind::CircuitOpen | RefusalKind::HalfOpenFull | RefusalKind::ForcedOpen => {
+                self.next_probe_at()
+            }
+        };
         Refusal {
             kind,
             state: self.present().state(),
-            retry_at: self.next_probe_at(),
+            retry_at,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | `machine` | the state, and what it answers |
 //! | `roll` | how time moves it, and how changes are made |
 //! | `verdict` | how results move it |
+//! | `ramping` | how calls come back after closing |
 //! | `force` | how operators move it |
 //! | `window`, `labels`, `backoff` | its counts, and its patience |
 //! | `exemplar` | a few of the calls it judged by |
@@ -22,6 +23,7 @@ mod explain;
 mod force;
 mod labels;
 mod machine;
+mod ramping;
 mod roll;
 mod spec;
 mod state;
@@ -38,6 +40,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::resilience::outcome::{Outcome, Sample};
+use crate::resilience::ratio::Ratio;
 
 pub use admission::{Admission, Refusal, RefusalKind};
 pub use exemplar::{Exemplar, Identity};
@@ -48,7 +51,7 @@ pub use machine::Machine;
 pub use spec::{BreakerKeys, BreakerSpec, Enforcement, ResetBackoff, SpecProblem, WindowSpec};
 pub use state::{Mode, Standing, State};
 pub use transition::{Cause, Evidence, Measure, Transition};
-pub use view::{CountDistance, Distances, Probes, ShareDistance, Statistics, View};
+pub use view::{CountDistance, Distances, Probes, Ramping, ShareDistance, Statistics, View};
 pub use window::WindowCounts;
 
 /// What is told each transition.
@@ -128,6 +131,11 @@ impl Breaker {
     pub fn in_force(&self, now: Instant) -> (State, Mode) {
         let standing = self.with(|machine| machine.standing(now));
         (standing.state(), standing.mode)
+    }
+
+    /// The share of calls that its ramp lets pass at `now`, all of them when it is not on its way; `None` when it has no ramp.
+    pub fn ramp_share(&self, now: Instant) -> Option<Ratio> {
+        self.with(|machine| machine.ramp_share(now))
     }
 
     /// The whole picture at `now`.

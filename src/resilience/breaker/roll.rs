@@ -45,6 +45,9 @@ impl Machine {
     /// Lets time pass up to `now`.
     pub(super) fn roll(&mut self, now: Instant) {
         self.latest = self.latest.max(now);
+        if self.ramp.is_some() {
+            self.end_ramp_if_due();
+        }
         if self.phase == Phase::Closed && self.hold.is_none() {
             return;
         }
@@ -125,6 +128,7 @@ impl Machine {
         self.generation += 1;
         self.phase = phase;
         self.phase_since = at;
+        self.ramp = None;
         self.note(before, Change::new(at, cause, evidence));
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::resilience::ramp::RampSpec;
 use crate::resilience::ratio::Ratio;
 
 /// What the breaker remembers for its ratio rules.
@@ -64,6 +65,8 @@ pub struct BreakerKeys {
     pub reset_timeout: Duration,
     /// How that grows.
     pub reset_backoff: ResetBackoff,
+    /// How calls come back after probes closed it; `None` lets all of them pass at once.
+    pub ramp: Option<RampSpec>,
 }
 
 /// One key that makes no sense, and what to write instead.
@@ -120,6 +123,7 @@ impl Default for BreakerKeys {
                 max: Duration::from_secs(600),
                 jitter: Ratio::ZERO,
             },
+            ramp: None,
         }
     }
 }
@@ -282,6 +286,15 @@ fn check_recovery(keys: &BreakerKeys, problems: &mut Problems) {
             ),
         );
     }
+    if let Some(RampSpec { from, over }) = keys.ramp {
+        if from == Ratio::ZERO || from == Ratio::ONE {
+            problems.refuse(
+                "ramp.from",
+                format!("is {from}, which is no begin of a ramp; write a share such as 10%"),
+            );
+        }
+        problems.check_time("ramp.over", over);
+    }
 }
 
 #[cfg(test)]
@@ -315,7 +328,43 @@ mod tests {
             slow_after: Some(SECOND),
             ..good
         };
-        let table: [(&str, BreakerKeys); 29] = [
+        let ramp = RampSpec {
+            from: Ratio::from_hundredths(1_000).unwrap(),
+            over: SECOND,
+        };
+        let with_ramp = |ramp| BreakerKeys {
+            ramp: Some(ramp),
+            ..good
+        };
+        let table: [(&str, BreakerKeys); 33] = [
+            (
+                "ramp.from",
+                with_ramp(RampSpec {
+                    from: Ratio::ZERO,
+                    ..ramp
+                }),
+            ),
+            (
+                "ramp.from",
+                with_ramp(RampSpec {
+                    from: Ratio::ONE,
+                    ..ramp
+                }),
+            ),
+            (
+                "ramp.over",
+                with_ramp(RampSpec {
+                    over: Duration::ZERO,
+                    ..ramp
+                }),
+            ),
+            (
+                "ramp.over",
+                with_ramp(RampSpec {
+                    over: day_and_more,
+                    ..ramp
+                }),
+            ),
             (
                 "failure_threshold",
                 BreakerKeys {

@@ -72,6 +72,9 @@ impl Machine {
         }
         self.count_run(sample);
         self.keep(exemplar, sample, slow);
+        if sample.outcome == Outcome::Failure {
+            self.halve_ramp();
+        }
         let failed = (sample.outcome == Outcome::Failure).then(|| self.labels.id(sample.label));
         let counts = self.window.push(Call { failed, slow }, self.latest);
         if let Some((cause, evidence)) = self.breach(counts, sample.outcome) {
@@ -189,6 +192,7 @@ impl Machine {
             self.run = Tally::default();
             self.window = Window::new(self.spec.keys().window, self.latest);
             self.enter(Phase::Closed, self.latest, Cause::ProbesSucceeded, evidence);
+            self.begin_ramp();
         }
     }
 

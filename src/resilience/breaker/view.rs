@@ -88,6 +88,15 @@ pub struct Probes {
     pub verdict_by: Option<Instant>,
 }
 
+/// The ramp of a closed breaker that does not let all calls pass yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ramping {
+    /// The share of the calls that passes, rounded down.
+    pub share: Ratio,
+    /// From when on all of them pass, if none fails until then.
+    pub full_at: Instant,
+}
+
 /// The whole picture of a breaker at one instant.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -105,6 +114,8 @@ pub struct View {
     pub rejects: Option<RefusalKind>,
     /// The probes, while the automatic state is half-open.
     pub probes: Option<Probes>,
+    /// The ramp, while it is on one.
+    pub ramp: Option<Ramping>,
     /// What was counted.
     pub statistics: Statistics,
     /// Calls rejected since `since`.
@@ -146,6 +157,10 @@ impl Machine {
             hold: self.hold.as_deref().cloned(),
             rejects: self.rejects(),
             probes: self.probes(),
+            ramp: self.ramp().map(|(ramp, spec)| Ramping {
+                share: ramp.share(spec, self.latest),
+                full_at: ramp.full_at(spec),
+            }),
             statistics: self.statistics,
             rejected_since: self.statistics.rejected - self.rejected_before,
             window,

@@ -3,6 +3,7 @@
 mod exemplars;
 mod forcing;
 mod probing;
+mod ramping;
 mod reference;
 mod reload;
 mod rules;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::resilience::outcome::{Label, Outcome};
+use crate::resilience::ramp::RampSpec;
 use crate::resilience::ratio::Ratio;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -30,6 +30,16 @@ enum Happened {
     Ordered,
 }
 
+/// A ramp in millionths: so much passed since then, so much was left over.
+#[derive(Clone, Copy)]
+struct Climb {
+    from: u128,
+    since: u64,
+    left: u128,
+}
+
+const ALL: u128 = 1_000_000;
+
 struct WindowCall {
     at: u64,
     failed: bool,
@@ -58,6 +68,7 @@ pub(super) struct Reference {
     verdict_at: u64,
     probes_good: u32,
     openings: u32,
+    ramp: Option<Climb>,
     hold: Option<(Mode, u64, Option<u64>)>,
     happened: Vec<Happened>,
     window_from: u64,
@@ -85,6 +96,7 @@ impl Reference {
             verdict_at: 0,
             probes_good: 0,
             openings: 0,
+            ramp: None,
             hold: None,
             happened: Vec::new(),
             window_from: 0,
@@ -135,6 +147,59 @@ impl Reference {
             }
         }
         self.now = to;
+        if self.share_at(to) == Some(ALL) {
+            self.ramp = None;
+        }
+    }
+
+    /// The share that a ramp lets pass.
+    fn share_at(&self, at: u64) -> Option<u128> {
+        let (climb, spec) = (self.ramp?, self.keys.ramp?);
+        let begin = u128::from(spec.from.hundredths()) * 100;
+        let gained = (ALL - begin) * u128::from(at - climb.since) / u128::from(nanos(spec.over));
+        Some((climb.from + gained).min(ALL))
+    }
+
+    /// The share in hundredths of a percent, and when it is all; found by trying.
+    pub(super) fn ramping(&self) -> Option<(u16, u64)> {
+        let share = self.share_at(self.now)?;
+        let (mut low, mut high) = (self.now, self.now + 200 * nanos(self.keys.ramp?.over));
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            if self.share_at(middle)? == ALL {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        Some(((share / 100) as u16, high))
+    }
+
+    fn anchor(&mut self, change: impl FnOnce(u128) -> u128) {
+        if let (Some(share), Some(climb)) = (self.share_at(self.now), &mut self.ramp) {
+            (climb.from, climb.since) = (change(share), self.now);
+        }
+    }
+
+    /// What the next call would be told.
+    pub(super) fn rejects(&self) -> Option<RefusalKind> {
+        let standing = self.standing();
+        if standing.mode == Mode::ForcedOpen {
+            return Some(RefusalKind::ForcedOpen);
+        }
+        if standing.mode == Mode::ForcedClosed || standing.enforcement != Enforcement::Enforce {
+            return None;
+        }
+        match self.automatic {
+            State::Closed => {
+                let credit = self.share_at(self.now)? + self.ramp?.left;
+                (credit < ALL).then_some(RefusalKind::Ramping)
+            }
+            State::Open => Some(RefusalKind::CircuitOpen),
+            State::HalfOpen => {
+                (self.probes_out >= self.keys.half_open_max).then_some(RefusalKind::HalfOpenFull)
+            }
+        }
     }
 
     pub(super) fn admit(&mut self, at: u64) -> Result<Ticket, (RefusalKind, Option<u64>)> {
@@ -152,7 +217,23 @@ impl Reference {
             return Ok(ticket(Role::Bystander));
         }
         let refusal = match self.automatic {
-            State::Closed => return Ok(ticket(Role::Call)),
+            State::Closed => {
+                let (now, full_at) = (self.now, self.ramping().map(|ramp| ramp.1));
+                let share = self.share_at(now).unwrap_or(ALL);
+                let Some(climb) = &mut self.ramp else {
+                    return Ok(ticket(Role::Call));
+                };
+                climb.left += share;
+                if climb.left >= ALL {
+                    climb.left -= ALL;
+                    return Ok(ticket(Role::Call));
+                }
+                if mode == Mode::Auto && enforcement == Enforcement::Enforce {
+                    self.rejected += 1;
+                    return Err((RefusalKind::Ramping, full_at));
+                }
+                RefusalKind::Ramping
+            }
             State::HalfOpen if self.probes_out < self.keys.half_open_max => {
                 let ticket = ticket(Role::Probe);
                 if self.probes_out == 0 {
@@ -205,11 +286,22 @@ impl Reference {
                         self.change(State::Closed, self.now, Cause::ProbesSucceeded);
                         self.happened.push(Happened::Closed);
                         self.restart_window();
+                        self.ramp = self.keys.ramp.map(|spec| {
+                            let from = u128::from(spec.from.hundredths()) * 100;
+                            Climb {
+                                from,
+                                since: self.now,
+                                left: ALL - from,
+                            }
+                        });
                     }
                 }
                 Outcome::Throttled | Outcome::Ignored => {}
             }
             return;
+        }
+        if sample.outcome == Outcome::Failure {
+            self.anchor(|share| share / 2);
         }
         self.window.push(WindowCall {
             at: self.now,
@@ -231,6 +323,12 @@ impl Reference {
     pub(super) fn respec(&mut self, keys: BreakerKeys, at: u64) {
         self.pass(at);
         let before = self.standing();
+        if keys.ramp != self.keys.ramp {
+            self.anchor(|share| share);
+            if keys.ramp.is_none() {
+                self.ramp = None;
+            }
+        }
         let old = std::mem::replace(&mut self.keys, keys);
         if old.window != keys.window {
             self.restart_window();
@@ -249,6 +347,7 @@ impl Reference {
                 self.hold = None;
                 self.period += 1;
                 self.openings = 0;
+                self.ramp = None;
                 self.happened.push(Happened::Ordered);
                 self.restart_window();
                 if self.automatic != State::Closed {
@@ -381,6 +480,7 @@ impl Reference {
         self.automatic = to;
         self.since = at;
         self.period += 1;
+        self.ramp = None;
         (self.probes_out, self.probes_good) = (0, 0);
         self.tell(before, at, cause);
     }

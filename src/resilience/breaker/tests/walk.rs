@@ -56,6 +56,10 @@ pub(super) fn random_keys(dice: &mut Dice) -> BreakerKeys {
                 max: SECOND * dice.pick(&[3, 10]),
                 jitter: Ratio::ZERO,
             },
+            ramp: dice.chance(50).then(|| RampSpec {
+                from: dice.pick(&[percent(1), percent(10), percent(30), percent(99)]),
+                over: Duration::from_millis(dice.pick(&[50, 700, 3_333, 10_000])),
+            }),
         };
         if BreakerSpec::try_new(keys).is_ok() {
             return keys;
@@ -207,6 +211,7 @@ impl Pair {
             self.machine.next_probe_at().map(|at| self.since_begin(at)),
             self.reference.next_probe_at()
         );
+        assert_eq!(self.machine.rejects(), self.reference.rejects());
         assert_eq!(
             self.machine.statistics.consecutive_failures as usize,
             self.reference.run().len()
@@ -226,6 +231,10 @@ impl Pair {
             )
         });
         assert_eq!(probes, reference.probes());
+        let ramp = view
+            .ramp
+            .map(|ramp| (ramp.share.hundredths(), self.since_begin(ramp.full_at)));
+        assert_eq!(ramp, reference.ramping());
         let run = reference.run();
         for LabelCount { label, count } in view.run_labels {
             assert_eq!(
@@ -284,7 +293,8 @@ fn walk(seed: u64) -> Vec<Cause> {
         let bound = pair
             .reference
             .next_probe_at()
-            .or(pair.reference.probes().and_then(|probes| probes.2));
+            .or(pair.reference.probes().and_then(|probes| probes.2))
+            .or(pair.reference.ramping().map(|ramp| ramp.1));
         now = random_wait(&mut dice, now, bound);
         pair.step(&mut dice, now);
         pair.compare(now);
