@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::moment::stamp;
+use crate::config::plan::{Forced, OverridePlan};
 use crate::resilience::{BreakerKeys, Enforcement, RampSpec, Ratio, ResetBackoff, WindowSpec};
 use crate::snapshot::Route;
 
@@ -19,6 +21,16 @@ pub(super) struct Settings {
     connect_timeout: String,
     pool: PoolSettings,
     breaker: BreakerSettings,
+    /// The hold that the configuration orders, whether it is in force or not.
+    #[serde(rename = "override")]
+    overridden: Option<Overridden>,
+}
+
+#[derive(Serialize)]
+struct Overridden {
+    force: &'static str,
+    until: Option<String>,
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -91,6 +103,20 @@ impl Settings {
                 max_lifetime: duration(pool.max_lifetime),
             },
             breaker: BreakerSettings::of(route.breaker.spec().keys()),
+            overridden: plan.overridden.as_ref().map(Overridden::of),
+        }
+    }
+}
+
+impl Overridden {
+    fn of(plan: &OverridePlan) -> Self {
+        Self {
+            force: match plan.force {
+                Forced::Open => "open",
+                Forced::Closed => "closed",
+            },
+            until: plan.until.map(stamp),
+            reason: plan.reason.clone(),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::config::{Loaded, Report, load_content, read_file};
 use crate::net::Connect;
 use crate::snapshot::{Ingredients, Prepared, Snapshot, prepare};
 use crate::telemetry::Meters;
-use crate::time::now;
+use crate::time::{now, wall};
 use crate::upstream::Shed;
 
 /// Looks up an environment variable.
@@ -36,7 +36,7 @@ impl Loader {
 
     /// Checks what was seen.
     pub(super) fn check(&self, seen: Seen) -> Result<Loaded, Report> {
-        load_content(seen?, &self.file, &*self.environment)
+        load_content(seen?, &self.file, &*self.environment).map(|loaded| loaded.at(wall()))
     }
 
     /// Binds what the plan needs and makes its live objects.

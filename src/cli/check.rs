@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use super::{complain, environment, print};
 use crate::config::load_file;
+use crate::time::wall;
 
 /// Checks every file, whatever is wrong with the others. 78 if any has an error.
 pub(super) fn check(files: &[PathBuf]) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in files {
-        match load_file(file, &environment) {
+        match load_file(file, &environment).map(|loaded| loaded.at(wall())) {
             Ok(loaded) => {
                 if !loaded.warnings.is_empty() {
                     complain(&loaded.warnings.render());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
@@ -54,6 +55,21 @@ pub struct Loaded {
     pub revision: Revision,
     /// What could be better; may be empty.
     pub warnings: Report,
+    /// What will be worth a warning from some moment on.
+    lapses: Vec<(SystemTime, Report)>,
+}
+
+impl Loaded {
+    /// Adds warnings of what is over at `wall`: reading a configuration asks for no time.
+    #[must_use]
+    pub fn at(mut self, wall: SystemTime) -> Self {
+        for (moment, report) in std::mem::take(&mut self.lapses) {
+            if moment <= wall {
+                self.warnings.add(report);
+            }
+        }
+        self
+    }
 }
 
 /// Reads a configuration. `origin` is the file name that messages show; `env` looks up environment variables.
@@ -76,11 +92,20 @@ pub fn load(
         compile(&mut root, env, &mut problems)
     });
     match plan {
-        Some(plan) if !problems.has_errors() => Ok(Loaded {
-            plan,
-            revision,
-            warnings: Report::new(origin, text, problems),
-        }),
+        Some(plan) if !problems.has_errors() => {
+            let lapses = problems.take_lapses().into_iter();
+            let reported = |(moment, problem)| {
+                let mut one = Problems::default();
+                one.push(problem);
+                (moment, Report::new(origin, text, one))
+            };
+            Ok(Loaded {
+                plan,
+                revision,
+                lapses: lapses.map(reported).collect(),
+                warnings: Report::new(origin, text, problems),
+            })
+        }
         Some(_) | None => Err(Report::new(origin, text, problems)),
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue, Method};
 
@@ -161,6 +161,28 @@ pub struct RoutePlan {
     pub breaker: BreakerSpec,
     /// What happens to header fields.
     pub headers: HeadersPlan,
+    /// The hold that `overrides` orders for its breaker.
+    pub overridden: Option<OverridePlan>,
+}
+
+/// A hold of a breaker that the configuration orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverridePlan {
+    /// Which way it is held.
+    pub force: Forced,
+    /// When the hold ends by itself.
+    pub until: Option<SystemTime>,
+    /// Why, in the words of whoever wrote it.
+    pub reason: Option<String>,
+}
+
+/// Which way a breaker is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// Open: nothing passes.
+    Open,
+    /// Closed: everything passes.
+    Closed,
 }
 
 /// Where a route sends.

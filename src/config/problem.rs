@@ -1,6 +1,7 @@
 //! One thing that is wrong with a configuration, and the collection of all of them.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use super::tree::Span;
 
@@ -125,6 +126,10 @@ codes! {
     File = "C063",
     /// A secret file can be read by everyone.
     ExposedSecret = "C064",
+    /// An override is for a route that does not exist.
+    UnknownRoute = "C090",
+    /// An override was over before it was read.
+    Lapsed = "C091",
 }
 
 impl fmt::Display for Code {
@@ -196,29 +201,42 @@ impl Problem {
 
 /// All that was found so far.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(Vec<Problem>);
+pub(crate) struct Problems {
+    found: Vec<Problem>,
+    lapses: Vec<(SystemTime, Problem)>,
+}
 
 impl Problems {
     /// Adds one.
     pub(crate) fn push(&mut self, problem: Problem) {
-        self.0.push(problem);
+        self.found.push(problem);
+    }
+
+    /// Adds one that is none before that moment: what reads a configuration knows no clock.
+    pub(crate) fn push_from(&mut self, moment: SystemTime, problem: Problem) {
+        self.lapses.push((moment, problem));
+    }
+
+    /// Takes those that are none before some moment.
+    pub(crate) fn take_lapses(&mut self) -> Vec<(SystemTime, Problem)> {
+        std::mem::take(&mut self.lapses)
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.0.len()
+        self.found.len()
     }
 
     /// Whether one of them forbids the configuration.
     pub(crate) fn has_errors(&self) -> bool {
-        self.0
+        self.found
             .iter()
             .any(|problem| problem.severity == Severity::Error)
     }
 
     /// All of them by their place in the file; what several routes inherit from one line is told once.
     pub(crate) fn into_sorted(self) -> Vec<Problem> {
-        let mut problems = self.0;
+        let mut problems = self.found;
         problems.sort_by(|a, b| {
             let place = |p: &Problem| (p.line, p.column, p.code);
             place(a)

@@ -42,6 +42,13 @@ impl Report {
         }
     }
 
+    /// Takes in what another report of the same file found.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.found
+            .sort_by_key(|(problem, _)| (problem.line, problem.column));
+    }
+
     /// The problems in the order of the file.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.found.iter().map(|(problem, _)| problem)

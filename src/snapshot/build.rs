@@ -15,13 +15,15 @@ use http::uri::{Authority, Scheme};
 
 use super::Snapshot;
 use super::observer::observer;
+use super::overrides::{Moment, Turn, overrule};
 use super::route::{Edits, Route};
 use super::router::Router;
-use crate::config::plan::{HeaderEdits, HeaderText, Plan, RoutePlan};
+use crate::config::plan::{HeaderEdits, HeaderText, OverridePlan, Plan, RoutePlan};
 use crate::net::Connect;
 use crate::net::tls::TlsError;
 use crate::resilience::Breaker;
 use crate::telemetry::Meters;
+use crate::time::wall;
 use crate::upstream::{Shed, Upstream};
 
 /// What a snapshot is made from.
@@ -61,6 +63,8 @@ pub enum BuildError {
 pub struct Prepared {
     snapshot: Snapshot,
     forgotten: Vec<Arc<str>>,
+    /// The routes that have an override or had one, by their places, with the one they had.
+    overridden: Vec<(usize, Option<OverridePlan>)>,
 }
 
 /// Makes all live objects; those in force notice nothing of it.
@@ -78,8 +82,13 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
         sheds,
     } = ingredients;
     let mut routes = Vec::with_capacity(plan.routes.len());
+    let mut overridden = Vec::new();
     for (name, route) in &plan.routes {
         let survivor = previous.and_then(|previous| previous.route(name));
+        let before = survivor.and_then(|survivor| survivor.plan.overridden.clone());
+        if before.is_some() || route.overridden.is_some() {
+            overridden.push((routes.len(), before));
+        }
         let maker = Maker {
             name,
             plan: route,
@@ -115,6 +124,7 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
             router,
         },
         forgotten,
+        overridden,
     })
 }
 
@@ -125,13 +135,22 @@ impl Prepared {
         &self.snapshot
     }
 
-    /// Gives survivors their new settings, forgets the counters of routes that went, and hands the snapshot out to be published.
+    /// Gives survivors their new settings and all the overrides that are new, forgets the counters of routes that went, and hands the snapshot out to be published.
     #[must_use]
     pub fn commit(self, meters: &Meters, now: Instant) -> Arc<Snapshot> {
         for route in &self.snapshot.routes {
             if route.breaker.spec() != route.plan.breaker {
                 route.breaker.respec(route.plan.breaker.clone(), now);
             }
+        }
+        let wall = wall();
+        for (place, before) in &self.overridden {
+            let route = &self.snapshot.routes[*place];
+            let turn = Turn {
+                before: before.as_ref(),
+                after: route.plan.overridden.as_ref(),
+            };
+            overrule(&route.breaker, &turn, Moment { wall, now });
         }
         self.forgotten
             .iter()

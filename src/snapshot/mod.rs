@@ -5,6 +5,7 @@
 
 mod build;
 mod observer;
+mod overrides;
 pub mod route;
 pub mod router;
 

@@ -142,3 +142,56 @@ fn a_hold_ends_by_itself_when_its_time_is_over() {
     assert_eq!(forced(&sidefuse, "forced_open"), Some(0.0));
     assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 200);
 }
+
+#[test]
+fn an_override_holds_from_the_start_yields_to_an_operator_and_takes_its_hold_with_it() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let plain = config(&origin, 5);
+    let overridden = |reason: &str| {
+        format!(
+            "{plain}overrides: {{crm: {{force: open, until: 2999-01-01T00:00:00Z, reason: {reason}}}}}\n"
+        )
+    };
+    let sidefuse = Sidefuse::start(&overridden("INC-1"));
+    let opened = sidefuse.event("Circuit breaker opened");
+    assert_eq!(
+        (&opened["by"], &opened["reason"]),
+        (&json!("config"), &json!("INC-1"))
+    );
+    let held = view(&sidefuse);
+    assert_eq!(
+        (&held["mode"], &held["by"], &held["reason"]),
+        (&json!("forced_open"), &json!("config"), &json!("INC-1"))
+    );
+    assert!(held["until"].is_string(), "{held}");
+    let setting = &held["settings"]["override"];
+    assert_eq!(
+        (&setting["force"], &setting["until"]),
+        (&json!("open"), &json!("2999-01-01T00:00:00.000Z"))
+    );
+    assert_eq!(forced(&sidefuse, "forced_open"), Some(1.0));
+    let refused = client::get(sidefuse.proxy(), "/crm/x");
+    assert_eq!(
+        (refused.status(), reason(&refused)),
+        (503, Some("forced_open"))
+    );
+
+    // Whoever drops the hold is not overruled by a reload of something else.
+    order(&sidefuse, "auto", &json!({}));
+    let reload = |text: &str| {
+        sidefuse.write_config(text);
+        client::post(sidefuse.admin(), "/config/reload", &json!({})).json();
+        view(&sidefuse)
+    };
+    assert_eq!(
+        reload(&overridden("INC-1").replace("\n  beside", "\n  more"))["mode"],
+        "auto"
+    );
+    let again = reload(&overridden("INC-2"));
+    assert_eq!(
+        (&again["mode"], &again["reason"]),
+        (&json!("forced_open"), &json!("INC-2"))
+    );
+    assert_eq!(reload(&plain)["mode"], "auto");
+    assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 200);
+}

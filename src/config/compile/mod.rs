@@ -8,6 +8,7 @@ mod http;
 mod listen;
 mod logs;
 mod matches;
+mod overrides;
 mod route;
 mod routes;
 mod service;
@@ -26,7 +27,7 @@ use super::tree::{Node, Span, Value};
 use super::units::{self, Invalid};
 
 /// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 2] = ["state_file", "overrides"];
+const NOT_YET: [&str; 1] = ["state_file"];
 
 /// Makes the plan of a file whose references are replaced. A plan made while errors were reported is not to be used.
 pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) -> Option<Plan> {
@@ -51,7 +52,11 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
         let logs = file.section("logs", |fields| logs::logs(fields, env));
         let http = file.section("http", http::http);
         file.not_yet(&NOT_YET);
-        let routes = routes::routes(file, &correlation.header);
+        let named = overrides::names(file);
+        let mut routes = routes::routes(file, &correlation.header);
+        file.section("overrides", |fields| {
+            overrides::overrides(fields, &named, &mut routes);
+        });
         Plan {
             service,
             listen,

@@ -85,5 +85,6 @@ pub(super) fn route(
         preserve_host,
         breaker: breaker?,
         headers,
+        overridden: None,
     })
 }

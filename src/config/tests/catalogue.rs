@@ -54,7 +54,12 @@ fn catalogue() -> Vec<(&'static str, String)> {
             "upstream:\n      url: https://api.example.com\n      endpoints: [10.0.0.1]\n      tls: {cert_file: /x, key_file: /y}",
         )),
         ("a TLS listener", file("listen:\n  proxy: {address: 127.0.0.1:7900, tls: {cert_file: /x}}")),
-        ("other keys of later versions", file("state_file: /var/lib/sidefuse/state\noverrides: {partner: {force: open}}\nlogs: {redact_query: [token]}\nhttp: {strict: true}")),
+        ("other keys of later versions", file("state_file: /var/lib/sidefuse/state\nlogs: {redact_query: [token]}\nhttp: {strict: true}")),
+        ("an override of a route that does not exist", file("overrides: {partnr: {force: open}, elsewhere: {force: open}}")),
+        ("an override of a route with an error", file("overrides: {other: {force: closed}}").replace("partner:", "other: {}, partner:")),
+        ("an override that says nothing", file("overrides:\n  partner: {until: tomorrow}")),
+        ("bad overrides", file("overrides:\n  partner: {force: on, until: 2026-12-01T06:00:00, reason: \"a\\nb\", for: 15m}")),
+        ("an override that is a word", file("overrides: {partner: open}")),
         ("a key without a value", route("timeout:")),
         ("a match in a preset", file("presets:\n  mine: {match: {path_prefix: /x}, upstream: https://hush.example.com}\ndefaults: {upstream: {also_hosts: [a]}}")),
         ("a variable that is not set", route("timeout: ${UNSET}")),
@@ -146,6 +151,8 @@ fn each_bad_file_is_told_what_is_wrong() {
     }
     // It is about the file as such; `load_file` has tests of its own.
     codes.insert(Code::Unreadable);
+    // It depends on the time of the day; see `an_override_that_is_over_is_worth_a_warning`.
+    codes.insert(Code::Lapsed);
     assert_eq!(
         codes.into_iter().collect::<Vec<_>>(),
         Code::ALL,

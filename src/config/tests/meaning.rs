@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::plan::{AdminAddress, HeaderText, HostPattern, HttpVersion, LogLevel, RoutePlan};
+use super::plan::{
+    AdminAddress, Forced, HeaderText, HostPattern, HttpVersion, LogLevel, OverridePlan, RoutePlan,
+};
 use super::*;
 use crate::resilience::WindowSpec;
 
@@ -367,4 +369,39 @@ fn a_literal_secret_is_a_warning_that_does_not_repeat_it() {
         loaded.warnings
     );
     assert!(!format!("{:?}", loaded.plan).contains("hush"));
+}
+
+#[test]
+fn an_override_belongs_to_its_route() {
+    let text = file(
+        "overrides: {partner: {force: open, until: 2026-12-01T06:00:00Z, reason: INC-1234 provider outage}}",
+    );
+    let plan = plan_of(&text);
+    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_104_800);
+    assert_eq!(
+        plan.overridden,
+        Some(OverridePlan {
+            force: Forced::Open,
+            until: Some(until),
+            reason: Some("INC-1234 provider outage".to_owned()),
+        })
+    );
+    let short = plan_of(&file("overrides: {partner: {force: closed}}")).overridden;
+    let short = short.unwrap();
+    assert_eq!(
+        (short.force, short.until, short.reason),
+        (Forced::Closed, None, None)
+    );
+    assert_eq!(plan_of(&file("overrides:")).overridden, None);
+}
+
+#[test]
+fn an_override_that_is_over_is_worth_a_warning() {
+    let text = file(
+        "logs: {level: info}\noverrides:\n  partner:\n    force: open\n    until: 2026-12-01T06:00:00Z",
+    );
+    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_104_800);
+    let warned = |at| good(&text).at(at).warnings.render();
+    assert_eq!(warned(until - Duration::from_nanos(1)), "");
+    insta::assert_snapshot!(warned(until));
 }

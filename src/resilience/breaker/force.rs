@@ -29,6 +29,13 @@ pub enum Order {
     Clear,
     /// Drop the hold; the automatic state, which went on being computed, is in force again.
     Auto,
+    /// As [`Order::Auto`], if the hold in force is of the same author; nothing to anybody else's.
+    Withdraw,
+    /// Give the hold in force another end, if it is of the same author.
+    Renew {
+        /// When the hold ends by itself.
+        until: Option<Instant>,
+    },
 }
 
 /// An order with its author.
@@ -85,6 +92,11 @@ impl Machine {
             Order::Close => (self.close_by_order(), None),
             Order::Clear => (self.clear(), None),
             Order::Auto => (self.hold.take().is_some(), None),
+            Order::Withdraw => {
+                let withdrawn = self.hold.take_if(|hold| hold.by == author.by);
+                (withdrawn.is_some(), None)
+            }
+            Order::Renew { until } => (self.renew(until, &author), until),
         };
         let evidence = Evidence::none(self.window.counts(self.latest));
         let author = Some(Author { until, ..author });
@@ -125,6 +137,18 @@ impl Machine {
             reason,
         }));
         (true, until)
+    }
+
+    /// Says whether the hold ends at another instant now.
+    fn renew(&mut self, until: Option<Instant>, author: &Author) -> bool {
+        let until = until.map(|until| until.max(self.latest));
+        match &mut self.hold {
+            Some(hold) if hold.by == author.by && hold.until != until => {
+                hold.until = until;
+                true
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// Drops the hold, closes, and makes the counters zero; says whether that changed anything.

@@ -342,7 +342,14 @@ impl Reference {
         match order {
             Order::Open { .. } => self.take_hold(Mode::ForcedOpen, until),
             Order::HoldClosed { .. } => self.take_hold(Mode::ForcedClosed, until),
-            Order::Auto => self.hold = None,
+            // All orders of a walk are of one author.
+            Order::Auto | Order::Withdraw => self.hold = None,
+            Order::Renew { .. } => {
+                let end = until.map(|until| until.max(self.now));
+                if let Some(hold) = &mut self.hold {
+                    hold.2 = end;
+                }
+            }
             Order::Close | Order::Clear => {
                 self.hold = None;
                 self.period += 1;

@@ -55,8 +55,15 @@ impl World {
                     .chance(50)
                     .then(|| bed.now + Duration::from_millis(dice.roll(1..5_000)));
                 let holds = [Order::Open { until }, Order::HoldClosed { until }];
-                let order =
-                    dice.pick(&[holds[0], holds[1], Order::Close, Order::Clear, Order::Auto]);
+                let order = dice.pick(&[
+                    holds[0],
+                    holds[1],
+                    Order::Close,
+                    Order::Clear,
+                    Order::Auto,
+                    Order::Withdraw,
+                    Order::Renew { until },
+                ]);
                 bed.force(order);
                 assert!(!bed.force(order), "{order:?} twice changed something twice");
             }

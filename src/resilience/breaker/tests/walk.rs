@@ -168,7 +168,8 @@ impl Pair {
                     Order::Close,
                     Order::Clear,
                     Order::Auto,
-                    Order::Auto,
+                    Order::Withdraw,
+                    Order::Renew { until: instant },
                 ]);
                 self.machine.force(
                     ForceRequest {
