@@ -25,7 +25,7 @@
 //! | layer | modules | friends |
 //! |---|---|---|
 //! | 0 | [`time`], [`failure`] | – |
-//! | 1 | [`resilience`]: pure, a library in its own right | – |
+//! | 1 | [`resilience`]: pure, a library in its own right; [`wire`]: what must be known about bytes | – |
 //! | 2 | [`config`], [`telemetry`] | – |
 //! | 3 | [`net`], [`upstream`] | `upstream` uses `net` |
 //! | 4 | [`snapshot`] | – |
@@ -59,3 +59,4 @@ pub mod snapshot;
 pub mod telemetry;
 pub mod time;
 pub mod upstream;
+pub mod wire;
