@@ -11,6 +11,9 @@
 //!   closed while the automatic state goes on being computed.
 //! - A [`Permit`] is the right to make one call. It is finished with a [`Sample`], or dropped: then its slot is free and nobody is
 //!   blamed.
+//! - A [`Throttle`] is the pause that an upstream asked for; a [`Pass`] is the right to call it all the same, or again.
+//! - A [`Bulkhead`] bounds the calls that are out at once; a [`Ticket`] is the right to be one of them. A [`RateLimit`] bounds how many
+//!   go per second.
 //! - A [`Transition`] is a change with its evidence; a [`View`] is the whole picture; [`explain()`] says it in one plain sentence.
 //!
 //! # Example
@@ -41,11 +44,16 @@
 //! ```
 
 mod breaker;
+mod jitter;
 mod key;
+mod limit;
+mod line;
 mod outcome;
 mod ramp;
 mod ratio;
 mod signal;
+mod span;
+mod throttle;
 
 pub use breaker::{
     Admission, Author, Breaker, BreakerKeys, BreakerSpec, Cause, CountDistance, Distances,
@@ -55,7 +63,14 @@ pub use breaker::{
     WindowSpec, explain,
 };
 pub use key::Key;
+pub use limit::{
+    Bulkhead, BulkheadSpec, BulkheadView, Full, QueuePlace, RateLimit, RateSpec, Ticket,
+};
+pub use line::Wake;
 pub use outcome::{Label, Outcome, Sample};
 pub use ramp::RampSpec;
 pub use ratio::Ratio;
 pub use signal::{Scope, Signal};
+pub use throttle::{
+    Change, Halt, Pass, Place, Throttle, ThrottleObserver, ThrottleSpec, ThrottleView,
+};

@@ -3,27 +3,9 @@
 use std::time::Duration;
 
 use crate::resilience::breaker::spec::BreakerKeys;
-
-/// Draws the jitter: SplitMix64 (Steele, Lea, Flood 2014), so that a seed decides everything and the machine stays pure.
-#[derive(Clone, Debug)]
-pub(super) struct Jitter(u64);
+use crate::resilience::jitter::Jitter;
 
 impl Jitter {
-    pub(super) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next number of [0, 1).
-    fn draw(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        // 53 bits are what an f64 holds exactly.
-        (mixed >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
     /// The time to stay open at the `reopening`th reopening in a row (0 for the first opening).
     pub(super) fn reset_timeout(&mut self, keys: &BreakerKeys, reopening: u32) -> Duration {
         let backoff = keys.reset_backoff;

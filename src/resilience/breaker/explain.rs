@@ -3,7 +3,7 @@
 //! Fixed phrases and our own numbers only: nothing an upstream sent is ever repeated. The reason of a hold is the operator's.
 
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::resilience::breaker::force::Hold;
 use crate::resilience::breaker::labels::LabelCount;
@@ -11,6 +11,7 @@ use crate::resilience::breaker::spec::Enforcement;
 use crate::resilience::breaker::state::{Mode, State};
 use crate::resilience::breaker::transition::{Cause, Evidence, Measure, Transition};
 use crate::resilience::breaker::view::{Probes, View};
+use crate::resilience::span::span;
 
 /// Says what the breaker does and why. `clock` formats an instant for people, since pure code knows no wall clock.
 ///
@@ -197,23 +198,5 @@ fn number(calls: u64) -> String {
         "1 call".to_owned()
     } else {
         format!("{calls} calls")
-    }
-}
-
-/// A time in at most two units, rounded up: nobody comes back too early.
-fn span(time: Duration) -> String {
-    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    let seconds = if seconds < 3600 {
-        seconds
-    } else {
-        seconds.div_ceil(60) * 60
-    };
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    match (hours, minutes, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, 0) => format!("{minutes} min"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, 0, _) => format!("{hours} h"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }

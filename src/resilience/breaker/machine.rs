@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::resilience::breaker::admission::{Admission, Refusal, RefusalKind, Role};
-use crate::resilience::breaker::backoff::Jitter;
 use crate::resilience::breaker::exemplar::{Exemplar, Identity, Recent};
 use crate::resilience::breaker::force::Hold;
 use crate::resilience::breaker::labels::{LabelTable, Tally};
@@ -23,6 +22,7 @@ use crate::resilience::breaker::state::{Mode, Phase, Standing, Wait};
 use crate::resilience::breaker::transition::{Cause, Evidence, Transition};
 use crate::resilience::breaker::view::Statistics;
 use crate::resilience::breaker::window::Window;
+use crate::resilience::jitter::Jitter;
 use crate::resilience::outcome::Sample;
 use crate::resilience::ramp::Ramp;
 

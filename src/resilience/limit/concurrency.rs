@@ -1,0 +1,219 @@
+//! The bulkhead: how many calls of a route are out at once, exact over all threads, and whose turn it is when no more may go.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::resilience::line::{Line, Wake};
+
+/// What a bulkhead is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BulkheadSpec {
+    /// Calls out at once.
+    pub max: usize,
+    /// Calls that may wait for one of them to end.
+    pub queue: usize,
+    /// How long they may wait.
+    pub queue_timeout: Duration,
+}
+
+/// What a bulkhead says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BulkheadView {
+    /// Calls out at once, at the most.
+    pub max: usize,
+    /// Calls out now; more than `max` only after a reload that lowered it.
+    pub in_use: usize,
+    /// Calls in the queue.
+    pub waiting: usize,
+}
+
+/// No more calls may go now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("all places are taken")]
+pub struct Full;
+
+/// How many calls are out at once. Threads share it.
+///
+/// Who is woken asks again: nothing is handed over, so nothing can be lost with a waiting call that is just going away. A call that
+/// comes anew goes before none that waits.
+pub struct Bulkhead(Mutex<Machine>);
+
+/// The right to one call; dropping it is its end, and wakes the next.
+#[must_use = "dropping it ends the call"]
+pub struct Ticket(Arc<Bulkhead>);
+
+/// A place in the queue; dropping it leaves the queue.
+#[must_use = "dropping it leaves the queue"]
+pub struct QueuePlace {
+    bulkhead: Arc<Bulkhead>,
+    number: u64,
+}
+
+/// The state of a bulkhead.
+pub(super) struct Machine {
+    spec: BulkheadSpec,
+    out: usize,
+    line: Line<()>,
+}
+
+// === impl Machine ===
+
+impl Machine {
+    pub(super) fn new(spec: BulkheadSpec) -> Self {
+        Self {
+            spec,
+            out: 0,
+            line: Line::default(),
+        }
+    }
+
+    /// Whether a call may go: a new one, or the one in line under that number, which then leaves the line.
+    pub(super) fn ask(&mut self, number: Option<u64>) -> Result<(), Full> {
+        let position = number.and_then(|number| self.line.position(number));
+        // So many at the front of the line may go, in whatever order they wake up; a new one only when there is room beyond them.
+        if position.unwrap_or(self.line.len()) >= self.free() {
+            return Err(Full);
+        }
+        if let Some(number) = number {
+            self.line.leave(number);
+        }
+        self.out += 1;
+        Ok(())
+    }
+
+    pub(super) fn join(&mut self, wake: Wake) -> Option<u64> {
+        (self.line.len() < self.spec.queue).then(|| self.line.join((), wake))
+    }
+
+    /// Leaves the line. The one whose turn it has become is to be woken.
+    pub(super) fn leave(&mut self, number: u64) -> Option<Wake> {
+        self.line.leave(number).then(|| self.last_to_go()).flatten()
+    }
+
+    /// A call has ended. The one whose turn it has become is to be woken.
+    pub(super) fn release(&mut self) -> Option<Wake> {
+        self.out -= 1;
+        self.last_to_go()
+    }
+
+    /// All whose turn it has become are to be woken. Those that are out or wait stay so, whatever the new numbers.
+    pub(super) fn respec(&mut self, spec: BulkheadSpec) -> Vec<Wake> {
+        self.spec = spec;
+        let going = self.line.iter().take(self.free());
+        going.map(|waiter| Wake::clone(&waiter.wake)).collect()
+    }
+
+    pub(super) fn view(&self) -> BulkheadView {
+        BulkheadView {
+            max: self.spec.max,
+            in_use: self.out,
+            waiting: self.line.len(),
+        }
+    }
+
+    fn free(&self) -> usize {
+        self.spec.max.saturating_sub(self.out)
+    }
+
+    /// The last of those that may go; the others were woken before.
+    fn last_to_go(&self) -> Option<Wake> {
+        let last = self.free().checked_sub(1)?;
+        self.line.at(last).map(|waiter| Wake::clone(&waiter.wake))
+    }
+}
+
+// === impl Bulkhead ===
+
+impl Bulkhead {
+    /// A bulkhead with no call out.
+    #[must_use]
+    pub fn new(spec: BulkheadSpec) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Machine::new(spec))))
+    }
+
+    /// Asks for the right to one call.
+    ///
+    /// # Errors
+    /// [`Full`] when no more may go now, or others wait already.
+    pub fn enter(self: &Arc<Self>) -> Result<Ticket, Full> {
+        self.lock().ask(None)?;
+        Ok(Ticket(Arc::clone(self)))
+    }
+
+    /// Joins the queue; `None` when that is full too. `wake` is called when it makes sense to ask.
+    pub fn join(self: &Arc<Self>, wake: Wake) -> Option<QueuePlace> {
+        let number = self.lock().join(wake)?;
+        Some(QueuePlace {
+            bulkhead: Arc::clone(self),
+            number,
+        })
+    }
+
+    /// Gives it new settings. Calls that are out stay out.
+    pub fn respec(&self, spec: BulkheadSpec) {
+        let going = self.lock().respec(spec);
+        going.into_iter().for_each(|wake| wake());
+    }
+
+    /// The settings in force.
+    pub fn spec(&self) -> BulkheadSpec {
+        self.lock().spec
+    }
+
+    /// How full it is.
+    pub fn view(&self) -> BulkheadView {
+        self.lock().view()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl QueuePlace {
+    /// Asks again. Who gets a ticket has left the queue.
+    ///
+    /// # Errors
+    /// [`Full`]: not yet.
+    pub fn ask(&self) -> Result<Ticket, Full> {
+        self.bulkhead.lock().ask(Some(self.number))?;
+        Ok(Ticket(Arc::clone(&self.bulkhead)))
+    }
+}
+
+impl Drop for QueuePlace {
+    fn drop(&mut self) {
+        let next = self.bulkhead.lock().leave(self.number);
+        if let Some(wake) = next {
+            wake();
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let next = self.0.lock().release();
+        if let Some(wake) = next {
+            wake();
+        }
+    }
+}
+
+impl fmt::Debug for Bulkhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.view().fmt(f)
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ticket")
+    }
+}
+
+impl fmt::Debug for QueuePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "QueuePlace({})", self.number)
+    }
+}

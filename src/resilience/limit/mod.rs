@@ -1,0 +1,16 @@
+//! Limits of our own: how many calls are out at once, and how many go per second.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `concurrency` | the [`Bulkhead`]: calls out at once, with a bounded line |
+//! | `rate` | the [`RateLimit`]: token buckets, one for all or one per key |
+//!
+//! What they refuse never reached an upstream and says nothing about it: no breaker is told.
+
+mod concurrency;
+mod rate;
+#[cfg(test)]
+mod tests;
+
+pub use concurrency::{Bulkhead, BulkheadSpec, BulkheadView, Full, QueuePlace, Ticket};
+pub use rate::{RateLimit, RateSpec};

@@ -1,0 +1,5 @@
+//! What the limits promise.
+
+mod concurrency;
+mod interleavings;
+mod rate;

@@ -1,0 +1,298 @@
+//! The pause that an upstream asked for.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `spec` | how a wish for a pause is obeyed |
+//! | `machine` | who is paused until when |
+//! | `turns` | who waits, who goes next |
+//! | `pause` | one pause |
+//! | `view` | what it says |
+//!
+//! A wish pauses the whole route, or one key. While the pause runs no call goes out; when it is over, one at a time goes, until the
+//! upstream has taken one: it must not be met by everybody at once. Invariants: a pause that runs is never shortened by a wish; what
+//! was sent before a pause began does not end it; a call that is given up is no wish and no success, the next one goes.
+
+mod machine;
+mod pause;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod turns;
+mod view;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use self::machine::{Admission, Finding, Machine};
+use crate::resilience::key::Key;
+use crate::resilience::line::Wake;
+use crate::resilience::outcome::Outcome;
+use crate::resilience::signal::Signal;
+
+pub use machine::Halt;
+pub use spec::ThrottleSpec;
+pub use view::{Change, ThrottleView};
+
+/// What is told each change.
+pub type ThrottleObserver = Box<dyn Fn(&Change) + Send + Sync>;
+
+/// A throttle that threads share. The observer is told each change exactly once and in order, outside the lock.
+pub struct Throttle {
+    cell: Mutex<Cell>,
+    /// One more than the number of pauses so far while every call passes, 0 when the machine must be asked. Whoever reads it just
+    /// before a pause asked just before the pause, and is counted so.
+    all_pass: AtomicU64,
+    observer: ThrottleObserver,
+}
+
+struct Cell {
+    machine: Machine,
+    /// Whether a thread is telling the observer; it tells what others add meanwhile.
+    is_telling: bool,
+}
+
+/// The right to make one call now, as far as the throttle is concerned. Dropping it says that the call was given up.
+#[must_use = "settle it with what the call found"]
+pub struct Pass {
+    admission: Admission,
+    key: Option<Key>,
+    /// Only where a pause waits for what the call finds.
+    throttle: Option<Arc<Throttle>>,
+}
+
+/// A place in the line of waiting calls; dropping it leaves the line.
+#[must_use = "dropping it leaves the line"]
+pub struct Place {
+    throttle: Arc<Throttle>,
+    number: u64,
+    key: Option<Key>,
+}
+
+// === impl Throttle ===
+
+impl Throttle {
+    /// A throttle without a pause; without a spec it obeys no wish. The seed decides its jitter.
+    #[must_use]
+    pub fn new(
+        spec: Option<ThrottleSpec>,
+        seed: u64,
+        now: Instant,
+        observer: ThrottleObserver,
+    ) -> Arc<Self> {
+        let machine = Machine::new(spec, seed, now);
+        Arc::new(Self {
+            all_pass: AtomicU64::new(passing(&machine)),
+            cell: Mutex::new(Cell {
+                machine,
+                is_telling: false,
+            }),
+            observer,
+        })
+    }
+
+    /// Asks whether a call may go now. Without a pause this is one load.
+    ///
+    /// # Errors
+    /// [`Halt`] while it is paused.
+    pub fn admit(self: &Arc<Self>, key: Option<Key>, now: Instant) -> Result<Pass, Halt> {
+        if let Some(epoch) = self.all_pass.load(Ordering::Acquire).checked_sub(1) {
+            return Ok(Pass {
+                admission: Admission::free(epoch),
+                key,
+                throttle: None,
+            });
+        }
+        self.ask(key, None, now)
+    }
+
+    /// Joins the line of those that wait; `None` when it is full. `wake` is called when it makes sense to ask again; besides, ask at
+    /// the instant that the last answer named.
+    pub fn join(self: &Arc<Self>, key: Option<Key>, wake: Wake) -> Option<Place> {
+        let number = self.with(|machine| machine.join(key, wake))?;
+        Some(Place {
+            throttle: Arc::clone(self),
+            number,
+            key,
+        })
+    }
+
+    /// Takes a pass back with what the call found at its response headers, and what its answer wished.
+    pub fn settle(&self, mut pass: Pass, outcome: Outcome, signal: Option<Signal>, now: Instant) {
+        let decides = pass.throttle.take().is_some();
+        if decides || outcome == Outcome::Throttled {
+            let finding = Finding {
+                outcome,
+                signal,
+                key: pass.key,
+            };
+            self.with(|machine| machine.settle(&pass.admission, finding, now));
+        }
+    }
+
+    /// Gives it new settings; a pause that runs goes on within them.
+    pub fn respec(&self, spec: Option<ThrottleSpec>, now: Instant) {
+        self.with(|machine| machine.respec(spec, now));
+    }
+
+    /// The settings in force.
+    pub fn spec(&self) -> Option<ThrottleSpec> {
+        self.lock().machine.spec()
+    }
+
+    /// Ends every pause, whatever the upstream wished.
+    pub fn release(&self, now: Instant) {
+        self.with(|machine| machine.release(now));
+    }
+
+    /// The whole picture at `now`.
+    pub fn view(&self, now: Instant) -> ThrottleView {
+        self.with(|machine| machine.view(now))
+    }
+
+    fn ask(
+        self: &Arc<Self>,
+        key: Option<Key>,
+        place: Option<u64>,
+        now: Instant,
+    ) -> Result<Pass, Halt> {
+        let admission = self.with(|machine| machine.ask(key, place, now))?;
+        Ok(Pass {
+            throttle: admission.decides().then(|| Arc::clone(self)),
+            admission,
+            key,
+        })
+    }
+
+    /// Runs `act` under the lock, then wakes and tells outside of it.
+    fn with<T>(&self, act: impl FnOnce(&mut Machine) -> T) -> T {
+        let mut cell = self.lock();
+        let answer = act(&mut cell.machine);
+        let passing = passing(&cell.machine);
+        if self.all_pass.load(Ordering::Relaxed) != passing {
+            self.all_pass.store(passing, Ordering::Release);
+        }
+        let roused = cell.machine.roused();
+        let must_tell = cell.machine.has_change() && !cell.is_telling;
+        cell.is_telling |= must_tell;
+        drop(cell);
+        for wake in roused {
+            wake();
+        }
+        if must_tell {
+            self.tell();
+        }
+        answer
+    }
+
+    fn tell(&self) {
+        let mut turn = Turn {
+            throttle: self,
+            has_ended: false,
+        };
+        while let Some(change) = turn.next() {
+            (self.observer)(&change);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cell> {
+        // No step of a machine can be seen half done: a panic under the lock is a defect, but not one that should stop all traffic.
+        self.cell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn passing(machine: &Machine) -> u64 {
+    machine.all_pass().map_or(0, |epoch| epoch + 1)
+}
+
+/// The turn to tell the observer.
+struct Turn<'a> {
+    throttle: &'a Throttle,
+    has_ended: bool,
+}
+
+impl Turn<'_> {
+    /// The next change. With none left the turn ends under the same lock, so that none is left behind untold.
+    fn next(&mut self) -> Option<Change> {
+        let mut cell = self.throttle.lock();
+        let next = cell.machine.next_change();
+        cell.is_telling = next.is_some();
+        self.has_ended = next.is_none();
+        next
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // A panic of the observer must not leave the turn taken for ever.
+        if !self.has_ended {
+            self.throttle.lock().is_telling = false;
+        }
+    }
+}
+
+impl fmt::Debug for Throttle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Throttle")
+            .field("machine", &self.lock().machine)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Pass ===
+
+impl Pass {
+    /// Whether a pause waits for what the call finds: it is the one that was let out to try.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.throttle.is_some()
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let Some(throttle) = self.throttle.take() {
+            let finding = Finding {
+                outcome: Outcome::Ignored,
+                signal: None,
+                key: self.key,
+            };
+            throttle.with(|machine| machine.give_up(&self.admission, finding));
+        }
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pass")
+            .field("admission", &self.admission)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Asks again. Who gets a pass has left the line.
+    ///
+    /// # Errors
+    /// [`Halt`]: not yet.
+    pub fn ask(&self, now: Instant) -> Result<Pass, Halt> {
+        self.throttle.ask(self.key, Some(self.number), now)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.throttle.with(|machine| machine.leave(self.number));
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}

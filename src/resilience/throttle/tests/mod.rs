@@ -1,0 +1,437 @@
+//! What a throttle promises.
+
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::resilience::signal::Scope;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A throttle with its clock and what it told.
+struct Bench {
+    throttle: Arc<Throttle>,
+    now: Instant,
+    told: Arc<Mutex<Vec<Change>>>,
+}
+
+impl Bench {
+    fn new(spec: ThrottleSpec) -> Self {
+        let now = crate::time::now();
+        let told = Arc::<Mutex<Vec<Change>>>::default();
+        let tell = Arc::clone(&told);
+        let observer = Box::new(move |change: &Change| tell.lock().unwrap().push(*change));
+        Self {
+            throttle: Throttle::new(Some(spec), 1, now, observer),
+            now,
+            told,
+        }
+    }
+
+    fn standard() -> Self {
+        Self::new(ThrottleSpec::default())
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    fn admit(&self) -> Result<Pass, Halt> {
+        self.throttle.admit(None, self.now)
+    }
+
+    /// Admitted or not, and the wait in milliseconds.
+    fn wait(&self) -> Option<u128> {
+        let halt = self.admit().err()?;
+        Some((halt.retry_at - self.now).as_millis())
+    }
+
+    fn settle(&self, pass: Pass, outcome: Outcome) {
+        self.throttle.settle(pass, outcome, None, self.now);
+    }
+
+    fn signal(&self, pass: Pass, pause: Option<Duration>) {
+        let signal = Signal {
+            scope: Scope::Route,
+            pause,
+        };
+        self.throttle
+            .settle(pass, Outcome::Throttled, Some(signal), self.now);
+    }
+
+    fn signal_for_key(&self, pass: Pass, pause: Duration) {
+        let signal = Signal {
+            scope: Scope::Key,
+            pause: Some(pause),
+        };
+        self.throttle
+            .settle(pass, Outcome::Throttled, Some(signal), self.now);
+    }
+
+    fn view(&self) -> ThrottleView {
+        self.throttle.view(self.now)
+    }
+
+    fn join(&self, key: Option<Key>) -> (Place, Arc<AtomicUsize>) {
+        let count = Arc::new(AtomicUsize::new(0));
+        let woken = Arc::clone(&count);
+        let wake: Wake = Arc::new(move || {
+            woken.fetch_add(1, Ordering::Relaxed);
+        });
+        (self.throttle.join(key, wake).unwrap(), count)
+    }
+}
+
+#[test]
+fn a_wish_pauses_the_route_for_its_time_and_a_success_after_it_ends_it() {
+    let mut bench = Bench::standard();
+    bench.signal(bench.admit().unwrap(), Some(SECOND * 30));
+    assert_eq!(bench.wait(), Some(30_000));
+    bench.pass(SECOND * 30 - Duration::from_nanos(1));
+    assert_eq!(bench.wait(), Some(0));
+    bench.pass(Duration::from_nanos(1));
+    let tries = bench.admit().unwrap();
+    assert!(tries.decides());
+    assert_eq!(bench.wait(), Some(100), "one at a time");
+    bench.settle(tries, Outcome::Success);
+    assert!((0..100).all(|_| bench.admit().is_ok_and(|pass| !pass.decides())));
+    let told = bench.told.lock().unwrap().clone();
+    let [
+        Change::Throttled {
+            key: None,
+            wish,
+            in_a_row: 1,
+            ..
+        },
+        Change::Released { key: None, after },
+    ] = told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!((wish, after), (Some(SECOND * 30), SECOND * 30));
+}
+
+#[test]
+fn whatever_answer_asks_for_no_pause_releases_and_a_failure_lets_the_next_one_try() {
+    for (outcome, is_released) in [
+        (Outcome::Success, true),
+        (Outcome::Alive, true),
+        (Outcome::Failure, false),
+        (Outcome::Ignored, false),
+    ] {
+        let mut bench = Bench::standard();
+        bench.signal(bench.admit().unwrap(), Some(SECOND));
+        bench.pass(SECOND);
+        bench.settle(bench.admit().unwrap(), outcome);
+        let next = bench.admit().unwrap();
+        assert_eq!(next.decides(), !is_released, "{outcome:?}");
+        drop(next);
+        let next = bench.admit().unwrap();
+        assert_eq!(
+            next.decides(),
+            !is_released,
+            "{outcome:?}, one was given up"
+        );
+    }
+}
+
+#[test]
+fn without_a_hint_wishes_in_a_row_double_the_pause_until_a_success() {
+    let mut bench = Bench::standard();
+    for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let pass = bench.admit().unwrap();
+        bench.signal(pass, None);
+        assert_eq!(bench.wait(), Some(seconds * 1_000));
+        bench.pass(SECOND * seconds as u32);
+    }
+    assert_eq!(bench.view().signals_in_a_row, 8);
+    bench.settle(bench.admit().unwrap(), Outcome::Success);
+    bench.signal(bench.admit().unwrap(), None);
+    assert_eq!(bench.wait(), Some(1_000));
+}
+
+#[test]
+fn many_calls_refused_at_once_are_one_wish_and_not_many_in_a_row() {
+    let bench = Bench::standard();
+    let passes: Vec<_> = (0..50).map(|_| bench.admit().unwrap()).collect();
+    for pass in passes {
+        bench.signal(pass, None);
+    }
+    assert_eq!(
+        (bench.wait(), bench.view().signals_in_a_row),
+        (Some(1_000), 1)
+    );
+    assert_eq!(bench.told.lock().unwrap().len(), 1, "told once");
+}
+
+#[test]
+fn a_later_end_extends_a_pause_and_an_earlier_one_never_shortens_it() {
+    let mut bench = Bench::standard();
+    let [a, b, c] = [(); 3].map(|()| bench.admit().unwrap());
+    bench.signal(a, Some(SECOND * 10));
+    bench.signal(b, Some(SECOND * 3));
+    assert_eq!(bench.wait(), Some(10_000));
+    bench.pass(SECOND * 5);
+    bench.signal(c, Some(SECOND * 20));
+    assert_eq!(bench.wait(), Some(20_000));
+    assert_eq!(
+        bench.told.lock().unwrap().len(),
+        1,
+        "an extension is no new pause"
+    );
+}
+
+#[test]
+fn a_success_of_a_call_sent_before_the_pause_does_not_end_it() {
+    let mut bench = Bench::standard();
+    let (early, signals) = (bench.admit().unwrap(), bench.admit().unwrap());
+    bench.signal(signals, Some(SECOND * 9));
+    bench.settle(early, Outcome::Success);
+    assert_eq!(bench.wait(), Some(9_000));
+    // Nor does one that was let out after the pause, when a later wish has begun the next.
+    let stale = Bench::standard();
+    let (early, signals) = (stale.admit().unwrap(), stale.admit().unwrap());
+    stale.signal(signals, Some(SECOND));
+    bench.pass(SECOND * 9);
+    let now = stale.now + SECOND;
+    let tries = stale.throttle.admit(None, now).unwrap();
+    let signal = Signal {
+        scope: Scope::Route,
+        pause: Some(SECOND * 5),
+    };
+    stale
+        .throttle
+        .settle(early, Outcome::Throttled, Some(signal), now);
+    stale.throttle.settle(tries, Outcome::Success, None, now);
+    assert!(stale.throttle.admit(None, now).is_err());
+}
+
+#[test]
+fn a_key_is_paused_alone_and_a_wish_without_a_key_concerns_nobody_else() {
+    let mut bench = Bench::standard();
+    let (mine, other) = (Some(Key::of(b"a")), Some(Key::of(b"b")));
+    let pass = bench.throttle.admit(mine, bench.now).unwrap();
+    bench.signal_for_key(pass, SECOND * 5);
+    assert!(bench.throttle.admit(mine, bench.now).is_err());
+    assert!(bench.throttle.admit(other, bench.now).is_ok());
+    assert!(bench.admit().is_ok());
+    assert_eq!((bench.view().keys, bench.view().since), (1, None));
+    bench.pass(SECOND * 5);
+    let tries = bench.throttle.admit(mine, bench.now).unwrap();
+    assert!(tries.decides() && bench.throttle.admit(mine, bench.now).is_err());
+    bench.settle(tries, Outcome::Success);
+    assert_eq!(bench.view().keys, 0);
+
+    bench.signal_for_key(bench.admit().unwrap(), SECOND);
+    assert!(!bench.view().is_throttled());
+}
+
+#[test]
+fn keys_are_bounded_and_forgotten_when_their_pause_is_long_over() {
+    let mut bench = Bench::standard();
+    let key = |number: usize| Some(Key::of(&number.to_be_bytes()));
+    for number in 0..machine::MAX_KEYS + 5 {
+        let pass = bench.throttle.admit(key(number), bench.now).unwrap();
+        bench.signal_for_key(pass, SECOND * 5);
+    }
+    assert_eq!(bench.view().keys, machine::MAX_KEYS);
+    assert!(
+        bench
+            .throttle
+            .admit(key(machine::MAX_KEYS), bench.now)
+            .is_ok()
+    );
+    bench.pass(SECOND * 65);
+    assert_eq!(bench.view().keys, 0);
+    assert!(
+        bench.admit().is_ok_and(|pass| !pass.decides()),
+        "and calls pass without the lock again"
+    );
+    assert_eq!(
+        bench.throttle.all_pass.load(Ordering::Relaxed),
+        machine::MAX_KEYS as u64 + 1
+    );
+}
+
+#[test]
+fn who_waits_goes_in_the_order_of_arrival_and_one_by_one() {
+    let mut bench = Bench::standard();
+    bench.signal(bench.admit().unwrap(), Some(SECOND));
+    let (first, first_woken) = bench.join(None);
+    let (second, second_woken) = bench.join(None);
+    let (third, third_woken) = bench.join(None);
+    bench.pass(SECOND);
+    assert!(third.ask(bench.now).is_err() && second.ask(bench.now).is_err());
+    assert!(
+        bench.admit().is_err(),
+        "a new one goes before none that waits"
+    );
+    let tries = first.ask(bench.now).unwrap();
+    assert!(second.ask(bench.now).is_err(), "one at a time");
+    bench.settle(tries, Outcome::Failure);
+    assert_eq!(second_woken.load(Ordering::Relaxed), 1);
+    assert_eq!(third_woken.load(Ordering::Relaxed), 0, "woken one by one");
+    bench.settle(second.ask(bench.now).unwrap(), Outcome::Success);
+    assert_eq!(third_woken.load(Ordering::Relaxed), 1);
+    assert!(third.ask(bench.now).is_ok_and(|pass| !pass.decides()));
+    assert_eq!(first_woken.load(Ordering::Relaxed), 0);
+    assert_eq!(bench.view().waiting, 0);
+}
+
+#[test]
+fn a_waiting_call_that_leaves_leaves_no_hole() {
+    let mut bench = Bench::standard();
+    bench.signal(bench.admit().unwrap(), Some(SECOND));
+    let (gone, _) = bench.join(None);
+    let (next, woken) = bench.join(None);
+    bench.pass(SECOND);
+    assert!(bench.admit().is_err());
+    drop(gone);
+    assert_eq!(woken.load(Ordering::Relaxed), 1);
+    // One that was let out and is given up leaves none either.
+    drop(next.ask(bench.now).unwrap());
+    assert!(bench.admit().is_ok_and(|pass| pass.decides()));
+}
+
+#[test]
+fn a_new_pause_wakes_all_that_wait_since_they_may_not_want_to_wait_that_long() {
+    let mut bench = Bench::standard();
+    bench.signal(bench.admit().unwrap(), Some(SECOND));
+    bench.pass(SECOND);
+    let tries = bench.admit().unwrap();
+    let (place, woken) = bench.join(None);
+    bench.signal(tries, Some(SECOND * 7));
+    assert_eq!(woken.load(Ordering::Relaxed), 1);
+    let halt = place.ask(bench.now).unwrap_err();
+    assert_eq!(
+        (halt.retry_at - bench.now, halt.is_releasing),
+        (SECOND * 7, false)
+    );
+}
+
+#[test]
+fn a_paused_key_at_the_head_of_the_line_holds_up_no_other() {
+    let mut bench = Bench::standard();
+    let (mine, other) = (Some(Key::of(b"a")), Some(Key::of(b"b")));
+    let passes = [mine, None].map(|key| bench.throttle.admit(key, bench.now).unwrap());
+    let [mine_signals, route_signals] = passes;
+    bench.signal_for_key(mine_signals, SECOND * 60);
+    bench.signal(route_signals, Some(SECOND));
+    let (held, _) = bench.join(mine);
+    let (goes, _) = bench.join(other);
+    bench.pass(SECOND);
+    assert!(held.ask(bench.now).is_err());
+    assert!(goes.ask(bench.now).is_ok());
+}
+
+#[test]
+fn the_line_is_bounded() {
+    let bench = Bench::new(ThrottleSpec {
+        max_waiting: 1,
+        ..ThrottleSpec::default()
+    });
+    let _place = bench.join(None);
+    assert!(bench.throttle.join(None, Arc::new(|| {})).is_none());
+}
+
+#[test]
+fn a_reload_keeps_a_pause_within_the_new_settings_and_off_ends_it() {
+    let mut bench = Bench::standard();
+    bench.signal(bench.admit().unwrap(), Some(SECOND * 100));
+    bench.pass(SECOND);
+    let spec = |seconds| ThrottleSpec {
+        max: SECOND * seconds,
+        ..ThrottleSpec::default()
+    };
+    bench.throttle.respec(Some(spec(300)), bench.now);
+    assert_eq!(bench.wait(), Some(99_000));
+    bench.throttle.respec(Some(spec(10)), bench.now);
+    assert_eq!(bench.wait(), Some(9_000));
+    let (_place, woken) = bench.join(None);
+    bench.throttle.respec(None, bench.now);
+    assert_eq!((bench.wait(), woken.load(Ordering::Relaxed)), (None, 1));
+    bench.signal(bench.admit().unwrap(), None);
+    assert_eq!(bench.wait(), None, "off obeys no wish");
+}
+
+#[test]
+fn the_time_paused_advances_while_it_is_paused_and_not_after_its_end() {
+    let mut bench = Bench::standard();
+    bench.signal(bench.admit().unwrap(), Some(SECOND * 10));
+    bench.pass(SECOND * 4);
+    assert_eq!(bench.view().paused, SECOND * 4);
+    bench.pass(SECOND * 60);
+    assert_eq!(bench.view().paused, SECOND * 10);
+    bench.signal(bench.admit().unwrap(), Some(SECOND * 10));
+    bench.pass(SECOND);
+    assert_eq!(bench.view().paused, SECOND * 11);
+    bench.throttle.release(bench.now);
+    bench.pass(SECOND);
+    assert_eq!(bench.view().paused, SECOND * 11);
+}
+
+#[test]
+fn the_sentence_says_how_long_why_and_who_waits() {
+    let mut bench = Bench::standard();
+    assert_eq!(bench.view().explain(), None);
+    bench.signal(bench.admit().unwrap(), Some(SECOND * 42));
+    let _place = bench.join(None);
+    let told = |bench: &Bench| bench.view().explain().unwrap();
+    assert_eq!(
+        told(&bench),
+        "throttled for another 42 s because the upstream asked for a pause; 1 call waiting"
+    );
+    drop(_place);
+    bench.pass(SECOND * 42);
+    bench.signal(bench.admit().unwrap(), None);
+    assert_eq!(
+        told(&bench),
+        "throttled for another 2 s because the upstream asked for a pause 2 times in a row"
+    );
+    bench.pass(SECOND * 2);
+    assert!(told(&bench).starts_with("throttled until a call succeeds"));
+}
+
+proptest! {
+    /// Any mix of calls, wishes, waits and departures: no two calls are out to try, and nobody is stuck when it is over.
+    #[test]
+    fn at_most_one_call_tries_and_nothing_stays_stuck(
+        steps in proptest::collection::vec((0_u8..7, 0_u64..4_000), 1..200)
+    ) {
+        let mut bench = Bench::new(ThrottleSpec { max_waiting: 3, ..ThrottleSpec::default() });
+        let (mut out, mut places): (Vec<Pass>, Vec<Place>) = (Vec::new(), Vec::new());
+        for (step, number) in steps {
+            let pick = |length: usize| (length > 0).then(|| number as usize % length.max(1));
+            match step {
+                0 => bench.pass(Duration::from_millis(number)),
+                1 => out.extend(bench.admit()),
+                2 => places.extend(bench.throttle.join(None, Arc::new(|| {}))),
+                3 => if let Some(at) = pick(places.len())
+                    && let Ok(pass) = places[at].ask(bench.now)
+                {
+                    prop_assert!(at == 0 || !pass.decides(), "FIFO");
+                    out.push(pass);
+                    drop(places.remove(at));
+                },
+                4 => if let Some(at) = pick(places.len()) { drop(places.remove(at)); },
+                5 => if let Some(at) = pick(out.len()) {
+                    let wish = number.is_multiple_of(2).then(|| Duration::from_millis(number));
+                    bench.signal(out.swap_remove(at), wish);
+                },
+                _ => if let Some(at) = pick(out.len()) {
+                    let outcome = Outcome::ALL[number as usize % Outcome::ALL.len()];
+                    bench.settle(out.swap_remove(at), outcome);
+                },
+            }
+            prop_assert!(bench.view().waiting <= 3);
+        }
+        drop((out, places));
+        bench.pass(SECOND * 400);
+        let pass = bench.admit();
+        prop_assert!(pass.is_ok(), "stuck");
+        bench.settle(pass.unwrap(), Outcome::Success);
+        prop_assert!(bench.admit().is_ok_and(|pass| !pass.decides()));
+    }
+}
