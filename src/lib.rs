@@ -34,7 +34,7 @@
 //!
 //! # Threads
 //! One thread per worker, each with a runtime of its own, its own pools and its own buffer of log lines, all of it plain cells. One control
-//! thread for everything else: accepting, operators, probes, reload, signals. Workers share the snapshot, the breakers and the counts that
+//! thread for everything else: accepting, operators, probes, names, reload, signals. Workers share the snapshot, the breakers and the counts that
 //! must be exact over all of them.
 //!
 //! # The life of a request

@@ -8,7 +8,7 @@ use super::error::StartError;
 use super::listeners::{Bound, Listeners};
 use super::logs::Audience;
 use crate::config::{Loaded, Report, load_content, read_file};
-use crate::net::Connect;
+use crate::net::{Connect, Names};
 use crate::snapshot::{Ingredients, Prepared, Snapshot, prepare};
 use crate::telemetry::Meters;
 use crate::time::{now, wall};
@@ -23,6 +23,8 @@ pub(super) struct Loader {
     pub(super) environment: Environment,
     pub(super) audience: Audience,
     pub(super) connect: Arc<dyn Connect>,
+    /// What `connect` looks names up in.
+    pub(super) names: Names,
 }
 
 /// What was found in the place of the file: its content, which is what is applied then, or why it cannot be read.

@@ -219,6 +219,7 @@ impl Reloader {
         if snapshot.plan.workers != previous.plan.workers {
             tracing::warn!("`workers` changed: the number of workers changes at the next start");
         }
+        self.loader.names.respec(&snapshot.plan.dns);
         shared.snapshot.store(snapshot);
         self.listeners.commit(bound, &self.dispatch, &self.context);
         let loaded_at = wall();

@@ -22,7 +22,7 @@ use super::watch::{Writing, watch};
 use super::workers::Workers;
 use crate::admin::{self, ConfigStatus, ReloadRequest};
 use crate::config::Report;
-use crate::net::{Phase, Phases, tcp::Tcp};
+use crate::net::{Names, Phase, Phases, tcp::Tcp};
 use crate::proxy::Shared;
 use crate::proxy::worker::Load;
 use crate::snapshot::Snapshot;
@@ -75,16 +75,19 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         .map_err(|error| StartError::System("signal handlers", error))?
         .split();
     let audience = Audience::of(&*environment, is_terminal);
+    let meters = Meters::new();
+    // Questions are asked from this thread: they outlive whoever wanted the answer.
+    let names = Names::new(tokio::runtime::Handle::current(), meters.clone());
     let loader = Loader {
         file: config.clone(),
         environment,
         audience,
-        connect: Arc::new(Tcp),
+        connect: Arc::new(Tcp::new(names.clone())),
+        names,
     };
     let loaded = loader.load().map_err(StartError::Config)?;
     let warnings = loaded.warnings.clone();
     let workers = worker_count(loaded.plan.workers);
-    let meters = Meters::new();
     let sheds: Arc<[Shed]> = (0..workers).map(|_| Shed::default()).collect();
     let ground = Ground {
         meters: &meters,
@@ -96,6 +99,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         .map_err(|error| StartError::System("the log's thread", error))?;
     let logging = Logging::new(writer.handle(), spec(&prepared.snapshot().plan, audience));
     install(&logging);
+    loader.names.respec(&prepared.snapshot().plan.dns);
     let snapshot = prepared.commit(&meters, now());
     let shared = Arc::new(Shared {
         snapshot: Arc::new(ArcSwap::new(snapshot)),

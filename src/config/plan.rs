@@ -31,6 +31,8 @@ pub struct Plan {
     pub logs: LogsPlan,
     /// Limits of the proxy listeners.
     pub http: HttpPlan,
+    /// How names of upstreams are looked up.
+    pub dns: DnsPlan,
     /// The routes by name.
     pub routes: BTreeMap<String, RoutePlan>,
 }
@@ -140,6 +142,25 @@ pub struct HttpPlan {
     pub first_request_timeout: Duration,
     /// How long an idle connection of a caller is kept.
     pub keep_alive: Duration,
+}
+
+/// How names of upstreams are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsPlan {
+    /// The name servers; empty for those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// How long one question waits for one server's answer.
+    pub timeout: Duration,
+}
+
+impl Default for DnsPlan {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            // Less than a `connect_timeout` of 3s: then the call is told what was wrong. Lost packets are repeated within it.
+            timeout: Duration::from_secs(2),
+        }
+    }
 }
 
 /// A named destination with its policies.

@@ -126,6 +126,8 @@ codes! {
     File = "C063",
     /// A secret file can be read by everyone.
     ExposedSecret = "C064",
+    /// No list of name servers that can be asked.
+    NameServers = "C087",
     /// An override is for a route that does not exist.
     UnknownRoute = "C090",
     /// An override was over before it was read.

@@ -6,11 +6,13 @@ use std::pin::Pin;
 
 use super::io::BoxIo;
 use crate::failure::Failure;
+use crate::time::Deadline;
 
 /// Opens byte streams: over TCP in the program, to memory pipes in tests.
 pub trait Connect: Send + Sync + 'static {
-    /// Opens a stream to a host (a name or an IP address without brackets) and port. The caller bounds the time.
-    fn connect<'a>(&'a self, host: &'a str, port: u16) -> Connecting<'a>;
+    /// Opens a stream to a host (a name or an IP address without brackets) and port. The caller bounds the time and says until when, so
+    /// that what took too long can be told apart.
+    fn connect<'a>(&'a self, host: &'a str, port: u16, deadline: Deadline) -> Connecting<'a>;
 }
 
 /// A stream being opened, on the worker that wants it.

@@ -1,16 +1,19 @@
-//! The seams to the outside world: byte streams, connecting, TLS, accepting.
+//! The seams to the outside world: byte streams, names, connecting, TLS, accepting.
 //!
 //! Everything above works on [`Io`] and [`Connect`], so that the whole data path runs over memory pipes in a test. Nothing here knows
 //! HTTP.
 
 pub mod connect;
+pub mod dns;
 pub mod drain;
+pub mod happy;
 pub mod held;
 pub mod io;
 pub mod tcp;
 pub mod tls;
 
 pub use connect::{Connect, ConnectError, Connecting};
+pub use dns::{NameError, Names};
 pub use drain::{Phase, Phases};
 pub use held::{Held, Hold};
 pub use io::{BoxIo, Io, Metered, Traffic};

@@ -10,7 +10,7 @@ use metrics::{Counter, Gauge};
 
 use super::exposition::{Exposition, Series};
 use super::histogram::{FixedHistogram, OVERHEAD_EDGES};
-use super::names::{self, Family, NO_ROUTE};
+use super::names::{self, DnsResult, Family, NO_ROUTE};
 use super::process;
 use super::route_meters::RouteMeters;
 
@@ -31,6 +31,7 @@ struct Storage {
     overhead: Arc<FixedHistogram>,
     connections: Arc<AtomicU64>,
     connections_accepted: Arc<AtomicU64>,
+    dns_lookups: [AtomicU64; DnsResult::ALL.len()],
     log_lines_dropped: Arc<AtomicU64>,
     config: Mutex<ConfigState>,
 }
@@ -50,6 +51,7 @@ impl Default for Storage {
             overhead: Arc::new(FixedHistogram::new(OVERHEAD_EDGES)),
             connections: Arc::default(),
             connections_accepted: Arc::default(),
+            dns_lookups: [const { AtomicU64::new(0) }; DnsResult::ALL.len()],
             log_lines_dropped: Arc::default(),
             config: Mutex::default(),
         }
@@ -99,6 +101,11 @@ impl Meters {
     /// Accepted connections of callers.
     pub fn connections_accepted(&self) -> Counter {
         Counter::from_arc(Arc::clone(&self.0.connections_accepted))
+    }
+
+    /// Counts a look at a name.
+    pub fn dns_lookup(&self, result: DnsResult) {
+        self.0.dns_lookups[result as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Log lines that were lost.
@@ -209,6 +216,11 @@ impl Meters {
         let accepted = self.0.connections_accepted.load(Ordering::Acquire);
         text.family(&names::CONNECTIONS_ACCEPTED)
             .integer(&[], accepted);
+        let mut lookups = text.family(&names::DNS_LOOKUPS);
+        for result in DnsResult::ALL {
+            let count = self.0.dns_lookups[result as usize].load(Ordering::Relaxed);
+            lookups.integer(&[result.label()], count);
+        }
         let dropped = self.0.log_lines_dropped.load(Ordering::Acquire);
         text.family(&names::LOG_LINES_DROPPED).integer(&[], dropped);
 

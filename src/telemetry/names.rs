@@ -82,6 +82,8 @@ families! {
         "Open connections of callers.";
     CONNECTIONS_ACCEPTED = Counter "sidefuse_connections_accepted_total" []
         "Connections of callers that were accepted.";
+    DNS_LOOKUPS = Counter "sidefuse_dns_lookups_total" ["result"]
+        "Names of upstreams that were looked up, by the result; and how often an answer beyond its time was used for want of a newer one.";
     LOG_LINES_DROPPED = Counter "sidefuse_log_lines_dropped_total" []
         "Log lines lost because their reader was slower than traffic, or gone.";
     CONFIG_RELOAD_SUCCESSFUL = Gauge "sidefuse_config_last_reload_successful" []
@@ -233,6 +235,44 @@ impl RetryResult {
         match self {
             Self::Answered => "answered",
             Self::Failed => "failed",
+        }
+    }
+}
+
+/// The `result` label of a look at a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsResult {
+    /// It has addresses.
+    Ok,
+    /// It does not exist, or has none.
+    NxDomain,
+    /// The name servers failed.
+    ServFail,
+    /// None of them answered in time.
+    Timeout,
+    /// No lookup: an answer beyond its time was used, since there was no newer one.
+    StaleServed,
+}
+
+impl DnsResult {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Ok,
+        Self::NxDomain,
+        Self::ServFail,
+        Self::Timeout,
+        Self::StaleServed,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NxDomain => "nxdomain",
+            Self::ServFail => "servfail",
+            Self::Timeout => "timeout",
+            Self::StaleServed => "stale_served",
         }
     }
 }

@@ -140,7 +140,7 @@ impl Upstream {
         let opening = async {
             let io = self
                 .connect
-                .connect(&self.plan.host, self.plan.port)
+                .connect(&self.plan.host, self.plan.port, deadline)
                 .await?;
             let prior_knowledge = self.plan.http == HttpVersion::Http2;
             match tls {

@@ -13,6 +13,7 @@ mod forcing;
 mod headers;
 mod logs;
 mod metrics;
+mod names;
 mod paused;
 mod ramp;
 mod readme;

@@ -17,6 +17,7 @@ use crate::admin::api::Desk;
 use crate::admin::context::{ConfigStatus, Context, ReloadRequest};
 use crate::admin::endpoint::Port;
 use crate::admin::serve::connection;
+use crate::net::Names;
 use crate::net::Phases;
 use crate::net::tcp::Tcp;
 use crate::resilience::{Breaker, Identity, Label, Sample};
@@ -113,7 +114,10 @@ routes:
             own: Vec::new(),
             previous: None,
             meters: &meters,
-            connect: Arc::new(Tcp),
+            connect: Arc::new(Tcp::new(Names::new(
+                tokio::runtime::Handle::current(),
+                meters.clone(),
+            ))),
             sheds: Arc::from([]),
         };
         let snapshot = prepare(ingredients, begin).unwrap().commit(&meters, begin);

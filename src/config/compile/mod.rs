@@ -2,6 +2,7 @@
 
 mod breaker;
 mod correlation;
+mod dns;
 mod headers;
 mod host;
 mod http;
@@ -51,6 +52,7 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
         let correlation = file.section("correlation", correlation::correlation);
         let logs = file.section("logs", |fields| logs::logs(fields, env));
         let http = file.section("http", http::http);
+        let dns = file.section("dns", dns::dns);
         file.not_yet(&NOT_YET);
         let named = overrides::names(file);
         let mut routes = routes::routes(file, &correlation.header);
@@ -66,6 +68,7 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
             correlation,
             logs,
             http,
+            dns,
             routes,
         }
     });

@@ -372,6 +372,20 @@ fn a_literal_secret_is_a_warning_that_does_not_repeat_it() {
 }
 
 #[test]
+fn names_are_looked_up_by_the_system_or_by_servers_that_are_named() {
+    let plan = good(&route("")).plan.dns;
+    assert_eq!((plan.servers.len(), plan.timeout), (0, secs(2)));
+    let text = format!(
+        "dns: {{servers: [10.0.0.2, \"127.0.0.1:5353\"], timeout: 500ms}}\n{}",
+        route("")
+    );
+    let plan = good(&text).plan.dns;
+    let servers: Vec<String> = plan.servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["10.0.0.2:53", "127.0.0.1:5353"]);
+    assert_eq!(plan.timeout, Duration::from_millis(500));
+}
+
+#[test]
 fn an_override_belongs_to_its_route() {
     let text = file(
         "overrides: {partner: {force: open, until: 2026-12-01T06:00:00Z, reason: INC-1234 provider outage}}",

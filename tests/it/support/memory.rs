@@ -24,7 +24,7 @@ use sidefuse::proxy::worker::Load;
 use sidefuse::proxy::{Shared, Worker, http::serve};
 use sidefuse::snapshot::{Ingredients, Snapshot, prepare};
 use sidefuse::telemetry::{Level, LineFormat, LogSpec, LogWriter, Logging, Meters, Sample, Stamp};
-use sidefuse::time::now;
+use sidefuse::time::{Deadline, now};
 use sidefuse::upstream::Shed;
 use tokio::task::{LocalSet, spawn_local};
 
@@ -109,7 +109,7 @@ impl MemoryOrigin {
 struct Pipes(Arc<MemoryOrigin>);
 
 impl Connect for Pipes {
-    fn connect<'a>(&'a self, _: &'a str, _: u16) -> Connecting<'a> {
+    fn connect<'a>(&'a self, _: &'a str, _: u16, _: Deadline) -> Connecting<'a> {
         Box::pin(async {
             if !self.0.is_reachable.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;

@@ -9,6 +9,7 @@ pub(crate) mod identity;
 pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod metrics;
+pub(crate) mod nameserver;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod source;

@@ -18,7 +18,7 @@ use super::answer::{Answer, Received, Step};
 use super::identity::Identity;
 use super::message::{self, Framing, Head};
 
-type Script = dyn Fn(&Received) -> Answer + Send + Sync;
+pub(crate) type Script = dyn Fn(&Received) -> Answer + Send + Sync;
 
 /// A running origin. Its connections are cut when it is dropped, and its port is free then.
 #[derive(Debug)]
@@ -48,16 +48,17 @@ struct Log {
 impl Origin {
     /// Answers each request, once its body has arrived, by the script.
     pub(crate) fn start(script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
-        Self::launch(Box::new(script), None)
+        Self::launch("127.0.0.1:0", Box::new(script), None)
     }
 
     /// The same behind TLS, as `localhost` and 127.0.0.1, with a certificate of its own authority ([`Origin::ca_file`]).
     pub(crate) fn start_tls(script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
-        Self::launch(Box::new(script), Some(Identity::new()))
+        Self::launch("127.0.0.1:0", Box::new(script), Some(Identity::new()))
     }
 
-    fn launch(script: Box<Script>, identity: Option<Identity>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    /// The same at an address, with this identity if it speaks TLS.
+    pub(crate) fn launch(address: &str, script: Box<Script>, identity: Option<Identity>) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let tls = identity
             .as_ref()

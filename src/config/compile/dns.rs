@@ -1,0 +1,93 @@
+//! `dns:`, how names of upstreams are looked up.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::config::fields::Fields;
+use crate::config::plan::DnsPlan;
+use crate::config::problem::{Code, Problem};
+use crate::config::tree::{Entry, Value};
+use crate::config::units::{Invalid, duration};
+
+/// The port of DNS (RFC 1035 §4.2).
+const DNS: u16 = 53;
+
+/// More than anybody waits for.
+const MOST_SERVERS: usize = 8;
+
+pub(super) fn dns(fields: &mut Fields<'_, '_>) -> DnsPlan {
+    let default = DnsPlan::default();
+    let written = fields.entries().into_iter();
+    for Entry { key, node } in written.filter(|entry| entry.key.text == "servers") {
+        let Value::Sequence(items) = &node.value else {
+            continue;
+        };
+        if !(1..=MOST_SERVERS).contains(&items.len()) {
+            let message = format!("`servers` must name 1 to {MOST_SERVERS} name servers");
+            let problem = Problem::error(Code::NameServers, key.span, message);
+            fields
+                .problems
+                .push(problem.hint("remove it for those of /etc/resolv.conf"));
+        }
+    }
+    DnsPlan {
+        servers: fields.list("servers", server).unwrap_or(default.servers),
+        timeout: fields
+            .parse("timeout", some_seconds)
+            .unwrap_or(default.timeout),
+    }
+}
+
+/// An IP address, with a port if it is not 53. A name would have to be looked up first.
+fn server(text: &str) -> Result<SocketAddr, Invalid> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let address = match bare.unwrap_or(text).parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, DNS),
+        Err(_) => text.parse().map_err(|_| {
+            Invalid::new(
+                Code::NameServers,
+                "must be an IP address, or one with a port",
+            )
+            .hint("write it like `10.0.0.2` or `127.0.0.1:5353`")
+        })?,
+    };
+    if address.port() == 0 {
+        return Err(Invalid::new(Code::NameServers, "has port 0"));
+    }
+    Ok(address)
+}
+
+fn some_seconds(text: &str) -> Result<Duration, Invalid> {
+    const MAX: Duration = Duration::from_secs(30);
+    let duration = duration(text)?;
+    if duration < Duration::from_millis(10) || duration > MAX {
+        return Err(Invalid::new(Code::OutOfRange, "must be from 10ms to 30s"));
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_server_is_an_address_with_or_without_a_port() {
+        let read = |text| server(text).map(|address| address.to_string()).ok();
+        assert_eq!(read("10.0.0.2").as_deref(), Some("10.0.0.2:53"));
+        assert_eq!(read("127.0.0.1:5353").as_deref(), Some("127.0.0.1:5353"));
+        assert_eq!(read("fd00::1").as_deref(), Some("[fd00::1]:53"));
+        assert_eq!(read("[fd00::1]").as_deref(), Some("[fd00::1]:53"));
+        assert_eq!(read("[fd00::1]:5353").as_deref(), Some("[fd00::1]:5353"));
+        for bad in [
+            "dns.example.com",
+            "10.0.0.2:0",
+            "10.0.0.2:99999",
+            "",
+            "[10.0.0.2",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}
