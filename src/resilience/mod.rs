@@ -14,6 +14,7 @@
 //! - A [`Throttle`] is the pause that an upstream asked for; a [`Pass`] is the right to call it all the same, or again.
 //! - A [`Bulkhead`] bounds the calls that are out at once; a [`Ticket`] is the right to be one of them. A [`RateLimit`] bounds how many
 //!   go per second.
+//! - An [`Ejector`] leaves one endpoint of several alone while it fails; a breaker sees only what is left after it.
 //! - A [`Transition`] is a change with its evidence; a [`View`] is the whole picture; [`explain()`] says it in one plain sentence.
 //!
 //! # Example
@@ -44,6 +45,7 @@
 //! ```
 
 mod breaker;
+mod eject;
 mod jitter;
 mod key;
 mod limit;
@@ -62,6 +64,7 @@ pub use breaker::{
     ShareDistance, SpecProblem, Standing, State, Statistics, Transition, View, WindowCounts,
     WindowSpec, explain,
 };
+pub use eject::{Ejection, Ejector, EjectorChange, Room, Trial, Visit, most_ejected};
 pub use key::Key;
 pub use limit::{
     Bulkhead, BulkheadSpec, BulkheadView, Full, QueuePlace, RateLimit, RateSpec, Ticket,
