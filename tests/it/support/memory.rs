@@ -1,6 +1,7 @@
 //! The whole data path in one thread, over memory pipes, on a clock that stands still until everybody waits.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
@@ -17,16 +18,19 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
 use serde_json::Value;
 use sidefuse::config::load;
-use sidefuse::net::{BoxIo, Connect, Connecting, Phases};
+use sidefuse::net::{BoxIo, Phases};
 use sidefuse::proxy::worker::Load;
 use sidefuse::proxy::{Shared, Worker, http::serve};
-use sidefuse::snapshot::{Ingredients, Snapshot, prepare};
+use sidefuse::snapshot::{Ingredients, Route, Snapshot, prepare};
 use sidefuse::telemetry::{Level, LineFormat, LogSpec, LogWriter, Logging, Meters, Sample, Stamp};
-use sidefuse::time::{Deadline, now};
-use sidefuse::upstream::Shed;
+use sidefuse::time::now;
+use sidefuse::upstream::{LocalExecutor, Shed};
 use tokio::task::{LocalSet, spawn_local};
+
+use super::pipes::{Pipes, Reach};
 
 /// What an origin does with a call.
 pub(crate) type Script = Arc<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>;
@@ -54,7 +58,7 @@ pub(crate) struct MemoryOrigin {
     script: Mutex<Script>,
     connections: AtomicUsize,
     calls: AtomicUsize,
-    is_reachable: std::sync::atomic::AtomicBool,
+    pub(super) reach: Mutex<Reach>,
 }
 
 impl MemoryOrigin {
@@ -63,7 +67,7 @@ impl MemoryOrigin {
             script: Mutex::new(script),
             connections: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
-            is_reachable: true.into(),
+            reach: Mutex::new(Reach::Open),
         })
     }
 
@@ -74,7 +78,17 @@ impl MemoryOrigin {
 
     /// From now on connecting to it takes for ever.
     pub(crate) fn becomes_a_black_hole(&self) {
-        self.is_reachable.store(false, Ordering::Relaxed);
+        *self.reach.lock().unwrap() = Reach::BlackHole;
+    }
+
+    /// From now on it refuses connections; those that it has stay.
+    pub(crate) fn refuses(&self) {
+        *self.reach.lock().unwrap() = Reach::Refused;
+    }
+
+    /// From now on it takes connections again.
+    pub(crate) fn is_back(&self) {
+        *self.reach.lock().unwrap() = Reach::Open;
     }
 
     /// Connections opened so far.
@@ -87,7 +101,7 @@ impl MemoryOrigin {
         self.calls.load(Ordering::Relaxed)
     }
 
-    fn accept(self: &Arc<Self>) -> BoxIo {
+    pub(super) fn accept(self: &Arc<Self>) -> BoxIo {
         self.connections.fetch_add(1, Ordering::Relaxed);
         let (near, far) = tokio::io::duplex(64 * 1024);
         let origin = Arc::clone(self);
@@ -97,7 +111,8 @@ impl MemoryOrigin {
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
         spawn_local(async move {
-            let _ = hyper::server::conn::http1::Builder::new()
+            // HTTP/1.1 or, if the first bytes say so, HTTP/2.
+            let _ = auto::Builder::new(LocalExecutor)
                 .serve_connection(TokioIo::new(far), service)
                 .await;
         });
@@ -105,25 +120,15 @@ impl MemoryOrigin {
     }
 }
 
-/// Connects to a [`MemoryOrigin`], whatever the address.
-struct Pipes(Arc<MemoryOrigin>);
-
-impl Connect for Pipes {
-    fn connect<'a>(&'a self, _: &'a str, _: u16, _: Deadline) -> Connecting<'a> {
-        Box::pin(async {
-            if !self.0.is_reachable.load(Ordering::Relaxed) {
-                std::future::pending::<()>().await;
-            }
-            Ok(self.0.accept())
-        })
-    }
-}
-
 /// A worker with its origin, and the lines it wrote.
 pub(crate) struct Stage {
+    /// Where connections go whose address is none of `others`.
     pub(crate) origin: Arc<MemoryOrigin>,
+    /// By `host:port`.
+    pub(crate) others: BTreeMap<String, Arc<MemoryOrigin>>,
     pub(crate) snapshot: Arc<Snapshot>,
     worker: Rc<Worker>,
+    pipes: Arc<Pipes>,
     lines: Arc<Mutex<Vec<u8>>>,
     writer: RefCell<Option<LogWriter>>,
 }
@@ -144,6 +149,18 @@ pub(crate) fn on_stage<F: Future<Output = ()>>(
     script: Script,
     test: impl FnOnce(Rc<Stage>) -> F,
 ) {
+    on_stage_with(config, script, &[], test);
+}
+
+/// The same with further origins, each at its `host:port`.
+pub(crate) fn on_stage_with<F: Future<Output = ()>>(
+    config: &str,
+    script: Script,
+    others: &[(&str, Script)],
+    test: impl FnOnce(Rc<Stage>) -> F,
+) {
+    // Whom the balancer picks is then the same in each run.
+    fastrand::seed(7);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -151,7 +168,7 @@ pub(crate) fn on_stage<F: Future<Output = ()>>(
         .unwrap();
     let local = LocalSet::new();
     local.block_on(&runtime, async {
-        let stage = Stage::new(config, script);
+        let stage = Stage::new(config, script, others);
         let keeper = Rc::clone(&stage.worker);
         let keeping = spawn_local(async move { keeper.maintain().await });
         test(stage).await;
@@ -160,9 +177,17 @@ pub(crate) fn on_stage<F: Future<Output = ()>>(
 }
 
 impl Stage {
-    fn new(config: &str, script: Script) -> Rc<Self> {
+    fn new(config: &str, script: Script, others: &[(&str, Script)]) -> Rc<Self> {
         let loaded = load(config, "stage.yaml", &|_| None).unwrap();
         let origin = MemoryOrigin::new(script);
+        let others: BTreeMap<_, _> = others
+            .iter()
+            .map(|(address, script)| ((*address).to_owned(), MemoryOrigin::new(script.clone())))
+            .collect();
+        let pipes = Arc::new(Pipes {
+            first: Arc::clone(&origin),
+            others: others.clone(),
+        });
         let meters = Meters::new();
         let sheds: Arc<[Shed]> = Arc::from([Shed::default()]);
         let ingredients = Ingredients {
@@ -171,7 +196,7 @@ impl Stage {
             own: Vec::new(),
             previous: None,
             meters: &meters,
-            connect: Arc::new(Pipes(Arc::clone(&origin))),
+            connect: Arc::<Pipes>::clone(&pipes),
             sheds: Arc::clone(&sheds),
         };
         let snapshot = prepare(ingredients, now()).unwrap().commit(&meters, now());
@@ -196,11 +221,43 @@ impl Stage {
         let writer = RefCell::new(Some(writer));
         Rc::new(Self {
             origin,
+            others,
             snapshot,
             worker,
+            pipes,
             lines,
             writer,
         })
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn reload(&self, config: &str) {
+        let loaded = load(config, "stage.yaml", &|_| None).unwrap();
+        let shared = self.worker.shared();
+        let ingredients = Ingredients {
+            plan: loaded.plan,
+            revision: loaded.revision.to_string(),
+            own: Vec::new(),
+            previous: Some(&shared.snapshot.load()),
+            meters: &shared.meters,
+            connect: Arc::<Pipes>::clone(&self.pipes),
+            sheds: Arc::clone(&shared.sheds),
+        };
+        let prepared = prepare(ingredients, now()).unwrap();
+        shared
+            .snapshot
+            .store(prepared.commit(&shared.meters, now()));
+    }
+
+    /// A route as it is in force now.
+    pub(crate) fn route(&self, name: &str) -> Arc<Route> {
+        let snapshot = self.worker.shared().snapshot.load();
+        Arc::clone(snapshot.route(name).unwrap())
+    }
+
+    /// The origin at that `host:port`.
+    pub(crate) fn at(&self, address: &str) -> &MemoryOrigin {
+        &self.others[address]
     }
 
     /// A new connection of a caller.
