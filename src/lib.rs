@@ -9,6 +9,7 @@
 //! |---|---|
 //! | route | a named destination with its policies |
 //! | upstream | where a route sends |
+//! | endpoint | one address of an upstream |
 //! | exchange | one client request with everything that happens to it |
 //! | attempt | one try at the upstream within an exchange |
 //! | breaker | the circuit breaker of a route |
@@ -39,8 +40,8 @@
 //!
 //! # The life of a request
 //! The control thread accepts the connection and hands it to the worker with the fewest. There [`proxy::http`] tells the version and serves
-//! it. Each request is one exchange: route, permit, connection, call, answer; the answer's body carries exchange, permit and connection to
-//! their one ending, where the breaker gets its verdict, the connection its place in the pool and the log its line.
+//! it. Each request is one exchange: route, permit, endpoint, connection, call, answer; the answer's body carries exchange, permit and
+//! connection to their one ending, where breaker and endpoint get their verdict, the connection its place in the pool and the log its line.
 //!
 //! # The life of a reload
 //! A changed file, SIGHUP or an operator is a trigger for one task. It reads the file until two reads agree, makes a plan of it, binds and

@@ -7,9 +7,10 @@
     reason = "what cannot be set up cannot be measured"
 )]
 
+mod balance;
 mod breaker;
 
 use criterion::{criterion_group, criterion_main};
 
-criterion_group!(benches, breaker::benches);
+criterion_group!(benches, balance::benches, breaker::benches);
 criterion_main!(benches);

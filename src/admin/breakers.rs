@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::moment::Moment;
 use super::settings::{Settings, enforcement};
+use super::upstream::{Endpoint, Live, Pool, Upstream};
 use crate::resilience::{Label, Mode, State, Statistics, View, explain};
 use crate::snapshot::{Route, Snapshot};
-use crate::upstream::PoolStatistics;
 
 /// All breakers.
 #[derive(Serialize)]
@@ -47,6 +47,7 @@ pub(super) struct One {
     statistics: Numbers,
     last_failure: Option<Failed>,
     pool: Pool,
+    endpoints: Vec<Endpoint>,
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<Settings>,
 }
@@ -80,14 +81,6 @@ struct Failed {
     correlation_id: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Pool {
-    size: usize,
-    available: usize,
-    using: usize,
-    waiting: usize,
-}
-
 /// All breakers at that moment, with the tag of this version of the answer.
 pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
     let mut summary = Summary::default();
@@ -95,11 +88,11 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
     let mut breakers = Vec::with_capacity(snapshot.routes.len());
     for route in &snapshot.routes {
         let view = route.breaker.view(moment.now);
-        let pool = route.upstream.statistics();
+        let live = Live::of(route);
         summary.add(&view);
         // What the sentence says beyond this is how much time is left, which alone makes no new version.
         digest.update(format!(
-            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {pool:?}\n",
+            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {live:?}\n",
             route.name,
             view.standing,
             view.since,
@@ -109,7 +102,7 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
             view.window,
             view.last_failure,
         ));
-        breakers.push(One::new(route, &view, pool, moment));
+        breakers.push(One::new(route, &view, &live, moment));
     }
     let mut tag = String::from("W/\"");
     for byte in digest.finalize().iter().take(8) {
@@ -124,7 +117,7 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
 pub(super) fn one(route: &Route, view: &View, moment: &Moment) -> One {
     One {
         settings: Some(Settings::of(route)),
-        ..One::new(route, view, route.upstream.statistics(), moment)
+        ..One::new(route, view, &Live::of(route), moment)
     }
 }
 
@@ -144,9 +137,10 @@ impl Summary {
 }
 
 impl One {
-    fn new(route: &Route, view: &View, pool: PoolStatistics, moment: &Moment) -> Self {
+    fn new(route: &Route, view: &View, live: &Live, moment: &Moment) -> Self {
         let stamp = |instant| moment.stamp(instant);
         let hold = view.hold.as_ref();
+        let Upstream { pool, endpoints } = Upstream::of(live, moment);
         Self {
             name: (*route.name).to_owned(),
             state: view.state().label(),
@@ -173,12 +167,8 @@ impl One {
                     correlation_id: call.map(|call| (*call.id).to_owned()),
                 }
             }),
-            pool: Pool {
-                size: pool.size,
-                available: pool.available,
-                using: pool.using,
-                waiting: pool.waiting,
-            },
+            pool,
+            endpoints,
             settings: None,
         }
     }

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::context::Context;
 use crate::resilience::{Mode, State};
-use crate::telemetry::names::{BREAKER_FORCED, BREAKER_RAMP, BREAKER_STATE, POOL_CONNECTIONS};
+use crate::telemetry::names::{
+    BREAKER_FORCED, BREAKER_RAMP, BREAKER_STATE, ENDPOINTS, POOL_CONNECTIONS,
+};
 use crate::telemetry::{Exposition, Meters};
 
 /// Every metric in the Prometheus text format, breakers as they stand at `now`. Costs nothing while nobody asks.
@@ -17,7 +19,7 @@ pub fn render_metrics(context: &Context, now: Instant) -> String {
         .iter()
         .map(|route| {
             let (state, mode) = route.breaker.in_force(now);
-            (&*route.name, state, mode, route.upstream.statistics())
+            (&*route.name, state, mode, &route.upstream)
         })
         .collect();
     Meters::render(&context.meters, |text: &mut Exposition| {
@@ -40,7 +42,8 @@ pub fn render_metrics(context: &Context, now: Instant) -> String {
             }
         }
         let mut connections = text.family(&POOL_CONNECTIONS);
-        for (name, _, _, pool) in &live {
+        for (name, _, _, upstream) in &live {
+            let pool = upstream.statistics();
             for (state, count) in [
                 ("size", pool.size),
                 ("available", pool.available),
@@ -48,6 +51,13 @@ pub fn render_metrics(context: &Context, now: Instant) -> String {
                 ("waiting", pool.waiting),
             ] {
                 connections.integer(&[name, state], count as u64);
+            }
+        }
+        let mut endpoints = text.family(&ENDPOINTS);
+        for (name, _, _, upstream) in &live {
+            let (all, ejected) = upstream.endpoints().count();
+            for (state, count) in [("available", all - ejected), ("ejected", ejected)] {
+                endpoints.integer(&[name, state], count as u64);
             }
         }
     })

@@ -36,6 +36,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
+mod upstream;
 
 pub use context::{ConfigStatus, Context, LastError, ReloadReport, ReloadRequest};
 pub use metrics::render_metrics;

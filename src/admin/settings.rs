@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::moment::stamp;
-use crate::config::plan::{Forced, OverridePlan};
+use crate::config::plan::{EndpointPlan, Forced, OverridePlan};
 use crate::resilience::{BreakerKeys, Enforcement, RampSpec, Ratio, ResetBackoff, WindowSpec};
 use crate::snapshot::Route;
 
@@ -16,6 +16,9 @@ use crate::snapshot::Route;
 pub(super) struct Settings {
     preset: String,
     upstream: String,
+    /// Where connections go instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    endpoints: Vec<String>,
     timeout: String,
     idle_timeout: String,
     connect_timeout: String,
@@ -91,6 +94,12 @@ impl Settings {
         Self {
             preset: plan.preset.clone(),
             upstream: (*route.upstream_label).to_owned(),
+            endpoints: plan
+                .upstream
+                .endpoints
+                .iter()
+                .map(EndpointPlan::label)
+                .collect(),
             timeout: duration(plan.timeout),
             idle_timeout: duration(plan.idle_timeout),
             connect_timeout: duration(plan.upstream.connect_timeout),

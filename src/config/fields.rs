@@ -8,8 +8,9 @@ use super::tree::{Entry, Node, Scalar, Span, Value};
 use super::units::Invalid;
 
 /// Keys that people look for in the wrong place, with where they are.
-const ELSEWHERE: [(&str, &str); 12] = [
+const ELSEWHERE: [(&str, &str); 13] = [
     ("connect_timeout", "upstream"),
+    ("endpoints", "upstream"),
     ("pool", "upstream"),
     ("also_hosts", "upstream"),
     ("failure_threshold", "breaker"),

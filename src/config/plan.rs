@@ -219,6 +219,8 @@ pub struct UpstreamPlan {
     pub authority: HeaderValue,
     /// The URL's path without a final slash; empty for none.
     pub base_path: String,
+    /// Where its connections go instead of to its own host and port; empty for none.
+    pub endpoints: Vec<EndpointPlan>,
     /// Other hosts that mean this upstream in an absolute-form target: lower case, without port.
     pub also_hosts: Vec<String>,
     /// The version spoken to it.
@@ -227,6 +229,69 @@ pub struct UpstreamPlan {
     pub pool: PoolPlan,
     /// TCP and TLS together.
     pub connect_timeout: Duration,
+}
+
+impl UpstreamPlan {
+    /// Where its connections go: its endpoints, else its own host and port; never none.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<EndpointPlan> {
+        if self.endpoints.is_empty() {
+            vec![EndpointPlan {
+                host: self.host.clone(),
+                port: self.port,
+            }]
+        } else {
+            self.endpoints.clone()
+        }
+    }
+
+    /// Whether both are the same upstream, but for where its connections go.
+    #[must_use]
+    pub fn differs_in_endpoints_only(&self, other: &Self) -> bool {
+        let Self {
+            tls,
+            host,
+            port,
+            authority,
+            base_path,
+            endpoints: _,
+            also_hosts,
+            http,
+            pool,
+            connect_timeout,
+        } = self;
+        *tls == other.tls
+            && *host == other.host
+            && *port == other.port
+            && *authority == other.authority
+            && *base_path == other.base_path
+            && *also_hosts == other.also_hosts
+            && *http == other.http
+            && *pool == other.pool
+            && *connect_timeout == other.connect_timeout
+    }
+}
+
+/// One address of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EndpointPlan {
+    /// A name in lower case, an IPv4 address, or an IPv6 address without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl EndpointPlan {
+    /// `host:port`, with brackets around IPv6.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let Self { host, port } = self;
+        if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
+    }
 }
 
 /// TLS towards an upstream.

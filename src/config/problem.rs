@@ -126,6 +126,10 @@ codes! {
     File = "C063",
     /// A secret file can be read by everyone.
     ExposedSecret = "C064",
+    /// An endpoint is no address.
+    Endpoint = "C085",
+    /// A list of endpoints is empty, too long, or names one twice.
+    Endpoints = "C086",
     /// No list of name servers that can be asked.
     NameServers = "C087",
     /// An override is for a route that does not exist.

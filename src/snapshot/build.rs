@@ -1,7 +1,8 @@
 //! From a plan to live objects, carrying over what survives.
 //!
 //! [`prepare`] may fail and touches nothing that is shared; [`Prepared::commit`] cannot fail. A route survives by its name: its breaker
-//! keeps its state and gets its new settings, its counters go on. An upstream survives if nothing of its settings changed.
+//! keeps its state and gets its new settings, its counters go on. An upstream survives if nothing of its settings
+//! changed, or its endpoints alone.
 
 use std::collections::HashSet;
 use std::io;
@@ -18,7 +19,7 @@ use super::observer::observer;
 use super::overrides::{Moment, Turn, overrule};
 use super::route::{Edits, Route};
 use super::router::Router;
-use crate::config::plan::{HeaderEdits, HeaderText, OverridePlan, Plan, RoutePlan};
+use crate::config::plan::{EndpointPlan, HeaderEdits, HeaderText, OverridePlan, Plan, RoutePlan};
 use crate::net::Connect;
 use crate::net::tls::TlsError;
 use crate::resilience::Breaker;
@@ -142,6 +143,8 @@ impl Prepared {
             if route.breaker.spec() != route.plan.breaker {
                 route.breaker.respec(route.plan.breaker.clone(), now);
             }
+            let addresses = route.plan.upstream.addresses();
+            route.upstream.endpoints().exchange(&addresses, now);
         }
         let wall = wall();
         for (place, before) in &self.overridden {
@@ -204,16 +207,17 @@ impl Maker<'_> {
         } else {
             Scheme::HTTP
         };
-        let label = if upstream.host.contains(':') {
-            format!("[{}]:{}", upstream.host, upstream.port)
-        } else {
-            format!("{}:{}", upstream.host, upstream.port)
-        };
+        let label = EndpointPlan {
+            host: upstream.host.clone(),
+            port: upstream.port,
+        }
+        .label();
+        let upstream = self.upstream(&name)?;
         Ok(Arc::new(Route {
             name,
             plan: self.plan.clone(),
             breaker,
-            upstream: self.upstream()?,
+            upstream,
             meters,
             upstream_label: label.into(),
             origin: (scheme, authority),
@@ -222,14 +226,16 @@ impl Maker<'_> {
         }))
     }
 
-    fn upstream(&self) -> Result<Arc<Upstream>, BuildError> {
+    /// The survivor's, if nothing but its endpoints changed; they are exchanged when the new plan comes into force.
+    fn upstream(&self, name: &Arc<str>) -> Result<Arc<Upstream>, BuildError> {
+        let plan = &self.plan.upstream;
         match self.survivor {
-            Some(route) if *route.upstream.plan() == self.plan.upstream => {
+            Some(route) if route.plan.upstream.differs_in_endpoints_only(plan) => {
                 Ok(Arc::clone(&route.upstream))
             }
             Some(_) | None => {
-                let plan = self.plan.upstream.clone();
-                Upstream::new(plan, Arc::clone(self.connect), Arc::clone(self.sheds))
+                let (connect, sheds) = (Arc::clone(self.connect), Arc::clone(self.sheds));
+                Upstream::new(Arc::clone(name), plan.clone(), connect, sheds)
                     .map(Arc::new)
                     .map_err(|error| BuildError::Tls(self.name.to_owned(), error))
             }

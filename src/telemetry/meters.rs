@@ -280,6 +280,8 @@ mod tests {
         text.family(&names::BREAKER_RAMP).float(&["mail"], 0.1);
         text.family(&names::POOL_CONNECTIONS)
             .integer(&["mail", "using"], 2);
+        text.family(&names::ENDPOINTS)
+            .integer(&["mail", "available"], 1);
     }
 
     #[test]

@@ -78,6 +78,8 @@ families! {
         "Connections to the upstream.";
     POOL_WAIT = Histogram "sidefuse_pool_wait_seconds" ["route"]
         "Time that an attempt waited for a connection.";
+    ENDPOINTS = Gauge "sidefuse_endpoints" ["route", "state"]
+        "Endpoints of the upstream: those that get calls, and those left alone because they failed.";
     CONNECTIONS = Gauge "sidefuse_connections" []
         "Open connections of callers.";
     CONNECTIONS_ACCEPTED = Counter "sidefuse_connections_accepted_total" []

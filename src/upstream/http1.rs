@@ -11,6 +11,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
+use super::endpoint::Connected;
 use super::send_error::{Fate, SendError};
 use super::slots::Slot;
 use super::upload::Upload;
@@ -28,6 +29,7 @@ pub(super) struct Http1 {
     idle_since: Instant,
     is_reused: bool,
     slot: Slot,
+    _connected: Connected,
     _living: Rc<()>,
     _wanted: Wanted,
 }
@@ -38,6 +40,7 @@ pub(super) type Wanted = oneshot::Sender<Infallible>;
 /// What an HTTP/1.1 connection is born with.
 pub(super) struct Birth {
     pub(super) slot: Slot,
+    pub(super) connected: Connected,
     pub(super) now: Instant,
     pub(super) expires: Instant,
     /// Counts its pool's connections, in use or not.
@@ -59,6 +62,7 @@ impl Http1 {
             idle_since: birth.now,
             is_reused: false,
             slot: birth.slot,
+            _connected: birth.connected,
             _living: birth.living,
             _wanted: wanted,
         })

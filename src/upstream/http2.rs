@@ -12,6 +12,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
+use super::endpoint::Connected;
 use super::http1::{SETTLING, Wanted};
 use super::send_error::{Fate, SendError, h2_error};
 use super::slots::Slot;
@@ -36,12 +37,20 @@ struct Shared {
     /// It gets no more calls; those that it has go on.
     is_retired: Cell<bool>,
     _slot: Slot,
+    _connected: Connected,
     _wanted: Wanted,
+}
+
+/// What an HTTP/2 connection is born with.
+pub(super) struct Birth {
+    pub(super) slot: Slot,
+    pub(super) connected: Connected,
+    pub(super) expires: Instant,
 }
 
 impl Http2 {
     /// Begins to speak over a fresh stream.
-    pub(super) async fn handshake(io: BoxIo, slot: Slot, expires: Instant) -> hyper::Result<Self> {
+    pub(super) async fn handshake(io: BoxIo, birth: Birth) -> hyper::Result<Self> {
         let io = Metered::new(io);
         let traffic = io.traffic();
         let (io, hold) = Held::new(io);
@@ -54,11 +63,12 @@ impl Http2 {
         tokio::task::spawn_local(run(connection, unwanted, hold));
         Ok(Self {
             sender,
-            expires,
+            expires: birth.expires,
             shared: Rc::new(Shared {
                 traffic,
                 is_retired: Cell::new(false),
-                _slot: slot,
+                _slot: birth.slot,
+                _connected: birth.connected,
                 _wanted: wanted,
             }),
             read_before: 0,
@@ -68,6 +78,11 @@ impl Http2 {
     /// Whether it can still carry a call, as far as is known without asking the system.
     pub(super) fn is_usable(&self, now: Instant) -> bool {
         !self.sender.is_closed() && !self.shared.is_retired.get() && self.expires > now
+    }
+
+    /// Whether no call holds a share in it; said of the share that its pool holds.
+    pub(super) fn is_unused(&self) -> bool {
+        Rc::strong_count(&self.shared) == 1
     }
 
     /// Takes no more calls.

@@ -1,41 +1,68 @@
 //! A connection for one call.
 
-use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use super::endpoint::Endpoint;
 use super::http1::Http1;
 use super::http2::Http2;
-use super::pool::Pool;
+use super::pool::Stay;
 use super::send_error::SendError;
 use super::upload::Upload;
+use crate::resilience::Sample;
 
 /// A connection for one call. Dropping it closes an HTTP/1.1 connection; [`Lease::keep`] brings it back.
-pub struct Lease(Lent);
+pub struct Lease {
+    lent: Lent,
+    stay: Stay,
+}
 
 enum Lent {
-    /// With the pool it belongs to.
-    Http1(Box<Http1>, Rc<Pool>),
+    Http1(Box<Http1>),
     /// A share in it.
     Http2(Box<Http2>),
 }
 
 impl Lease {
-    pub(super) fn http1(connection: Http1, pool: Rc<Pool>) -> Self {
-        Self(Lent::Http1(Box::new(connection), pool))
+    pub(super) fn http1(connection: Http1, stay: Stay) -> Self {
+        Self {
+            lent: Lent::Http1(Box::new(connection)),
+            stay,
+        }
     }
 
-    pub(super) fn http2(connection: Http2) -> Self {
-        Self(Lent::Http2(Box::new(connection)))
+    pub(super) fn http2(connection: Http2, stay: Stay) -> Self {
+        Self {
+            lent: Lent::Http2(Box::new(connection)),
+            stay,
+        }
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        self.stay.endpoint()
+    }
+
+    /// What the call proved about the endpoint: what the breaker hears of it, the endpoint hears too. To be said at most once; a call
+    /// of which nothing is said blames nobody.
+    pub fn record(&mut self, sample: Sample, now: Instant) {
+        self.stay.record(sample, now);
+    }
+
+    /// The call got its response headers, or did not, after so long: what the endpoint's speed is judged by.
+    pub fn took(&mut self, took: Duration) {
+        self.stay.took(took);
     }
 
     /// Whether it had served other calls before, so that it may have been closed in the meantime.
     #[must_use]
     pub fn is_reused(&self) -> bool {
-        match &self.0 {
-            Lent::Http1(connection, _) => connection.is_reused(),
+        match &self.lent {
+            Lent::Http1(connection) => connection.is_reused(),
             Lent::Http2(_) => true,
         }
     }
@@ -43,7 +70,7 @@ impl Lease {
     /// Whether it speaks HTTP/2: the request then needs its scheme and authority.
     #[must_use]
     pub fn is_http2(&self) -> bool {
-        matches!(self.0, Lent::Http2(_))
+        matches!(self.lent, Lent::Http2(_))
     }
 
     /// Makes the call; done at the response headers.
@@ -54,15 +81,15 @@ impl Lease {
         &mut self,
         request: Request<Upload>,
     ) -> Result<Response<Incoming>, SendError> {
-        match &mut self.0 {
-            Lent::Http1(connection, _) => connection.send(request).await,
+        match &mut self.lent {
+            Lent::Http1(connection) => connection.send(request).await,
             Lent::Http2(connection) => connection.send(request).await,
         }
     }
 
     /// Has nobody else call over the connection.
     pub fn retire(self) {
-        match self.0 {
+        match self.lent {
             Lent::Http1(..) => {}
             Lent::Http2(connection) => connection.retire(),
         }
@@ -70,19 +97,19 @@ impl Lease {
 
     /// The call got no answer in time. A connection over which nothing at all came meanwhile may be dead without our having been told
     /// (a path that drops packets, a peer that vanished): it is retired, or every later call would die with it.
-    pub fn timed_out(self) {
-        match self.0 {
+    pub fn timed_out(&self) {
+        match &self.lent {
             Lent::Http2(connection) if !connection.has_heard() => connection.retire(),
-            Lent::Http1(..) | Lent::Http2(_) => {}
+            Lent::Http1(_) | Lent::Http2(_) => {}
         }
     }
 
     /// Brings the connection back: its call ended well and whole.
     pub fn keep(self, now: Instant) {
-        match self.0 {
-            Lent::Http1(mut connection, pool) => {
+        match self.lent {
+            Lent::Http1(mut connection) => {
                 connection.has_served(now);
-                pool.put(*connection);
+                self.stay.put(*connection);
             }
             Lent::Http2(_) => {}
         }

@@ -2,7 +2,21 @@
 //!
 //! An [`Upstream`] is shared by all workers and owns what must be exact over all of them: the [`Slots`]. Each worker has its own
 //! [`Pool`] per upstream, a plain cell: a connection is used by the worker that opened it and never crosses a thread.
+//!
+//! An upstream has one or more [`Endpoint`]s. `max`, `min`, the queue and `acquire_timeout` are the upstream's, over all of them; each
+//! has connections of its own in every pool. Which of them a call goes to is the [`balance`]r's to say, but for one case: at `max` a
+//! call takes what is free, wherever it leads, for to close one connection and open another for the sake of balance would cost every
+//! call a handshake just when there is the most to do.
+//!
+//! # Who hears what
+//! What came of a call is told to its endpoint and to the route's breaker alike, with one exception: a call that could not be sent,
+//! because no connection came about, goes to another endpoint within the same attempt, and only its own endpoint hears of that. So an
+//! endpoint that is gone costs the breaker nothing, one that answers badly costs it five calls and then a trial now and then, and what
+//! the breaker opens for is what the ejector cannot keep away from callers.
 
+pub mod balance;
+mod endpoint;
+mod endpoints;
 mod http1;
 mod http2;
 mod lease;
@@ -15,17 +29,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+pub use endpoint::{Endpoint, EndpointId, EndpointView};
+pub use endpoints::Endpoints;
 pub use http2::LocalExecutor;
 pub use lease::Lease;
-pub use pool::{Checkout, Pool};
+pub use pool::{Checkout, Pool, Unconnected, Wanted};
 pub use send_error::{Fate, SendError};
 pub use slots::{Shed, Slots};
 pub use upload::{Upload, UploadEnd, UploadProgress, is_misframed};
 
-use crate::config::plan::{HttpVersion, UpstreamPlan};
+use crate::config::plan::{EndpointPlan, HttpVersion, UpstreamPlan};
 use crate::net::tls::{Offer, Tls, TlsError};
 use crate::net::{BoxIo, Connect, ConnectError};
-use crate::time::Deadline;
+use crate::time::{Deadline, now};
 
 /// Where a route sends, shared by all workers.
 pub struct Upstream {
@@ -36,6 +52,7 @@ pub struct Upstream {
     tls_http1: Option<Tls>,
     connect: Arc<dyn Connect>,
     slots: Arc<Slots>,
+    endpoints: Endpoints,
     available: AtomicUsize,
 }
 
@@ -62,11 +79,12 @@ pub struct PoolStatistics {
 }
 
 impl Upstream {
-    /// Prepares an upstream; nothing is opened yet. `sheds` has one entry per worker.
+    /// Prepares the upstream of that route; nothing is opened yet. `sheds` has one entry per worker.
     ///
     /// # Errors
     /// [`TlsError`] when its trust cannot be loaded.
     pub fn new(
+        route: Arc<str>,
         plan: UpstreamPlan,
         connect: Arc<dyn Connect>,
         sheds: Arc<[Shed]>,
@@ -88,6 +106,7 @@ impl Upstream {
             None => (None, None),
         };
         let slots = Slots::new(plan.pool.max, sheds);
+        let endpoints = Endpoints::new(route, &plan.addresses(), now());
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             id,
@@ -96,6 +115,7 @@ impl Upstream {
             tls_http1,
             connect,
             slots,
+            endpoints,
             available: AtomicUsize::new(0),
         })
     }
@@ -106,10 +126,16 @@ impl Upstream {
         self.id
     }
 
-    /// What it was made from.
+    /// What it was made from. Its endpoints may have been exchanged since.
     #[must_use]
     pub fn plan(&self) -> &UpstreamPlan {
         &self.plan
+    }
+
+    /// Where its connections go.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
     }
 
     /// How its connections stand now.
@@ -125,9 +151,10 @@ impl Upstream {
         }
     }
 
-    /// Opens a stream, TLS included, within the connect timeout and before `deadline`; says whether HTTP/2 is to be spoken over it.
+    /// Opens a stream to one of its endpoints, TLS included, within the connect timeout and before `deadline`; says whether HTTP/2 is to be spoken over it.
     async fn open(
         &self,
+        endpoint: &Endpoint,
         now: Instant,
         deadline: Deadline,
         purpose: Purpose,
@@ -138,10 +165,8 @@ impl Upstream {
             Purpose::Switch => (&self.tls_http1, false),
         };
         let opening = async {
-            let io = self
-                .connect
-                .connect(&self.plan.host, self.plan.port, deadline)
-                .await?;
+            let EndpointPlan { host, port } = endpoint.plan();
+            let io = self.connect.connect(host, *port, deadline).await?;
             let prior_knowledge = self.plan.http == HttpVersion::Http2;
             match tls {
                 None => Ok((io, may_http2 && prior_knowledge)),

@@ -9,6 +9,7 @@ mod bodies;
 mod breaker;
 mod demo;
 mod downstream;
+mod endpoints;
 mod forcing;
 mod headers;
 mod logs;

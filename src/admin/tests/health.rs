@@ -65,9 +65,14 @@ async fn what_a_scrape_adds_is_as_reviewed() {
     let ours: String = metrics
         .lines()
         .filter(|line| {
-            ["_breaker_state", "_breaker_forced", "_pool_connections"]
-                .iter()
-                .any(|name| line.contains(name))
+            [
+                "_breaker_state",
+                "_breaker_forced",
+                "_pool_connections",
+                "_endpoints",
+            ]
+            .iter()
+            .any(|name| line.contains(name))
         })
         .map(|line| format!("{line}\n"))
         .collect();

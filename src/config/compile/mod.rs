@@ -3,6 +3,7 @@
 mod breaker;
 mod correlation;
 mod dns;
+mod endpoints;
 mod headers;
 mod host;
 mod http;

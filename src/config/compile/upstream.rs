@@ -7,6 +7,7 @@ use ::http::{HeaderValue, Uri};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::endpoints::endpoints;
 use super::host::host;
 use super::{Scope, some_time};
 use crate::config::fields::{Fields, value};
@@ -18,7 +19,7 @@ use crate::config::tree::{Entry, Span};
 use crate::config::units::Invalid;
 
 /// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 2] = ["endpoints", "resolve"];
+const NOT_YET: [&str; 1] = ["resolve"];
 
 const VERSIONS: [(&str, HttpVersion); 5] = [
     ("auto", HttpVersion::Auto),
@@ -31,20 +32,34 @@ const VERSIONS: [(&str, HttpVersion); 5] = [
 /// The most connections of a pool.
 const MOST_CONNECTIONS: usize = 65_536;
 
+/// The keys of an upstream, in the order of the documentation.
+const KEYS: [&str; 7] = [
+    "url",
+    "endpoints",
+    "also_hosts",
+    "tls",
+    "http",
+    "pool",
+    "connect_timeout",
+];
+
 /// Reads the upstream whose key is at `place`; `None` when it has no usable URL, which was reported.
 pub(super) fn upstream(
     fields: &mut Fields<'_, '_>,
     place: Span,
     scope: Scope,
 ) -> Option<UpstreamPlan> {
+    fields.order(&KEYS);
     let url = match scope {
         Scope::Route(route) => url(fields, place.or(route)),
         Scope::Shared => {
             fields.refuse("url", "of an upstream belongs to a route");
             fields.refuse("also_hosts", "of an upstream belongs to a route");
+            fields.refuse("endpoints", "of an upstream belong to a route");
             None
         }
     };
+    let endpoints = endpoints(fields, url.as_ref().map(|url| url.port));
     let also_hosts = fields.list("also_hosts", host).unwrap_or_default();
     let version = fields
         .parse("http", word(&VERSIONS))
@@ -74,6 +89,7 @@ pub(super) fn upstream(
         port: url.port,
         authority: url.authority,
         base_path: url.base_path,
+        endpoints,
         also_hosts,
         http: version,
         pool,

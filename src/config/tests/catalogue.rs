@@ -49,10 +49,17 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("a merge key", owned("version: 1\ndefaults: &d {timeout: 5s}\nroutes:\n  partner:\n    <<: *d\n    upstream: https://api.example.com\n")),
         ("retry", route("retry: {attempts: 3}")),
         ("keyed breakers", route("breaker:\n  key: {header: X-Tenant-ID}")),
-        ("endpoints and client certificates", route("").replace(
+        ("client certificates", route("").replace(
             "upstream: https://api.example.com",
-            "upstream:\n      url: https://api.example.com\n      endpoints: [10.0.0.1]\n      tls: {cert_file: /x, key_file: /y}",
+            "upstream:\n      url: https://api.example.com\n      tls: {cert_file: /x, key_file: /y}",
         )),
+        ("endpoints that are no addresses", endpoints("[\"http://a\", \"a:0\", \"a:b\", 1.2.3, \"[::1]x\", {host: a}]")),
+        ("an endpoint twice", endpoints("[10.0.0.1, b.example.com, \"10.0.0.1:443\", B.example.com]")),
+        ("no endpoints", endpoints("[]")),
+        ("one endpoint without its list", endpoints("10.0.0.1:8443")),
+        ("more endpoints than a balancer holds", endpoints(&format!("[{}]", (0..65).map(|last| format!("10.0.0.{last}")).collect::<Vec<_>>().join(", ")))),
+        ("endpoints for all", file("defaults: {upstream: {endpoints: [10.0.0.1]}}")),
+        ("endpoints in the wrong place", route("endpoints: [10.0.0.1]")),
         ("a TLS listener", file("listen:\n  proxy: {address: 127.0.0.1:7900, tls: {cert_file: /x}}")),
         ("other keys of later versions", file("state_file: /var/lib/sidefuse/state\nlogs: {redact_query: [token]}\nhttp: {strict: true}")),
         ("an override of a route that does not exist", file("overrides: {partnr: {force: open}, elsewhere: {force: open}}")),
@@ -116,6 +123,12 @@ fn catalogue() -> Vec<(&'static str, String)> {
 ("files that are not there", file("admin:\n  operator_token_file: ${DIR}/missing\n  reader_token_file: ${DIR}\ndefaults:\n  upstream: {tls: {ca_file: \"${DIR}/empty\"}}\n  headers: {request: {set: {X-Key: {file: \"${DIR}/empty\"}, X-Other: {prefix: a}}}}")),
         ("a secret file for everyone, beside an error", file("admin:\n  operator_token_file: ${DIR}/exposed\n  reader_token_file: ${DIR}/empty")),
     ]
+}
+
+fn endpoints(list: &str) -> String {
+    let upstream =
+        format!("upstream:\n      url: https://api.example.com\n      endpoints: {list}");
+    route("").replace("upstream: https://api.example.com", &upstream)
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use super::plan::{
-    AdminAddress, Forced, HeaderText, HostPattern, HttpVersion, LogLevel, OverridePlan, RoutePlan,
+    AdminAddress, EndpointPlan, Forced, HeaderText, HostPattern, HttpVersion, LogLevel,
+    OverridePlan, RoutePlan,
 };
 use super::*;
 use crate::resilience::WindowSpec;
@@ -130,6 +131,34 @@ fn the_short_form_of_an_upstream_keeps_what_the_preset_says_of_it() {
         (plan.upstream.host.as_str(), plan.upstream.pool.max),
         ("api.example.com", 20)
     );
+}
+
+#[test]
+fn endpoints_take_the_port_of_the_url_and_the_rest_stays_the_urls() {
+    let plan = plan_of(&route("").replace(
+        "upstream: https://api.example.com",
+        "upstream: {url: \"https://api.example.com:8443\", endpoints: [10.0.0.1, \"10.0.0.2:9443\", \"[::1]\"]}",
+    ));
+    let upstream = plan.upstream;
+    let labels: Vec<String> = upstream
+        .addresses()
+        .iter()
+        .map(EndpointPlan::label)
+        .collect();
+    assert_eq!(labels, ["10.0.0.1:8443", "10.0.0.2:9443", "[::1]:8443"]);
+    assert_eq!(
+        (upstream.host.as_str(), upstream.authority.to_str().unwrap()),
+        ("api.example.com", "api.example.com:8443")
+    );
+
+    let plain = plan_of(&route("")).upstream;
+    let labels: Vec<String> = plain.addresses().iter().map(EndpointPlan::label).collect();
+    assert_eq!(
+        labels,
+        ["api.example.com:443"],
+        "without a list the URL's own"
+    );
+    assert!(plain.endpoints.is_empty());
 }
 
 #[test]

@@ -7,13 +7,16 @@ use hyper::body::Incoming;
 
 use super::call::{Call, Keep};
 use super::carry::Context;
+use super::ending::verdict;
 use super::framing::is_ambiguous;
 use super::outgoing::Outgoing;
 use crate::failure::Failure;
 use crate::telemetry::Exchange;
 use crate::telemetry::names::RetryResult;
 use crate::time::{Deadline, now, timeout_at};
-use crate::upstream::{Checkout, Fate, Lease, Purpose, SendError, UploadEnd};
+use crate::upstream::{
+    Checkout, EndpointId, Fate, Lease, Purpose, SendError, Unconnected, UploadEnd, Wanted,
+};
 
 /// What an attempt is made with.
 pub(super) struct Attempt<'a, 'c> {
@@ -24,6 +27,8 @@ pub(super) struct Attempt<'a, 'c> {
     pub(super) deadline: Deadline,
     /// Time spent in our own queue, which is nobody's slowness but ours.
     pub(super) queued: Duration,
+    /// The endpoint that it failed at.
+    pub(super) avoid: Option<EndpointId>,
 }
 
 /// Response headers and the connection that they came over.
@@ -79,26 +84,34 @@ impl Attempt<'_, '_> {
             .request(call, context, exchange, (&lease, keep))
             .map_err(|failure| (failure, Again::Impossible))?;
         let sent = timeout_at(self.deadline, lease.send(request)).await;
-        exchange.waited(now().saturating_duration_since(begin));
-        match sent {
+        let end = now();
+        let took = end.saturating_duration_since(begin);
+        exchange.waited(took);
+        lease.took(took);
+        let failed = match sent {
             // Nobody asked for it, so nobody could speak what follows (RFC 9110 §15.2.2).
             Ok(Ok(response))
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS
                     && call.upgrade.is_none() =>
             {
-                Err((Failure::Protocol, Again::Impossible))
+                (Failure::Protocol, Again::Impossible)
             }
             Ok(Ok(response)) if is_ambiguous(response.version(), response.headers()) => {
-                Err((Failure::Protocol, Again::Impossible))
+                (Failure::Protocol, Again::Impossible)
             }
-            Ok(Ok(response)) => Ok((response, lease)),
-            Ok(Err(error)) => Err(self.lost(error)),
-            Err(_) if call.upload.is_waiting() => Err((Failure::RequestTimeout, Again::Impossible)),
+            Ok(Ok(response)) => return Ok((response, lease)),
+            Ok(Err(error)) => self.lost(error),
+            Err(_) if call.upload.is_waiting() => (Failure::RequestTimeout, Again::Impossible),
             Err(_) => {
                 lease.timed_out();
-                Err((Failure::Timeout, Again::Impossible))
+                (Failure::Timeout, Again::Impossible)
             }
+        };
+        if failed.1 == Again::Impossible {
+            // What is made again at once was a kept-alive connection's end, which an endpoint is free to choose.
+            lease.record(verdict(failed.0, Some(took)), end);
         }
+        Err(failed)
     }
 
     /// A connection for the call.
@@ -106,16 +119,21 @@ impl Attempt<'_, '_> {
         let begin = now();
         let route = self.outgoing.route;
         let pool = self.context.connection.worker.pool(route);
-        let purpose = if self.call.upgrade.is_some() {
-            Purpose::Switch
-        } else {
-            Purpose::Call
+        let wanted = Wanted {
+            start: begin,
+            deadline: self.deadline,
+            purpose: if self.call.upgrade.is_some() {
+                Purpose::Switch
+            } else {
+                Purpose::Call
+            },
+            avoid: self.avoid,
         };
-        let checkout = pool.checkout(begin, self.deadline, purpose).await;
+        let checkout = pool.checkout(wanted).await;
         let end = now();
         let took = end.saturating_duration_since(begin);
         self.exchange.waited(took);
-        let result = match checkout {
+        match checkout {
             Ok(Checkout { lease, has_waited }) => {
                 if has_waited {
                     self.queued += took;
@@ -124,17 +142,19 @@ impl Attempt<'_, '_> {
                 if has_waited && self.deadline.has_passed(end) {
                     // Its turn came too late: that the time is over is our doing, not the upstream's.
                     lease.keep(end);
-                    Err(Failure::Overloaded)
-                } else {
-                    Ok(lease)
+                    return Err((Failure::Overloaded, Again::Unseen));
                 }
+                self.exchange.attempting(lease.endpoint().label());
+                Ok(lease)
             }
-            Err(failure) => Err(failure),
-        };
-        if !matches!(result, Err(Failure::Overloaded)) {
-            self.exchange.attempting(&route.upstream_label);
+            Err(Unconnected { failure, endpoint }) => {
+                if let Some(endpoint) = endpoint {
+                    self.exchange.attempting(endpoint.label());
+                    self.avoid = Some(endpoint.id());
+                }
+                Err((failure, Again::Unseen))
+            }
         }
-        result.map_err(|failure| (failure, Again::Unseen))
     }
 
     /// The fields are copied where a kept-alive connection may be closed under a call that can be made again.

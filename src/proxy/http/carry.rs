@@ -73,14 +73,16 @@ pub(super) async fn carry(
         outgoing: &mut outgoing,
         deadline: deadline(route, &permit, begin),
         queued: Duration::ZERO,
+        avoid: None,
     };
     match attempt.make().await {
-        Ok((response, lease)) => {
+        Ok((response, mut lease)) => {
             let latency = attempt.latency(begin, now());
             let (sample, certainty) = classify(&response, latency, permit.is_probe());
             let permit = match certainty {
                 Certainty::AtEnd => Some(permit),
                 Certainty::AtHeaders => {
+                    lease.record(sample, now());
                     permit.finish_as(sample, now(), || attempt.exchange.identity());
                     None
                 }

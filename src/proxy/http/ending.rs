@@ -105,7 +105,7 @@ impl Ending {
 impl UpstreamEnding {
     fn finish(self, exchange: &mut Exchange, end: BodyEnd, now: Instant) {
         let Self {
-            lease,
+            mut lease,
             upload,
             permit,
             sample,
@@ -114,6 +114,7 @@ impl UpstreamEnding {
             (BodyEnd::Whole, permit) => {
                 exchange.settled(sample.outcome);
                 if let Some(permit) = permit {
+                    lease.record(sample, now);
                     permit.finish_as(sample, now, || exchange.identity());
                 }
                 if upload.is_whole() {
@@ -123,9 +124,9 @@ impl UpstreamEnding {
             (BodyEnd::Broken(failure), Some(permit)) => {
                 exchange.attempt_failed(failure);
                 exchange.settled(Outcome::Failure);
-                permit.finish_as(verdict(failure, sample.latency), now, || {
-                    exchange.identity()
-                });
+                let verdict = verdict(failure, sample.latency);
+                lease.record(verdict, now);
+                permit.finish_as(verdict, now, || exchange.identity());
             }
             (BodyEnd::Broken(_), None) => exchange.settled(sample.outcome),
         }

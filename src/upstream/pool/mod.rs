@@ -1,28 +1,39 @@
 //! A worker's own connections to one upstream.
 //!
 //! The last one used is used first (LIFO), so that those that are not needed grow old and are evicted. A connection found closed is
-//! passed over. `max` is kept by the [`Slots`](super::Slots) that all workers share.
+//! passed over. `max` is kept by the [`Slots`](super::Slots) that all workers share; the connections to each endpoint lie on a shelf of
+//! their own.
 
+mod choice;
 mod sharing;
+mod shelf;
 mod turn;
 mod upkeep;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use self::sharing::Sharing;
-use super::http1::{Birth, Http1};
-use super::http2::Http2;
+use self::choice::Choice;
+use self::shelf::Shelf;
+pub(super) use self::shelf::Stay;
+use super::endpoint::{Connected, Endpoint, EndpointId};
+use super::http1::{self, Http1};
+use super::http2::{self, Http2};
 use super::lease::Lease;
 use super::slots::Slot;
 use super::{Purpose, Upstream};
 use crate::config::plan::HttpVersion;
-use crate::failure::Failure;
+use crate::failure::{Blame, Failure};
+use crate::resilience::{Label, Sample};
 use crate::time::{Deadline, now};
+
+/// A call that cannot be sent goes to so many endpoints at the most: the first and three more, as with HAProxy's `retries 3` and
+/// `redispatch`. When all endpoints are gone, so many connections per call are tried until the breaker opens.
+const MOST_TRIES: u32 = 4;
 
 /// An unused connection this old may have been closed without our having noticed yet: one turn of the event loop tells.
 const COLD: Duration = Duration::from_millis(5);
@@ -33,12 +44,30 @@ pub struct Pool {
     worker: usize,
     /// How many of `min` are this worker's to keep.
     min: usize,
-    idle: RefCell<VecDeque<Http1>>,
-    handed: RefCell<HashMap<u64, Http1>>,
-    sharing: Sharing,
+    shelves: RefCell<Shelves>,
+    handed: RefCell<HashMap<u64, (Http1, Rc<Shelf>)>>,
     opening_ahead: Cell<usize>,
     /// Every HTTP/1.1 connection of this pool has a clone of it.
     living: Rc<()>,
+}
+
+/// A shelf per endpoint, in step with the upstream's set.
+struct Shelves {
+    version: u64,
+    list: Rc<[Rc<Shelf>]>,
+}
+
+/// What a connection is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// When it is wanted.
+    pub start: Instant,
+    /// By when the call must be answered.
+    pub deadline: Deadline,
+    /// What is to be said over it.
+    pub purpose: Purpose,
+    /// Where the call has failed already: another endpoint is asked if there is any.
+    pub avoid: Option<EndpointId>,
 }
 
 /// What a pool gives on request.
@@ -49,23 +78,31 @@ pub struct Checkout {
     pub has_waited: bool,
 }
 
+/// There is no connection for a call, which was never sent.
+#[derive(Clone, Debug)]
+pub struct Unconnected {
+    /// Why.
+    pub failure: Failure,
+    /// The endpoint that was asked last; `None` when the call did not get that far.
+    pub endpoint: Option<Arc<Endpoint>>,
+}
+
 impl Pool {
     /// The pool of one worker of so many.
     #[must_use]
     pub fn new(upstream: Arc<Upstream>, worker: usize, workers: usize) -> Rc<Self> {
         let min = upstream.plan().pool.min;
         let share = min / workers.max(1) + usize::from(worker < min % workers.max(1));
-        let speaks_http2 = upstream.plan().http == HttpVersion::Http2;
-        Rc::new(Self {
+        let pool = Self {
+            shelves: RefCell::new(Shelves::of(&upstream, &[])),
             upstream,
             worker,
             min: share,
-            idle: RefCell::default(),
             handed: RefCell::default(),
-            sharing: Sharing::new(speaks_http2),
             opening_ahead: Cell::new(0),
             living: Rc::default(),
-        })
+        };
+        Rc::new(pool)
     }
 
     /// Whose connections these are.
@@ -74,63 +111,84 @@ impl Pool {
         &self.upstream
     }
 
-    /// A connection for one call: the one used last, else a new one, else the next that comes free.
+    /// A connection for one call, to the endpoint that the balancer names: the one used last, else a new one, else the next that comes
+    /// free. An endpoint to which none can be opened gives way to another.
     ///
     /// # Errors
-    /// `Overloaded` when all `max` stay in use for `acquire_timeout` or until `deadline`; else why no connection could be opened.
+    /// `Overloaded` when all `max` stay in use for `acquire_timeout` or until the deadline; else why no connection could be opened.
     /// Either way the call was never sent.
-    pub async fn checkout(
-        self: &Rc<Self>,
-        start: Instant,
-        deadline: Deadline,
-        purpose: Purpose,
-    ) -> Result<Checkout, Failure> {
-        if purpose == Purpose::Call && self.sharing.is_spoken() {
-            return self.share_http2(start, deadline).await;
+    pub async fn checkout(self: &Rc<Self>, wanted: Wanted) -> Result<Checkout, Unconnected> {
+        let mut choice = Choice::new(self.shelves());
+        let (mut at, mut failed) = (wanted.start, None);
+        while let Some(stay) = choice.make(self, &wanted, at) {
+            let unconnected = match self.connect(stay, &choice, &wanted).await {
+                Ok(checkout) => return Ok(checkout),
+                Err(unconnected) => unconnected,
+            };
+            let is_last = choice.shelves.len() == 1;
+            if is_last || unconnected.failure.blame() != Blame::Upstream {
+                return Err(unconnected);
+            }
+            choice.rule_out(unconnected.endpoint.as_deref());
+            at = now();
+            if choice.tries() >= MOST_TRIES || wanted.deadline.has_passed(at) {
+                return Err(unconnected);
+            }
+            failed = Some(unconnected);
         }
-        if let Some(connection) = self.reuse(start).await {
-            return Ok(self.lend(connection, false));
+        Err(failed.unwrap_or(Unconnected {
+            failure: Failure::Internal,
+            endpoint: None,
+        }))
+    }
+
+    /// A connection to the endpoint of that stay; at `max` to any.
+    async fn connect(
+        self: &Rc<Self>,
+        stay: Stay,
+        choice: &Choice,
+        wanted: &Wanted,
+    ) -> Result<Checkout, Unconnected> {
+        if wanted.purpose == Purpose::Call && stay.shelf.sharing.is_spoken() {
+            return self.share_http2(stay, choice, wanted).await;
+        }
+        if let Some(connection) = self.reuse(&stay.shelf, wanted.start).await {
+            return Ok(Checkout::http1(connection, stay, false));
         }
         match self.upstream.slots.try_take() {
-            Some(slot) => self.open(slot, deadline, purpose, false).await,
-            None => self.queue(start, deadline, purpose).await,
+            Some(slot) => self.open(slot, stay, wanted, false).await,
+            None => self.make_do(stay, choice, wanted).await,
         }
     }
 
     /// Takes a connection back whose call is done; the first in the queue gets it.
-    pub(super) fn put(self: &Rc<Self>, connection: Http1) {
-        if !connection.is_usable(connection.idle_since()) {
+    fn put(&self, connection: Http1, shelf: &Rc<Shelf>) {
+        if !connection.is_usable(connection.idle_since()) || !shelf.is_in_service() {
             return;
         }
         if self.upstream.slots.waiting() > 0 {
             match self.upstream.slots.hand_over(self.worker) {
                 Some(ticket) => {
-                    self.handed.borrow_mut().insert(ticket, connection);
+                    let shelf = Rc::clone(shelf);
+                    self.handed.borrow_mut().insert(ticket, (connection, shelf));
                 }
                 // Dropped: its slot goes to the first in the queue, who is of another worker.
                 None if self.upstream.slots.waiting() > 0 => {}
-                None => self.rest(connection),
+                None => self.rest(connection, shelf),
             }
         } else {
-            self.rest(connection);
+            self.rest(connection, shelf);
         }
     }
 
-    fn rest(&self, connection: Http1) {
-        self.idle.borrow_mut().push_back(connection);
+    fn rest(&self, connection: Http1, shelf: &Shelf) {
+        shelf.idle.borrow_mut().push_back(connection);
         self.upstream.available.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn lend(self: &Rc<Self>, connection: Http1, has_waited: bool) -> Checkout {
-        Checkout {
-            lease: Lease::http1(connection, Rc::clone(self)),
-            has_waited,
-        }
-    }
-
-    async fn reuse(&self, now: Instant) -> Option<Http1> {
+    async fn reuse(&self, shelf: &Shelf, now: Instant) -> Option<Http1> {
         loop {
-            let mut connection = self.idle.borrow_mut().pop_back()?;
+            let mut connection = shelf.idle.borrow_mut().pop_back()?;
             self.upstream.available.fetch_sub(1, Ordering::Relaxed);
             if now.saturating_duration_since(connection.idle_since()) >= COLD {
                 tokio::task::yield_now().await;
@@ -141,43 +199,100 @@ impl Pool {
         }
     }
 
+    /// Opens a connection for a call; its endpoint hears of a failure.
     async fn open(
         self: &Rc<Self>,
         slot: Slot,
-        deadline: Deadline,
-        purpose: Purpose,
+        mut stay: Stay,
+        wanted: &Wanted,
         has_waited: bool,
-    ) -> Result<Checkout, Failure> {
+    ) -> Result<Checkout, Unconnected> {
         let begin = now();
-        let (io, is_http2) = self.upstream.open(begin, deadline, purpose).await.map_err(|error| {
-            tracing::debug!(upstream = ?self.upstream.plan().authority, error = &error as &dyn std::error::Error, "cannot connect");
+        let shelf = Rc::clone(&stay.shelf);
+        let berth = Berth::at(&shelf, slot);
+        match self.open_to(&shelf, berth, begin, wanted).await {
+            Ok(Opened::Http1(connection)) => Ok(Checkout::http1(connection, stay, has_waited)),
+            Ok(Opened::Http2(connection)) => Ok(Checkout::http2(connection, stay, has_waited)),
+            Err(failure) => {
+                let now = now();
+                let took = now.saturating_duration_since(begin);
+                let label = Label::Named(failure.label());
+                stay.record(Sample::failure(label).after(took), now);
+                Err(Unconnected::from(&shelf, failure))
+            }
+        }
+    }
+
+    async fn open_to(
+        &self,
+        shelf: &Shelf,
+        berth: Berth,
+        begin: Instant,
+        wanted: &Wanted,
+    ) -> Result<Opened, Failure> {
+        let opening = self
+            .upstream
+            .open(&shelf.endpoint, begin, wanted.deadline, wanted.purpose);
+        let (io, is_http2) = opening.await.map_err(|error| {
+            tracing::debug!(
+                endpoint = &**shelf.endpoint.label(),
+                error = &error as &dyn std::error::Error,
+                "cannot connect"
+            );
             error.failure
         })?;
         let now = now();
         let expires = self.expiry(now);
+        let Berth { slot, connected } = berth;
         if is_http2 {
-            self.sharing.set_spoken(true);
-            let connection = Http2::handshake(io, slot, expires)
+            shelf.sharing.set_spoken(true);
+            let birth = http2::Birth {
+                slot,
+                connected,
+                expires,
+            };
+            let connection = Http2::handshake(io, birth)
                 .await
                 .map_err(|_| Failure::Protocol)?;
-            return Ok(Checkout {
-                lease: Lease::http2(self.sharing.adopt(connection, now)),
-                has_waited,
-            });
+            return Ok(Opened::Http2(shelf.sharing.adopt(connection, now)));
         }
-        if purpose == Purpose::Call {
-            self.sharing.set_spoken(false);
+        if wanted.purpose == Purpose::Call {
+            shelf.sharing.set_spoken(false);
         }
-        let birth = Birth {
+        let birth = http1::Birth {
             slot,
+            connected,
             now,
             expires,
             living: Rc::clone(&self.living),
         };
-        let connection = Http1::handshake(io, birth)
-            .await
-            .map_err(|_| Failure::Protocol)?;
-        Ok(self.lend(connection, has_waited))
+        let connection = Http1::handshake(io, birth).await;
+        connection.map(Opened::Http1).map_err(|_| Failure::Protocol)
+    }
+
+    /// The shelves of the endpoints in force; those of endpoints that went are cleared.
+    fn shelves(&self) -> Rc<[Rc<Shelf>]> {
+        let mut shelves = self.shelves.borrow_mut();
+        if shelves.version != self.upstream.endpoints().version() {
+            let fresh = Shelves::of(&self.upstream, &shelves.list);
+            for shelf in &*shelves.list {
+                if !fresh.list.iter().any(|kept| Rc::ptr_eq(kept, shelf)) {
+                    shelf.is_retired.set(true);
+                    self.clear(shelf);
+                }
+            }
+            *shelves = fresh;
+        }
+        Rc::clone(&shelves.list)
+    }
+
+    /// Closes the unused connections of a shelf.
+    fn clear(&self, shelf: &Shelf) {
+        let idle = std::mem::take(&mut *shelf.idle.borrow_mut());
+        self.upstream
+            .available
+            .fetch_sub(idle.len(), Ordering::Relaxed);
+        shelf.sharing.close();
     }
 
     /// Spreads the ends of connections that began together over the last tenth of their lifetime.
@@ -188,10 +303,80 @@ impl Pool {
     }
 }
 
+/// The right to one connection, which counts among its endpoint's from then on.
+struct Berth {
+    slot: Slot,
+    connected: Connected,
+}
+
+/// A connection just opened.
+enum Opened {
+    Http1(Http1),
+    Http2(Http2),
+}
+
+impl Berth {
+    fn at(shelf: &Shelf, slot: Slot) -> Self {
+        Self {
+            slot,
+            connected: Connected::to(&shelf.endpoint),
+        }
+    }
+}
+
+impl Shelves {
+    /// Those of the upstream's endpoints now, as far as possible taken from `old`.
+    fn of(upstream: &Upstream, old: &[Rc<Shelf>]) -> Self {
+        let (version, set) = upstream.endpoints().current();
+        let speaks_http2 = upstream.plan().http == HttpVersion::Http2;
+        let list = set.iter().map(|endpoint| {
+            let mut old = old.iter();
+            let kept = old.find(|shelf| shelf.endpoint.id() == endpoint.id());
+            kept.map_or_else(|| Shelf::new(Arc::clone(endpoint), speaks_http2), Rc::clone)
+        });
+        Self {
+            version,
+            list: list.collect(),
+        }
+    }
+}
+
+impl Checkout {
+    fn http1(connection: Http1, stay: Stay, has_waited: bool) -> Self {
+        Self {
+            lease: Lease::http1(connection, stay),
+            has_waited,
+        }
+    }
+
+    fn http2(connection: Http2, stay: Stay, has_waited: bool) -> Self {
+        Self {
+            lease: Lease::http2(connection, stay),
+            has_waited,
+        }
+    }
+}
+
+impl Unconnected {
+    fn from(shelf: &Shelf, failure: Failure) -> Self {
+        Self {
+            failure,
+            endpoint: Some(Arc::clone(&shelf.endpoint)),
+        }
+    }
+
+    /// Its turn did not come.
+    fn overloaded() -> Self {
+        Self {
+            failure: Failure::Overloaded,
+            endpoint: None,
+        }
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.upstream
-            .available
-            .fetch_sub(self.idle.borrow().len(), Ordering::Relaxed);
+        let list = Rc::clone(&self.shelves.borrow().list);
+        list.iter().for_each(|shelf| self.clear(shelf));
     }
 }

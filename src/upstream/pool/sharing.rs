@@ -1,4 +1,4 @@
-//! The one HTTP/2 connection of a worker, and the wait while it is being opened.
+//! The one HTTP/2 connection of a worker to an endpoint, and the wait while it is being opened.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::{Checkout, Pool};
+use super::choice::Choice;
+use super::shelf::Stay;
+use super::{Checkout, Pool, Unconnected, Wanted};
 use crate::failure::{Blame, Failure};
 use crate::time::{Deadline, now, timeout_at};
-use crate::upstream::Purpose;
 use crate::upstream::http2::Http2;
-use crate::upstream::lease::Lease;
 
-/// The one HTTP/2 connection of a worker.
+/// The one HTTP/2 connection of a worker to an endpoint.
 pub(super) struct Sharing {
     is_spoken: Cell<bool>,
     connection: RefCell<Option<Http2>>,
@@ -48,29 +48,28 @@ struct Opener<'a> {
 }
 
 impl Pool {
-    /// The one HTTP/2 connection of this worker; whoever comes while it is being opened waits for that.
+    /// The one HTTP/2 connection of this worker to that endpoint; whoever comes while it is being opened waits for that.
     pub(super) async fn share_http2(
         self: &Rc<Self>,
-        start: Instant,
-        deadline: Deadline,
-    ) -> Result<Checkout, Failure> {
-        let Found { share, has_waited } = self.sharing.find(start, deadline).await?;
+        stay: Stay,
+        choice: &Choice,
+        wanted: &Wanted,
+    ) -> Result<Checkout, Unconnected> {
+        let shelf = Rc::clone(&stay.shelf);
+        let found = shelf.sharing.find(wanted.start, wanted.deadline).await;
+        let Found { share, has_waited } =
+            found.map_err(|failure| Unconnected::from(&shelf, failure))?;
         let opener = match share {
-            Share::Open(connection) => {
-                return Ok(Checkout {
-                    lease: Lease::http2(connection),
-                    has_waited,
-                });
-            }
+            Share::Open(connection) => return Ok(Checkout::http2(connection, stay, has_waited)),
             Share::Missing(opener) => opener,
         };
         let opened = match self.upstream.slots.try_take() {
-            Some(slot) => self.open(slot, deadline, Purpose::Call, has_waited).await,
-            None => self.queue(start, deadline, Purpose::Call).await,
+            Some(slot) => self.open(slot, stay, wanted, has_waited).await,
+            None => self.make_do(stay, choice, wanted).await,
         };
-        if let Err(failure) = &opened
+        if let Err(Unconnected { failure, .. }) = &opened
             && failure.blame() == Blame::Upstream
-            && !deadline.has_passed(now())
+            && !wanted.deadline.has_passed(now())
         {
             opener.opening.failure.set(Some(*failure));
         }
@@ -105,6 +104,25 @@ impl Sharing {
             .clone()
     }
 
+    /// The connection there is, if it can carry a call.
+    pub(super) fn current(&self, now: Instant) -> Option<Http2> {
+        let current = self.connection.borrow().clone();
+        current.filter(|connection| connection.is_usable(now))
+    }
+
+    /// Lets go of the connection; the calls on it end in their own time.
+    pub(super) fn close(&self) {
+        *self.connection.borrow_mut() = None;
+    }
+
+    /// Closes the connection if no call is on it; whether it was so.
+    pub(super) fn close_unused(&self) -> bool {
+        let mut connection = self.connection.borrow_mut();
+        connection
+            .take_if(|connection| connection.is_unused())
+            .is_some()
+    }
+
     /// Lets go of a connection that is closed or too old; the calls on it end in their own time.
     pub(super) fn forget_unusable(&self, now: Instant) {
         let _ = self
@@ -116,8 +134,7 @@ impl Sharing {
     async fn find(&self, start: Instant, deadline: Deadline) -> Result<Found<'_>, Failure> {
         let mut has_waited = false;
         loop {
-            let current = self.connection.borrow().clone();
-            if let Some(connection) = current.filter(|connection| connection.is_usable(start)) {
+            if let Some(connection) = self.current(start) {
                 return Ok(Found {
                     share: Share::Open(connection),
                     has_waited,
@@ -133,7 +150,7 @@ impl Sharing {
                 return Err(failure);
             }
         }
-        *self.connection.borrow_mut() = None;
+        self.close();
         Ok(Found {
             share: Share::Missing(Opener::begin(self)),
             has_waited,

@@ -1,14 +1,16 @@
-//! The wait for a connection while all are in use.
+//! What a call does while all connections are in use: it takes what is free elsewhere, or waits.
 
 use std::rc::Rc;
-use std::time::Instant;
 
-use super::{Checkout, Pool};
+use super::choice::Choice;
+use super::shelf::{Shelf, Stay};
+use super::{Checkout, Pool, Unconnected, Wanted};
 use crate::failure::Failure;
+use crate::resilience::Visit;
 use crate::time::{Deadline, now};
 use crate::upstream::Purpose;
 use crate::upstream::http1::Http1;
-use crate::upstream::slots::Grant;
+use crate::upstream::slots::{Grant, Slot};
 
 /// A wait in the queue: a connection that was handed over to a caller who left is not lost.
 struct Turn<'a> {
@@ -17,54 +19,106 @@ struct Turn<'a> {
 }
 
 impl Pool {
-    /// Waits in the queue for a slot, or for a connection that another call is done with.
-    pub(super) async fn queue(
+    /// All slots are taken. An unused connection to another endpoint serves as well; one to an endpoint that is not to be asked is
+    /// closed for a new one; else the call queues up.
+    pub(super) async fn make_do(
         self: &Rc<Self>,
-        start: Instant,
-        deadline: Deadline,
-        purpose: Purpose,
-    ) -> Result<Checkout, Failure> {
+        stay: Stay,
+        choice: &Choice,
+        wanted: &Wanted,
+    ) -> Result<Checkout, Unconnected> {
+        for (shelf, is_fit) in choice.others(&stay, wanted) {
+            if !is_fit {
+                if let Some(slot) = self.give_up_one(shelf) {
+                    return self.open(slot, stay, wanted, false).await;
+                }
+                continue;
+            }
+            if wanted.purpose == Purpose::Call
+                && let Some(connection) = shelf.sharing.current(wanted.start)
+            {
+                let stay = Stay::begin(self, shelf, Visit::Ordinary);
+                return Ok(Checkout::http2(connection, stay, false));
+            }
+            if let Some(connection) = self.reuse(shelf, wanted.start).await {
+                let stay = Stay::begin(self, shelf, Visit::Ordinary);
+                return Ok(Checkout::http1(connection, stay, false));
+            }
+        }
+        self.queue(stay, choice, wanted).await
+    }
+
+    /// Closes an unused connection and keeps the right to one.
+    fn give_up_one(&self, shelf: &Shelf) -> Option<Slot> {
+        let oldest = shelf.idle.borrow_mut().pop_front()?;
+        self.is_no_longer_available(1);
+        Some(oldest.into_slot())
+    }
+
+    /// Waits in the queue for a slot, or for a connection that another call is done with, wherever it leads.
+    async fn queue(
+        self: &Rc<Self>,
+        stay: Stay,
+        choice: &Choice,
+        wanted: &Wanted,
+    ) -> Result<Checkout, Unconnected> {
         let place = self.upstream.slots.wait(self.worker);
         let turn = Turn {
             pool: self,
             ticket: place.ticket(),
         };
-        let patience = deadline.min(Deadline::after(
-            start,
-            self.upstream.plan().pool.acquire_timeout,
-        ));
+        let acquire_timeout = self.upstream.plan().pool.acquire_timeout;
+        let patience = Deadline::after(wanted.start, acquire_timeout).min(wanted.deadline);
         match crate::time::timeout_at(patience, place.turn()).await {
             // What is opened now would come too late for this caller; the slot goes to the next.
-            Ok(Some(Grant::Slot(_))) if patience.has_passed(now()) => Err(Failure::Overloaded),
-            Ok(Some(Grant::Slot(slot))) => self.open(slot, deadline, purpose, true).await,
+            Ok(Some(Grant::Slot(_))) if patience.has_passed(now()) => {
+                Err(Unconnected::overloaded())
+            }
+            Ok(Some(Grant::Slot(slot))) => {
+                let stay = self.choose_again(stay, choice, wanted);
+                self.open(slot, stay, wanted, true).await
+            }
             Ok(Some(Grant::Handed)) => {
-                let Some(mut connection) = turn.collect() else {
-                    return Err(Failure::Internal);
+                let Some((mut connection, shelf)) = turn.collect() else {
+                    return Err(Unconnected::from(&stay.shelf, Failure::Internal));
                 };
                 // It has just answered another call, so there is no need to doubt it beyond its own word.
                 if connection.settle(now()).await {
-                    Ok(self.lend(connection, true))
+                    let stay = if Rc::ptr_eq(&shelf, &stay.shelf) {
+                        stay
+                    } else {
+                        Stay::begin(self, &shelf, Visit::Ordinary)
+                    };
+                    Ok(Checkout::http1(connection, stay, true))
                 } else {
-                    self.open(connection.into_slot(), deadline, purpose, true)
-                        .await
+                    let stay = self.choose_again(stay, choice, wanted);
+                    self.open(connection.into_slot(), stay, wanted, true).await
                 }
             }
-            Ok(None) => Err(Failure::Internal),
-            Err(crate::time::Elapsed) => Err(Failure::Overloaded),
+            Ok(None) => Err(Unconnected::from(&stay.shelf, Failure::Internal)),
+            Err(crate::time::Elapsed) => Err(Unconnected::overloaded()),
         }
+    }
+
+    /// An endpoint that was ejected while the call waited gives way to another.
+    fn choose_again(self: &Rc<Self>, stay: Stay, choice: &Choice, wanted: &Wanted) -> Stay {
+        if stay.is_trial() || stay.shelf.is_in_service() {
+            return stay;
+        }
+        choice.make(self, wanted, now()).unwrap_or(stay)
     }
 }
 
 impl Turn<'_> {
-    fn collect(&self) -> Option<Http1> {
+    fn collect(&self) -> Option<(Http1, Rc<Shelf>)> {
         self.pool.handed.borrow_mut().remove(&self.ticket)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let Some(connection) = self.collect() {
-            self.pool.put(connection);
+        if let Some((connection, shelf)) = self.collect() {
+            self.pool.put(connection, &shelf);
         }
     }
 }
