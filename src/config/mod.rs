@@ -9,11 +9,13 @@
 //! keeps its place in the file wherever it comes from. Callers begin at [`load()`] or [`load_file`].
 
 pub mod plan;
+pub mod template;
 pub mod units;
 
 mod compile;
 mod excerpt;
 mod expand;
+mod fallback;
 mod fields;
 mod files;
 mod load;

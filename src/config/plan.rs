@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue, Method};
 
+pub use super::fallback::{FallbackKind, FallbackPlan, Obedience, RespondPlan, Sharing, StalePlan};
 use crate::resilience::{BreakerSpec, Ratio};
 
 /// A whole configuration that was found good.
@@ -180,6 +181,8 @@ pub struct RoutePlan {
     pub preserve_host: bool,
     /// Its breaker.
     pub breaker: BreakerSpec,
+    /// What callers get instead of its answer, in the order of trying; empty for the plain refusal.
+    pub fallback: Vec<FallbackPlan>,
     /// What happens to header fields.
     pub headers: HeadersPlan,
     /// The hold that `overrides` orders for its breaker.

@@ -219,10 +219,13 @@ fn without_extends(node: &Node) -> Node {
     }
 }
 
+/// Keys whose mappings choose one of several things, so that two of them together mean nothing.
+const CHOICES: [&str; 2] = ["window", "fallback"];
+
 /// Lays `over` on `base`: mappings merge, everything else replaces. A mapping without entries adds nothing.
 ///
 /// Keys are compared without case, as header names are; other keys in the wrong case are refused where they are read.
-/// `window` is a choice of one key, so it replaces.
+/// `window` is a choice of one key, and so is `fallback`: they replace.
 pub(crate) fn merge(base: &Node, over: &Node) -> Node {
     let (Value::Mapping(below), Value::Mapping(above)) = (&base.value, &over.value) else {
         let adds_nothing = matches!((&base.value, &over.value), (Value::Mapping(_), Value::Null));
@@ -240,7 +243,7 @@ pub(crate) fn merge(base: &Node, over: &Node) -> Node {
     let laid =
         above.iter().map(
             |new| match below.iter().find(|entry| same(&entry.key, &new.key)) {
-                Some(old) if new.key.text != "window" => Entry {
+                Some(old) if !CHOICES.contains(&new.key.text.as_str()) => Entry {
                     key: new.key.clone(),
                     node: merge(&old.node, &new.node),
                 },
@@ -320,6 +323,13 @@ mod tests {
                 &tree("{window: {calls: 5}}")
             )),
             "{window:{calls:5}}"
+        );
+        assert_eq!(
+            flat(&merge(
+                &tree("{fallback: {stale: {max_age: 1h}}}"),
+                &tree("{fallback: {respond: {status: 200}}}")
+            )),
+            "{fallback:{respond:{status:200}}}"
         );
         assert_eq!(
             flat(&merge(&tree("{set: {X-A: 1}}"), &tree("{set: {x-a: 2}}"))),

@@ -126,6 +126,16 @@ codes! {
     File = "C063",
     /// A secret file can be read by everyone.
     ExposedSecret = "C064",
+    /// A fallback that is none, is several at once, or is never reached.
+    Fallback = "C080",
+    /// A fallback names a route that does not exist.
+    FallbackRoute = "C081",
+    /// Fallbacks lead back to the route that they began from.
+    FallbackCycle = "C082",
+    /// A `%{…}` in a text is no place that is filled in.
+    Placeholder = "C083",
+    /// Sizes of kept answers that contradict each other.
+    Stale = "C084",
     /// An endpoint is no address.
     Endpoint = "C085",
     /// A list of endpoints is empty, too long, or names one twice.

@@ -61,6 +61,8 @@ pub(crate) struct Scalar {
     pub(crate) text: String,
     /// The text with its references, if it had any: what messages show in place of values from the environment.
     pub(crate) reference: Option<String>,
+    /// Written without quotes, so that it may be a number or a flag where it is not said which.
+    pub(crate) is_plain: bool,
 }
 
 /// A key and its value.
@@ -83,6 +85,7 @@ impl Scalar {
         Self {
             text: text.to_owned(),
             reference: None,
+            is_plain: true,
         }
     }
 

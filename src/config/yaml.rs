@@ -102,6 +102,7 @@ impl Reader {
                     Value::Scalar(Scalar {
                         text: text.into_owned(),
                         reference: None,
+                        is_plain: style == ScalarStyle::Plain,
                     })
                 };
                 self.place(Node { span, value }, anchor, problems)

@@ -35,9 +35,9 @@ const OWNED: [&str; 20] = [
 ];
 
 /// The most headers that one list sets.
-const MAX_SET: usize = 128;
+pub(super) const MAX_SET: usize = 128;
 
-const UNPRINTABLE: &str = "may hold printable ASCII only, no line break";
+pub(super) const UNPRINTABLE: &str = "may hold printable ASCII only, no line break";
 
 pub(super) fn headers(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> HeadersPlan {
     HeadersPlan {
@@ -102,7 +102,13 @@ fn removals(node: &Node, correlation: &HeaderName, problems: &mut Problems) -> V
     names
 }
 
-fn refuse_owned(name: &HeaderName, correlation: &HeaderName, span: Span, problems: &mut Problems) {
+/// Reports a header that the proxy itself sets.
+pub(super) fn refuse_owned(
+    name: &HeaderName,
+    correlation: &HeaderName,
+    span: Span,
+    problems: &mut Problems,
+) {
     let text = name.as_str();
     if name == correlation || is_owned(text) {
         let problem = Problem::error(

@@ -4,6 +4,8 @@ mod breaker;
 mod correlation;
 mod dns;
 mod endpoints;
+mod fallback;
+mod fallback_graph;
 mod headers;
 mod host;
 mod http;

@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use ::http::HeaderName;
 
-use super::{Scope, breaker, headers, matches, some_time, upstream};
+use super::{Scope, breaker, fallback, headers, matches, some_time, upstream};
 use crate::config::fields::Fields;
 use crate::config::plan::RoutePlan;
 use crate::config::readers::flag;
 use crate::config::tree::Span;
 
 /// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 10] = [
+const NOT_YET: [&str; 9] = [
     "retry",
     "limits",
-    "fallback",
     "classify",
     "throttle",
     "probe",
@@ -75,6 +74,7 @@ pub(super) fn route(
         .unwrap_or(Duration::from_secs(30));
     let preserve_host = fields.parse("preserve_host", flag).unwrap_or(false);
     let breaker = fields.section("breaker", |fields| breaker::breaker(fields, timeout, scope));
+    let fallback = fallback::fallbacks(fields, correlation);
     let headers = fields.section("headers", |fields| headers::headers(fields, correlation));
     Some(RoutePlan {
         preset: preset.to_owned(),
@@ -84,6 +84,7 @@ pub(super) fn route(
         idle_timeout,
         preserve_host,
         breaker: breaker?,
+        fallback,
         headers,
         overridden: None,
     })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ::http::HeaderName;
 
+use super::fallback_graph::FallbackGraph;
 use super::matches::refuse_duplicates;
 use super::{Scope, route::route};
 use crate::config::excerpt::show;
@@ -57,6 +58,7 @@ pub(super) fn routes(
             .push(empty.hint("add `partner: {upstream: https://api.example.com}` below it"));
     }
     let (mut plans, mut places) = (BTreeMap::new(), BTreeMap::new());
+    let mut fallbacks = FallbackGraph::default();
     let mut laid = 0_usize;
     for Entry { key, node } in entries {
         check_name("a route", key, file.problems);
@@ -77,6 +79,7 @@ pub(super) fn routes(
                 .push(Problem::error(Code::Budget, key.span, message));
             break;
         }
+        fallbacks.add(&key.text, &settings, key.span);
         let scope = Scope::Route(key.span);
         let name = show(&key.text);
         let Some(plan) = mapping(&name, Some(&settings), file.problems, |fields| {
@@ -92,6 +95,7 @@ pub(super) fn routes(
         plans.insert(key.text.clone(), plan);
     }
     refuse_duplicates(&plans, &places, file.problems);
+    fallbacks.check(file.problems);
     plans
 }
 

@@ -121,6 +121,23 @@ fn catalogue() -> Vec<(&'static str, String)> {
             route("headers:\n  request:\n    set:\n      Authorization: >\n        Bearer hush\n      X-Api-Key:\n        hush ${\n    bad: 1"),
         ),
 ("files that are not there", file("admin:\n  operator_token_file: ${DIR}/missing\n  reader_token_file: ${DIR}\ndefaults:\n  upstream: {tls: {ca_file: \"${DIR}/empty\"}}\n  headers: {request: {set: {X-Key: {file: \"${DIR}/empty\"}, X-Other: {prefix: a}}}}")),
+        ("no fallback", route("fallback:")),
+        ("a fallback of another kind", route("fallback: stale")),
+        ("a fallback that says nothing", route("fallback: {on_failure: true}")),
+        ("two fallbacks in one", route("fallback: {stale: {max_age: 1h}, respond: {status: 503}}")),
+        ("fallbacks that are never reached", route("fallback:\n  - {respond: {status: 503}, on_failure: true}\n  - {stale: {}, on_failure: true}")),
+        ("kept answers twice", route("fallback: [{stale: {}}, {stale: {}}]")),
+        ("too many fallbacks", route(&format!("fallback: [{}]", ["{stale: {}}"; 9].join(", ")))),
+        ("bad fixed answers", route("fallback:\n  respond:\n    status: 199\n    headers: {Content-Length: 3, \"X A\": 1, X-B: \"a\\r\\nb\"}\n    body: a\n    json: {b: 1}")),
+        ("a body where none can be", route("fallback: {respond: {status: 204, body: hello}}")),
+        ("places that nothing can be filled into", route("fallback:\n  respond:\n    headers: {X-Who: \"%{user}\"}\n    json: {id: \"%{correlationID}\", again: \"${SECRET}%{\"}")),
+        ("a body in a file that is not there", route("fallback: {respond: {body_file: \"${DIR}/missing\"}}")),
+        ("bad kept answers", route("fallback:\n  stale: {max_age: 0s, max_bytes: 1KiB, max_body: 100, vary: Accept, coalesce: often, ttl: 5s}")),
+        ("a body larger than all", route("fallback: {stale: {max_bytes: 64KiB, max_body: 1MiB}}")),
+        ("a fallback to nowhere", owned("version: 1\ndefaults: {fallback: {route: backpu}}\nroutes:\n  backup: {upstream: https://a.example.com, fallback: off}\n  partner: {upstream: https://b.example.com}\n")),
+        ("fallbacks in a circle", owned("version: 1\nroutes:\n  a: {upstream: https://a.example.com, fallback: {route: b}}\n  b: {upstream: https://b.example.com, fallback: [{stale: {}}, {route: c}]}\n  c:\n    upstream: https://c.example.com\n    fallback: {route: b}\n")),
+        ("a fallback to itself", owned("version: 1\ndefaults: {fallback: {route: backup}}\nroutes:\n  backup: {upstream: https://a.example.com}\n")),
+        ("fallbacks in a chain without an end", chain_of_fallbacks(12)),
         ("a secret file for everyone, beside an error", file("admin:\n  operator_token_file: ${DIR}/exposed\n  reader_token_file: ${DIR}/empty")),
     ]
 }
@@ -129,6 +146,18 @@ fn endpoints(list: &str) -> String {
     let upstream =
         format!("upstream:\n      url: https://api.example.com\n      endpoints: {list}");
     route("").replace("upstream: https://api.example.com", &upstream)
+}
+
+/// Routes that each fall back to the next.
+fn chain_of_fallbacks(length: usize) -> String {
+    let mut text = String::from("version: 1\nroutes:\n");
+    for place in 0..length {
+        text.push_str(&format!(
+            "  r{place:02}: {{upstream: https://a.example.com, fallback: {{route: r{:02}}}}}\n",
+            place + 1
+        ));
+    }
+    text + &format!("  r{length:02}: {{upstream: https://a.example.com}}\n")
 }
 
 #[test]
