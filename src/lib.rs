@@ -28,7 +28,7 @@
 //! | 0 | [`time`], [`failure`] | – |
 //! | 1 | [`resilience`]: pure, a library in its own right; [`wire`]: what must be known about bytes | – |
 //! | 2 | [`config`], [`telemetry`] | – |
-//! | 3 | [`net`], [`upstream`] | `upstream` uses `net` |
+//! | 3 | [`net`], [`upstream`], [`stale`] | `upstream` uses `net` |
 //! | 4 | [`snapshot`] | – |
 //! | 5 | [`proxy`], [`admin`] | neither knows the other |
 //! | 6 | [`app`], [`cli`] | `cli` uses `app` |
@@ -57,6 +57,7 @@ pub mod net;
 pub mod proxy;
 pub mod resilience;
 pub mod snapshot;
+pub mod stale;
 pub mod telemetry;
 pub mod time;
 pub mod upstream;

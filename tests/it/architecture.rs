@@ -8,7 +8,7 @@ use crate::support::tools::repository;
 /// A module at the top of the crate: its layer, and whom it may use besides everything lower.
 struct Module(&'static str, u8, &'static [&'static str]);
 
-const MODULES: [Module; 15] = [
+const MODULES: [Module; 16] = [
     Module("time", 0, &[]),
     Module("failure", 0, &[]),
     Module("resilience", 1, &[]),
@@ -18,6 +18,7 @@ const MODULES: [Module; 15] = [
     Module("net", 3, &[]),
     Module("upstream", 3, &["net"]),
     Module("queue", 3, &[]),
+    Module("stale", 3, &[]),
     Module("snapshot", 4, &[]),
     Module("proxy", 5, &[]),
     Module("admin", 5, &[]),

@@ -1,0 +1,368 @@
+//! Which calls are the same: by what of a request an answer may depend on.
+
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName,
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA,
+    PROXY_AUTHORIZATION, RANGE, TRANSFER_ENCODING,
+};
+use http::{HeaderValue, Method};
+use sha2::{Digest, Sha256};
+
+use super::cache_control::CacheControl;
+use crate::config::plan::{Obedience, Sharing, StalePlan};
+
+/// A fingerprint: the whole SHA-256, since two calls with one fingerprint would get each other's answers. What it is made from, which
+/// may be a password, is not kept.
+pub(super) type Print = [u8; 32];
+
+/// A request, by what counts here.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// The host that the upstream is told, where that is the caller's.
+    pub host: Option<&'a HeaderValue>,
+    /// Path and query, as the upstream gets them.
+    pub target: &'a str,
+    /// The caller's header fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// A call whose answer may be kept, shared, or taken from what is kept.
+#[derive(Debug)]
+pub struct Asked {
+    pub(super) print: Print,
+    /// For what the `Vary` of an answer names.
+    headers: HeaderMap,
+    uses: Uses,
+}
+
+/// What a call may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Uses {
+    /// Only the head is asked for.
+    head_only: bool,
+    /// Its answer may be kept.
+    keep: bool,
+    /// It may be answered with what is kept.
+    serve: bool,
+    /// It may share its answer with calls that are the same.
+    share: bool,
+}
+
+impl Asked {
+    /// Looks at a call; `None` for one that has nothing to do with kept answers.
+    #[must_use]
+    pub fn of(call: &Call<'_>, plan: &StalePlan) -> Option<Self> {
+        let headers = call.headers;
+        let head_only = call.method == Method::HEAD;
+        let has_body = headers.contains_key(TRANSFER_ENCODING)
+            || headers
+                .get(CONTENT_LENGTH)
+                .is_some_and(|length| length != "0");
+        // A part of an answer is not the answer; a precondition is for the upstream alone to judge.
+        let is_partial = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE]
+            .iter()
+            .any(|name| headers.contains_key(name));
+        if !(call.method == Method::GET || head_only) || has_body || is_partial {
+            return None;
+        }
+        let wishes = CacheControl::of(headers);
+        let obeys = plan.cache_control == Obedience::Obeyed;
+        let wants_fresh = obeys
+            && (wishes.no_cache
+                || wishes.max_age == Some(0)
+                || (!headers.contains_key(CACHE_CONTROL)
+                    && headers
+                        .get(PRAGMA)
+                        .is_some_and(|pragma| pragma == "no-cache")));
+        let is_conditional =
+            headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
+        let keep = !head_only && !wishes.no_store;
+        let uses = Uses {
+            head_only,
+            keep,
+            serve: !wants_fresh,
+            share: plan.coalesce && keep && !wants_fresh && !is_conditional,
+        };
+        Some(Self {
+            print: print(call, plan),
+            headers: headers.clone(),
+            uses,
+        })
+    }
+
+    /// Whether only the head is asked for.
+    #[must_use]
+    pub fn is_head_only(&self) -> bool {
+        self.uses.head_only
+    }
+
+    pub(super) fn may_keep(&self) -> bool {
+        self.uses.keep
+    }
+
+    pub(super) fn may_serve(&self) -> bool {
+        self.uses.serve
+    }
+
+    /// Whether it may share one call to the upstream with others.
+    #[must_use]
+    pub fn may_share(&self) -> bool {
+        self.uses.share
+    }
+
+    /// Whether the caller has the answer with that tag already (RFC 9110 §13.1.2: compared weakly).
+    #[must_use]
+    pub fn has_already(&self, tag: Option<&HeaderValue>) -> bool {
+        let weak = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+        self.headers.get_all(IF_NONE_MATCH).iter().any(|tags| {
+            let tags = tags.as_bytes();
+            tags.trim_ascii() == b"*"
+                || tag.is_some_and(|tag| {
+                    let tag = weak(tag.as_bytes());
+                    split_tags(tags).any(|other| weak(other) == tag)
+                })
+        })
+    }
+
+    /// What the request has in that header, as a fingerprint.
+    pub(super) fn select(&self, name: &HeaderName) -> Print {
+        let mut digest = Sha256::new();
+        push_values(&mut digest, &self.headers, name);
+        digest.finalize().into()
+    }
+}
+
+/// The tags of a list; a comma within quotes separates none.
+fn split_tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    list.split(move |byte| {
+        quoted ^= *byte == b'"';
+        *byte == b',' && !quoted
+    })
+    .map(<[u8]>::trim_ascii)
+}
+
+fn print(call: &Call<'_>, plan: &StalePlan) -> Print {
+    let mut digest = Sha256::new();
+    push(&mut digest, call.host.map_or(b"", |host| host.as_bytes()));
+    push(&mut digest, call.target.as_bytes());
+    for name in &plan.vary {
+        push_values(&mut digest, call.headers, name);
+    }
+    if plan.credentials == Sharing::Apart {
+        let mut names: Vec<&HeaderName> =
+            call.headers.keys().filter(|name| tells_who(name)).collect();
+        // The map's own order is none that two requests share.
+        names.sort_unstable_by_key(|name| name.as_str());
+        for name in names {
+            push(&mut digest, name.as_str().as_bytes());
+            push_values(&mut digest, call.headers, name);
+        }
+    }
+    digest.finalize().into()
+}
+
+/// Whether a header says in whose name a call is made: credentials by their usual names, and the ids by which applications pass a user
+/// or a tenant on.
+fn tells_who(name: &HeaderName) -> bool {
+    const PARTS: [&str; 9] = [
+        "auth",
+        "token",
+        "secret",
+        "password",
+        "credential",
+        "session",
+        "api-key",
+        "apikey",
+        "signature",
+    ];
+    const IDS: [&str; 3] = ["x-user-id", "x-tenant-id", "x-account-id"];
+    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name)
+        || IDS.contains(&name.as_str())
+        || PARTS.iter().any(|part| name.as_str().contains(part))
+}
+
+/// Each piece with its length, so that no two lists of pieces have the same bytes.
+fn push(digest: &mut Sha256, piece: &[u8]) {
+    digest.update((piece.len() as u64).to_le_bytes());
+    digest.update(piece);
+}
+
+fn push_values(digest: &mut Sha256, headers: &HeaderMap, name: &HeaderName) {
+    let values = headers.get_all(name);
+    digest.update((values.iter().count() as u64).to_le_bytes());
+    values
+        .iter()
+        .for_each(|value| push(digest, value.as_bytes()));
+}
+
+/// The headers of a request that an answer depends on, as the answer says; `None` when it depends on what nobody can know.
+pub(super) fn varying(answer: &HeaderMap) -> Option<Vec<HeaderName>> {
+    let mut names = Vec::new();
+    for value in answer.get_all(http::header::VARY) {
+        for name in value.as_bytes().split(|byte| *byte == b',') {
+            match name.trim_ascii() {
+                b"" => {}
+                b"*" => return None,
+                name => names.push(HeaderName::from_bytes(name).ok()?),
+            }
+        }
+    }
+    // An encoded body is for who can decode it, whether or not the upstream says so.
+    if answer.contains_key(http::header::CONTENT_ENCODING) {
+        names.push(ACCEPT_ENCODING);
+    }
+    names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    Some(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stale::store::tests::{headers, plan};
+
+    fn asked(plan: &StalePlan, target: &str, fields: &[(&str, &str)]) -> Option<Asked> {
+        let call = Call {
+            method: &Method::GET,
+            host: None,
+            target,
+            headers: &headers(fields),
+        };
+        Asked::of(&call, plan)
+    }
+
+    fn print_of(plan: &StalePlan, target: &str, fields: &[(&str, &str)]) -> Print {
+        asked(plan, target, fields).unwrap().print
+    }
+
+    #[test]
+    fn calls_differ_by_target_credentials_and_what_the_operator_names() {
+        let plan = StalePlan {
+            vary: vec![http::header::ACCEPT_LANGUAGE],
+            ..plan()
+        };
+        let base = print_of(&plan, "/a?b", &[("accept", "*/*")]);
+        let same = |target, fields: &[_]| print_of(&plan, target, fields) == base;
+        assert!(same(
+            "/a?b",
+            &[("user-agent", "x"), ("x-correlation-id", "1")]
+        ));
+        assert!(!same("/a?c", &[]));
+        for name in [
+            "authorization",
+            "cookie",
+            "x-api-key",
+            "x-auth-token",
+            "x-amz-security-token",
+            "x-user-id",
+            "x-tenant-id",
+            "accept-language",
+        ] {
+            assert!(!same("/a?b", &[(name, "x")]), "{name}");
+        }
+        let shared = StalePlan {
+            credentials: Sharing::Shared,
+            ..plan
+        };
+        assert_eq!(
+            print_of(&shared, "/a", &[("authorization", "a")]),
+            print_of(&shared, "/a", &[("authorization", "b"), ("cookie", "c")])
+        );
+    }
+
+    #[test]
+    fn a_call_for_a_part_with_a_body_or_that_changes_something_has_nothing_kept() {
+        for field in [
+            "range",
+            "if-range",
+            "if-match",
+            "if-unmodified-since",
+            "transfer-encoding",
+        ] {
+            assert!(asked(&plan(), "/", &[(field, "x")]).is_none(), "{field}");
+        }
+        assert!(asked(&plan(), "/", &[("content-length", "3")]).is_none());
+        assert!(asked(&plan(), "/", &[("content-length", "0")]).is_some());
+        let call = Call {
+            method: &Method::POST,
+            host: None,
+            target: "/",
+            headers: &HeaderMap::new(),
+        };
+        assert!(Asked::of(&call, &plan()).is_none());
+    }
+
+    #[test]
+    fn a_caller_that_wants_a_fresh_answer_gets_no_kept_one_unless_the_operator_says_so() {
+        let ignoring = StalePlan {
+            cache_control: Obedience::Ignored,
+            ..plan()
+        };
+        for fields in [
+            &[("cache-control", "no-cache")][..],
+            &[("cache-control", "max-age=0")],
+            &[("pragma", "no-cache")],
+        ] {
+            assert!(
+                !asked(&plan(), "/", fields).unwrap().may_serve(),
+                "{fields:?}"
+            );
+            assert!(
+                asked(&ignoring, "/", fields).unwrap().may_serve(),
+                "{fields:?}"
+            );
+        }
+        let secret = asked(&plan(), "/", &[("cache-control", "no-store")]).unwrap();
+        assert!(!secret.may_keep() && secret.may_serve());
+    }
+
+    #[test]
+    fn a_tag_is_compared_weakly_with_each_of_the_callers() {
+        let asked = asked(&plan(), "/", &[("if-none-match", "\"a\", W/\"b,c\"")]).unwrap();
+        let has = |tag: &'static str| asked.has_already(Some(&HeaderValue::from_static(tag)));
+        assert!(has("\"a\"") && has("W/\"a\"") && has("\"b,c\""));
+        assert!(!has("\"b\"") && !has("a") && !asked.has_already(None));
+    }
+
+    #[test]
+    fn an_answer_varies_by_what_it_names_and_an_encoded_one_by_the_encoding() {
+        let vary = |fields: &[_]| {
+            varying(&headers(fields)).map(|names| {
+                let names: Vec<&str> = names.iter().map(HeaderName::as_str).collect();
+                names.join(" ")
+            })
+        };
+        assert_eq!(vary(&[]).unwrap(), "");
+        assert_eq!(
+            vary(&[("vary", "Origin, accept"), ("vary", "ORIGIN")]).unwrap(),
+            "accept origin"
+        );
+        assert_eq!(
+            vary(&[("content-encoding", "gzip")]).unwrap(),
+            "accept-encoding"
+        );
+        assert_eq!(vary(&[("vary", "origin, *")]), None);
+        assert_eq!(vary(&[("vary", "bad name")]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn two_calls_are_the_same_only_if_all_that_counts_is(
+            a in ("[a-c/?]{0,4}", proptest::option::of("[ab]{0,2}"), proptest::option::of("[ab]{0,2}")),
+            b in ("[a-c/?]{0,4}", proptest::option::of("[ab]{0,2}"), proptest::option::of("[ab]{0,2}")),
+        ) {
+            let of = |(target, authorization, cookie): &(String, Option<String>, Option<String>)| {
+                let mut fields = Vec::new();
+                fields.extend(authorization.as_deref().map(|value| ("authorization", value)));
+                fields.extend(cookie.as_deref().map(|value| ("cookie", value)));
+                print_of(&plan(), target, &fields)
+            };
+            prop_assert_eq!(of(&a) == of(&b), a == b);
+        }
+    }
+}

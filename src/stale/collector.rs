@@ -1,0 +1,81 @@
+//! An answer on its way to the caller, of which a copy is kept if it ends well.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::asked::Print;
+use super::kept::Kept;
+use super::store::Store;
+
+/// Takes a copy of an answer's body. Dropped before [`Collector::finish`], it keeps nothing.
+#[derive(Debug)]
+pub struct Collector {
+    store: Arc<Store>,
+    print: Print,
+    kept: Kept,
+    body: Vec<u8>,
+    /// Bytes of the store's room that are taken.
+    room: u64,
+}
+
+impl Collector {
+    /// `None` when there is no room.
+    pub(super) fn new(
+        store: Arc<Store>,
+        print: Print,
+        kept: Kept,
+        length: Option<u64>,
+    ) -> Option<Self> {
+        let room = length.unwrap_or(0);
+        if !store.take_room(room) {
+            return None;
+        }
+        Some(Self {
+            store,
+            print,
+            kept,
+            body: Vec::with_capacity(usize::try_from(room).unwrap_or(0)),
+            room,
+        })
+    }
+
+    /// Adds what comes next; says whether it still makes sense to go on.
+    #[must_use]
+    pub fn push(&mut self, data: &[u8]) -> bool {
+        let length = (self.body.len() + data.len()) as u64;
+        if length > self.store.plan().max_body {
+            return false;
+        }
+        if length > self.room {
+            // In steps, so that a body in small pieces asks for room seldom.
+            let more = (length.max(self.room * 2).max(4096)).min(self.store.plan().max_body);
+            if !self.store.take_room(more - self.room) {
+                return false;
+            }
+            self.room = more;
+        }
+        self.body.extend_from_slice(data);
+        true
+    }
+
+    /// The body ended well: its answer is kept from now on.
+    pub fn finish(mut self, now: Instant) -> Arc<Kept> {
+        let mut body = std::mem::take(&mut self.body);
+        body.shrink_to_fit();
+        let kept = Kept {
+            headers: std::mem::take(&mut self.kept.headers),
+            body: body.into(),
+            made: self.kept.made,
+            varies: std::mem::take(&mut self.kept.varies),
+        };
+        let kept = Arc::new(kept);
+        self.store.keep(self.print, Arc::clone(&kept), now);
+        kept
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.store.give_room(self.room);
+    }
+}
