@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::fallbacks::KeptAnswers;
 use super::moment::Moment;
 use super::settings::{Settings, enforcement};
 use super::upstream::{Endpoint, Live, Pool, Upstream};
@@ -48,6 +49,9 @@ pub(super) struct One {
     last_failure: Option<Failed>,
     pool: Pool,
     endpoints: Vec<Endpoint>,
+    /// Answers kept for a bad day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_answers: Option<KeptAnswers>,
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<Settings>,
 }
@@ -116,6 +120,7 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
 /// One breaker with its settings, as `view` shows it.
 pub(super) fn one(route: &Route, view: &View, moment: &Moment) -> One {
     One {
+        kept_answers: KeptAnswers::of(route),
         settings: Some(Settings::of(route)),
         ..One::new(route, view, &Live::of(route), moment)
     }
@@ -169,6 +174,7 @@ impl One {
             }),
             pool,
             endpoints,
+            kept_answers: None,
             settings: None,
         }
     }

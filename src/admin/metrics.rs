@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::context::Context;
 use crate::resilience::{Mode, State};
 use crate::telemetry::names::{
-    BREAKER_FORCED, BREAKER_RAMP, BREAKER_STATE, ENDPOINTS, POOL_CONNECTIONS,
+    BREAKER_FORCED, BREAKER_RAMP, BREAKER_STATE, ENDPOINTS, POOL_CONNECTIONS, STALE_BYTES,
+    STALE_ENTRIES,
 };
 use crate::telemetry::{Exposition, Meters};
 
@@ -40,6 +41,18 @@ pub fn render_metrics(context: &Context, now: Instant) -> String {
             if let Some(share) = route.breaker.ramp_share(now) {
                 ramps.float(&[&route.name], share.as_f64());
             }
+        }
+        let stores = || {
+            let routes = snapshot.routes.iter();
+            routes.filter_map(|route| Some((&*route.name, route.stale.as_ref()?)))
+        };
+        let mut bytes = text.family(&STALE_BYTES);
+        for (name, store) in stores() {
+            bytes.integer(&[name], store.bytes());
+        }
+        let mut entries = text.family(&STALE_ENTRIES);
+        for (name, store) in stores() {
+            entries.integer(&[name], store.entries() as u64);
         }
         let mut connections = text.family(&POOL_CONNECTIONS);
         for (name, _, _, upstream) in &live {

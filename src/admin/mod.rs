@@ -25,6 +25,7 @@ mod config;
 mod context;
 mod endpoint;
 mod explain;
+mod fallbacks;
 mod guard;
 mod health;
 mod metrics;

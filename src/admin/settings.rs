@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::fallbacks::FallbackSettings;
 use super::moment::stamp;
 use crate::config::plan::{EndpointPlan, Forced, OverridePlan};
 use crate::resilience::{BreakerKeys, Enforcement, RampSpec, Ratio, ResetBackoff, WindowSpec};
@@ -24,6 +25,7 @@ pub(super) struct Settings {
     connect_timeout: String,
     pool: PoolSettings,
     breaker: BreakerSettings,
+    fallback: Vec<FallbackSettings>,
     /// The hold that the configuration orders, whether it is in force or not.
     #[serde(rename = "override")]
     overridden: Option<Overridden>,
@@ -112,6 +114,7 @@ impl Settings {
                 max_lifetime: duration(pool.max_lifetime),
             },
             breaker: BreakerSettings::of(route.breaker.spec().keys()),
+            fallback: FallbackSettings::all(&plan.fallback),
             overridden: plan.overridden.as_ref().map(Overridden::of),
         }
     }

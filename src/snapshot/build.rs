@@ -19,10 +19,13 @@ use super::observer::observer;
 use super::overrides::{Moment, Turn, overrule};
 use super::route::{Edits, Route};
 use super::router::Router;
-use crate::config::plan::{EndpointPlan, HeaderEdits, HeaderText, OverridePlan, Plan, RoutePlan};
+use crate::config::plan::{
+    EndpointPlan, FallbackKind, HeaderEdits, HeaderText, OverridePlan, Plan, RoutePlan,
+};
 use crate::net::Connect;
 use crate::net::tls::TlsError;
 use crate::resilience::Breaker;
+use crate::stale::Store;
 use crate::telemetry::Meters;
 use crate::time::wall;
 use crate::upstream::{Shed, Upstream};
@@ -218,6 +221,7 @@ impl Maker<'_> {
             plan: self.plan.clone(),
             breaker,
             upstream,
+            stale: self.stale(&request_headers),
             meters,
             upstream_label: label.into(),
             origin: (scheme, authority),
@@ -240,6 +244,28 @@ impl Maker<'_> {
                     .map_err(|error| BuildError::Tls(self.name.to_owned(), error))
             }
         }
+    }
+
+    /// Answers survive as long as the same call would get them: from the same upstream, asked in the same way, kept by the same rules.
+    fn stale(&self, request_headers: &Edits) -> Option<Arc<Store>> {
+        let plan = self
+            .plan
+            .fallback
+            .iter()
+            .find_map(|fallback| match &fallback.kind {
+                FallbackKind::Stale(plan) => Some(plan),
+                FallbackKind::Respond(_) | FallbackKind::Route(_) => None,
+            })?;
+        let kept = self.survivor.filter(|route| {
+            route.plan.upstream == self.plan.upstream
+                && route.plan.preserve_host == self.plan.preserve_host
+                && route.request_headers == *request_headers
+        });
+        let store = kept.and_then(|route| route.stale.as_ref());
+        Some(match store.filter(|store| store.plan() == plan) {
+            Some(store) => Arc::clone(store),
+            None => Store::new(plan.clone()),
+        })
     }
 
     fn edits(&self, plan: &HeaderEdits) -> Result<Edits, BuildError> {

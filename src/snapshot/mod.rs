@@ -37,9 +37,14 @@ impl Snapshot {
     /// The route of that name.
     #[must_use]
     pub fn route(&self, name: &str) -> Option<&Arc<Route>> {
+        self.place(name).map(|index| &self.routes[index])
+    }
+
+    /// The place of the route of that name.
+    #[must_use]
+    pub fn place(&self, name: &str) -> Option<usize> {
         self.routes
             .binary_search_by(|route| (*route.name).cmp(name))
             .ok()
-            .map(|index| &self.routes[index])
     }
 }

@@ -7,6 +7,7 @@ use http::uri::{Authority, Scheme};
 
 use crate::config::plan::RoutePlan;
 use crate::resilience::Breaker;
+use crate::stale::Store;
 use crate::telemetry::RouteMeters;
 use crate::upstream::Upstream;
 
@@ -21,6 +22,8 @@ pub struct Route {
     pub breaker: Arc<Breaker>,
     /// Its connections.
     pub upstream: Arc<Upstream>,
+    /// Its answers kept for a bad day, if it keeps any.
+    pub stale: Option<Arc<Store>>,
     /// Its counters.
     pub meters: Arc<RouteMeters>,
     /// `host:port` of the upstream, for log lines.

@@ -54,6 +54,10 @@ pub struct AccessRecord<'a> {
     pub reason: Option<Failure>,
     /// The breaker's state, when it had a part in the ending.
     pub breaker_state: Option<&'static str>,
+    /// What the caller got instead of the upstream's answer.
+    pub fallback: Option<&'static str>,
+    /// The answer is that to another caller's call, which was the same.
+    pub is_coalesced: bool,
     /// How long we waited for the upstream.
     pub upstream_time: Option<Duration>,
     /// The caller left before the end.
@@ -74,11 +78,14 @@ pub struct Hosts<'a> {
 }
 
 impl AccessRecord<'_> {
-    /// The line's severity: error for failures, warn for our own refusals, else info.
+    /// The line's severity: error for failures, warn for our own refusals and for fallbacks, else info.
     #[must_use]
     pub fn level(&self) -> Level {
         let failed = self.outcome == Outcome::Failure || self.reason.is_some_and(is_failure);
-        if failed {
+        if self.fallback.is_some() {
+            // Things go wrong in the way that the operator has foreseen.
+            Level::Warn
+        } else if failed {
             Level::Error
         } else if self.outcome == Outcome::Throttled || self.reason.is_some_and(is_refusal) {
             Level::Warn
@@ -93,6 +100,7 @@ impl AccessRecord<'_> {
     #[must_use]
     pub fn message(&self) -> &'static str {
         match self.reason {
+            _ if self.fallback.is_some() => "Request answered by a fallback",
             Some(reason) if is_refusal(reason) => "Request refused",
             Some(reason) if is_failure(reason) => "Request failed",
             Some(_) => "Request abandoned",
@@ -181,6 +189,12 @@ fn push_optional(line: &mut Vec<u8>, record: &AccessRecord<'_>) {
     }
     if let Some(state) = record.breaker_state {
         push_word(line, b",\"breakerState\":\"", state);
+    }
+    if let Some(kind) = record.fallback {
+        push_word(line, b",\"fallback\":\"", kind);
+    }
+    if record.is_coalesced {
+        line.extend_from_slice(b",\"coalesced\":true");
     }
     if let Some(time) = record.upstream_time {
         line.extend_from_slice(b",\"upstreamMs\":");
@@ -286,6 +300,8 @@ pub(crate) mod tests {
             bytes_out: 147,
             reason: None,
             breaker_state: None,
+            fallback: None,
+            is_coalesced: false,
             upstream_time: None,
             client_gone: false,
             trace_id: None,
@@ -293,7 +309,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn variants(id: &CorrelationId) -> [AccessRecord<'_>; 6] {
+    fn variants(id: &CorrelationId) -> [AccessRecord<'_>; 8] {
         let mut headers = HeaderMap::new();
         let parent =
             HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
@@ -336,6 +352,21 @@ pub(crate) mod tests {
                 client_gone: true,
                 correlation_id_replaced: true,
                 ..ignored
+            },
+            AccessRecord {
+                reason: Some(Failure::CircuitOpen),
+                breaker_state: Some("open"),
+                fallback: Some("stale"),
+                status: 200,
+                attempts: 0,
+                upstream: None,
+                ..ignored
+            },
+            AccessRecord {
+                attempts: 0,
+                upstream: None,
+                is_coalesced: true,
+                ..relayed
             },
             AccessRecord {
                 reason: Some(Failure::NoRoute),

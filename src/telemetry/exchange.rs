@@ -16,7 +16,7 @@ use crate::time;
 use super::access_log::{AccessRecord, Hosts};
 use super::correlation::{Correlation, CorrelationId, TraceId};
 use super::meters::Meters;
-use super::names::{CodeClass, MethodLabel};
+use super::names::{CodeClass, FallbackLabel, MethodLabel};
 use super::refusal::is_refusal;
 use super::route_meters::{InFlight, RouteMeters};
 use super::worker_log::WorkerLog;
@@ -80,6 +80,12 @@ pub struct Exchange {
     worker: Rc<WorkerTelemetry>,
     begin: Begin,
     route: Option<InFlight>,
+    /// The route that the call was carried on to, instead of its own.
+    diverted: Option<InFlight>,
+    /// What the caller gets instead of the upstream's answer.
+    fallback: Option<FallbackLabel>,
+    /// The answer is that to another caller's call, which was the same.
+    is_coalesced: bool,
     /// So many bytes at the path's beginning named the route.
     strip: usize,
     upstream: Option<Arc<str>>,
@@ -104,6 +110,9 @@ impl Exchange {
             worker: Rc::clone(worker),
             begin,
             route: None,
+            diverted: None,
+            fallback: None,
+            is_coalesced: false,
             strip: 0,
             upstream: None,
             attempts: 0,
@@ -139,10 +148,41 @@ impl Exchange {
     }
 
     /// The request found its route, by so many bytes at the path's beginning (0 by something else); it is in flight there until it
-    /// ends.
+    /// ends. A second route is one that it is carried on to: the line and the counts per request stay with the first, what happens to
+    /// attempts belongs to the second.
     pub fn routed(&mut self, route: &Arc<RouteMeters>, strip: usize) {
-        self.route = Some(route.enter());
+        let is_first = self
+            .route
+            .as_ref()
+            .is_none_or(|first| Arc::ptr_eq(first.meters(), route));
+        if self.route.is_none() {
+            self.route = Some(route.enter());
+        }
+        self.diverted = (!is_first).then(|| route.enter());
         self.strip = strip;
+    }
+
+    /// The route that the call was carried on to has no answer either, for this reason.
+    pub fn diversion_failed(&mut self, reason: Failure) {
+        if let Some(route) = self.diverted.take().filter(|_| is_refusal(reason)) {
+            route.meters().rejected(reason);
+        }
+    }
+
+    /// The caller gets this instead of the upstream's answer. The first one counts: of a chain that is what the caller got.
+    pub fn fell_back(&mut self, kind: FallbackLabel) {
+        self.fallback.get_or_insert(kind);
+    }
+
+    /// What the caller gets instead of the upstream's answer, if it does.
+    #[must_use]
+    pub fn fallback(&self) -> Option<FallbackLabel> {
+        self.fallback
+    }
+
+    /// The answer, or its lack, is that of another caller's call, which was the same.
+    pub fn coalesced(&mut self) {
+        self.is_coalesced = true;
     }
 
     /// Which call it is, for a breaker that remembers it.
@@ -191,7 +231,7 @@ impl Exchange {
 
     /// A try failed for this reason, by the upstream's doing.
     pub fn attempt_failed(&self, reason: Failure) {
-        if let Some(route) = &self.route {
+        if let Some(route) = self.diverted.as_ref().or(self.route.as_ref()) {
             route.meters().attempt_failed(reason);
         }
     }
@@ -260,6 +300,9 @@ impl Exchange {
         if let Some(reason) = self.reason.filter(|reason| is_refusal(*reason)) {
             route.rejected(reason);
         }
+        if self.is_coalesced {
+            route.coalesced();
+        }
         if let Some(overhead) = self.overhead {
             meters.observe_overhead(overhead);
         }
@@ -291,6 +334,8 @@ impl Exchange {
             bytes_out: self.response_bytes,
             reason: self.reason,
             breaker_state: self.breaker_state,
+            fallback: self.fallback.map(FallbackLabel::label),
+            is_coalesced: self.is_coalesced,
             upstream_time: (self.attempts > 0).then_some(self.upstream_time),
             client_gone,
             trace_id: self.begin.trace_id,

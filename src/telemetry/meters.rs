@@ -199,6 +199,18 @@ impl Meters {
         );
         per_route(
             &mut text,
+            &names::FALLBACKS,
+            &routes,
+            RouteMeters::write_fallbacks,
+        );
+        per_route(
+            &mut text,
+            &names::COALESCED,
+            &routes,
+            RouteMeters::write_coalesced,
+        );
+        per_route(
+            &mut text,
             &names::POOL_WAIT,
             &routes,
             RouteMeters::write_pool_wait,
@@ -278,6 +290,8 @@ mod tests {
         text.family(&names::BREAKER_FORCED)
             .integer(&["mail", "forced_open"], 0);
         text.family(&names::BREAKER_RAMP).float(&["mail"], 0.1);
+        text.family(&names::STALE_BYTES).integer(&["mail"], 4096);
+        text.family(&names::STALE_ENTRIES).integer(&["mail"], 1);
         text.family(&names::POOL_CONNECTIONS)
             .integer(&["mail", "using"], 2);
         text.family(&names::ENDPOINTS)

@@ -74,6 +74,14 @@ families! {
         "Attempts at the upstream that failed without an answer to relay.";
     RETRIES = Counter "sidefuse_retries_total" ["route", "result"]
         "Further attempts after the first, by how they ended.";
+    FALLBACKS = Counter "sidefuse_fallbacks_total" ["route", "kind"]
+        "Exchanges whose caller got a fallback instead of the upstream's answer.";
+    COALESCED = Counter "sidefuse_coalesced_total" ["route"]
+        "Exchanges that shared the upstream's answer to the same call of another caller.";
+    STALE_BYTES = Gauge "sidefuse_stale_bytes" ["route"]
+        "Memory that answers kept for a bad day take.";
+    STALE_ENTRIES = Gauge "sidefuse_stale_entries" ["route"]
+        "Calls whose last good answer is kept.";
     POOL_CONNECTIONS = Gauge "sidefuse_pool_connections" ["route", "state"]
         "Connections to the upstream.";
     POOL_WAIT = Histogram "sidefuse_pool_wait_seconds" ["route"]
@@ -275,6 +283,32 @@ impl DnsResult {
             Self::ServFail => "servfail",
             Self::Timeout => "timeout",
             Self::StaleServed => "stale_served",
+        }
+    }
+}
+
+/// The `kind` label of a fallback, and the word for it in logs and answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FallbackLabel {
+    /// A fixed answer.
+    Respond,
+    /// Another route's answer.
+    Route,
+    /// The last good answer.
+    Stale,
+}
+
+impl FallbackLabel {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Respond, Self::Route, Self::Stale];
+
+    /// The word.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Respond => "respond",
+            Self::Route => "route",
+            Self::Stale => "stale",
         }
     }
 }

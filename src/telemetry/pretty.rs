@@ -53,6 +53,10 @@ pub(super) fn push_access(
         line.push(b' ');
         painted(line, color, level.colour(), reason.label().as_bytes());
     }
+    if let Some(kind) = record.fallback {
+        line.extend_from_slice(b" fallback=");
+        line.extend_from_slice(kind.as_bytes());
+    }
     line.push(b' ');
     painted(line, color, DIM, record.correlation_id.as_bytes());
     line.push(b'\n');

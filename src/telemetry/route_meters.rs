@@ -9,7 +9,7 @@ use crate::failure::{Blame, Failure};
 
 use super::exposition::Series;
 use super::histogram::{DURATION_EDGES, FixedHistogram};
-use super::names::{CodeClass, MethodLabel, NO_ROUTE, RetryResult};
+use super::names::{CodeClass, FallbackLabel, MethodLabel, NO_ROUTE, RetryResult};
 use super::refusal::is_refusal;
 use crate::resilience::Outcome;
 
@@ -55,6 +55,8 @@ pub struct RouteMeters {
     rejected: [AtomicU64; Failure::ALL.len()],
     attempt_failures: [AtomicU64; Failure::ALL.len()],
     retries: [AtomicU64; RetryResult::ALL.len()],
+    fallbacks: [AtomicU64; FallbackLabel::ALL.len()],
+    coalesced: AtomicU64,
     pool_wait: FixedHistogram,
     transitions: Mutex<BTreeMap<TransitionLabels, u64>>,
 }
@@ -74,6 +76,8 @@ impl RouteMeters {
             rejected: [const { AtomicU64::new(0) }; Failure::ALL.len()],
             attempt_failures: [const { AtomicU64::new(0) }; Failure::ALL.len()],
             retries: [const { AtomicU64::new(0) }; RetryResult::ALL.len()],
+            fallbacks: [const { AtomicU64::new(0) }; FallbackLabel::ALL.len()],
+            coalesced: AtomicU64::new(0),
             pool_wait: FixedHistogram::new(DURATION_EDGES),
             transitions: Mutex::default(),
         }
@@ -99,6 +103,16 @@ impl RouteMeters {
     /// Counts a further attempt after the first.
     pub fn retried(&self, result: RetryResult) {
         add_one(&self.retries, result as usize);
+    }
+
+    /// Counts an answer that was given instead of the upstream's.
+    pub fn fell_back(&self, kind: FallbackLabel) {
+        add_one(&self.fallbacks, kind as usize);
+    }
+
+    /// Counts an exchange that shared another's call.
+    pub(super) fn coalesced(&self) {
+        self.coalesced.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records how long an attempt waited for a connection.
@@ -233,6 +247,22 @@ impl RouteMeters {
                 true,
             );
         }
+    }
+
+    pub(super) fn write_fallbacks(&self, series: &mut Series<'_>) {
+        for kind in FallbackLabel::ALL {
+            write_if(
+                series,
+                &[&self.name, kind.label()],
+                &self.fallbacks,
+                kind as usize,
+                true,
+            );
+        }
+    }
+
+    pub(super) fn write_coalesced(&self, series: &mut Series<'_>) {
+        series.integer(&[&self.name], self.coalesced.load(Ordering::Relaxed));
     }
 
     pub(super) fn write_pool_wait(&self, series: &mut Series<'_>) {

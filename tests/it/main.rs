@@ -10,6 +10,7 @@ mod breaker;
 mod demo;
 mod downstream;
 mod endpoints;
+mod fallback;
 mod forcing;
 mod headers;
 mod logs;

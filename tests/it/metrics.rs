@@ -14,12 +14,13 @@ use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 use crate::support::tools::tool;
 
-/// Two routes to one origin that answers with the status in the path; `frail` opens at the second failure.
+/// Routes to one origin that answers with the status in the path; `frail` opens at the second failure, `spare` keeps answers.
 fn start(origin: &Origin) -> Sidefuse {
     let url = origin.url();
     Sidefuse::start(&config(&[
         route("crm", &url, "timeout: 5s, breaker: {ramp: {}}"),
         route("frail", &url, "breaker: {failure_threshold: 2}"),
+        route("spare", &url, "fallback: {stale: {}}"),
     ]))
 }
 

@@ -87,6 +87,17 @@ fn the_readme_does_what_it_says() {
 }
 
 #[test]
+fn every_configuration_of_the_readme_is_a_good_one() {
+    // Others are parts of one.
+    let whole = |block: &&Block| block.language == "yaml" && block.text.starts_with("version:");
+    for block in blocks().iter().filter(whole) {
+        if let Err(report) = sidefuse::config::load(&block.text, "README.md", &|_| None) {
+            panic!("{report}");
+        }
+    }
+}
+
+#[test]
 fn the_access_line_of_the_readme_has_the_keys_of_a_real_one() {
     let shown = blocks()
         .into_iter()

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 
 use super::ending::{BodyEnd, Ending};
 use crate::failure::Failure;
+use crate::stale::Collector;
 use crate::time::{Alarm, Deadline};
 use crate::upstream::is_misframed;
 
@@ -37,6 +38,8 @@ pub(super) struct Relayed {
     ending: Option<Box<Ending>>,
     idle_timeout: Duration,
     alarm: Alarm,
+    /// Keeps a copy, as long as all goes well.
+    collector: Option<Box<Collector>>,
 }
 
 /// The answer broke off: the connection to the caller must not look as if it had ended well.
@@ -65,13 +68,19 @@ impl Body {
         })
     }
 
-    /// The upstream's answer; `idle_timeout` bounds its pauses.
-    pub(super) fn relayed(source: Incoming, ending: Box<Ending>, idle_timeout: Duration) -> Self {
+    /// The upstream's answer; `idle_timeout` bounds its pauses, `collector` keeps a copy.
+    pub(super) fn relayed(
+        source: Incoming,
+        ending: Box<Ending>,
+        idle_timeout: Duration,
+        collector: Option<Box<Collector>>,
+    ) -> Self {
         let mut relayed = Relayed {
             source,
             ending: Some(ending),
             idle_timeout,
             alarm: Alarm::default(),
+            collector,
         };
         if relayed.source.is_end_stream() {
             relayed.end(BodyEnd::Whole);
@@ -90,6 +99,9 @@ impl Own {
 
 impl Relayed {
     fn end(&mut self, end: BodyEnd) {
+        if let (Some(collector), BodyEnd::Whole) = (self.collector.take(), end) {
+            collector.finish(crate::time::now());
+        }
         if let Some(ending) = self.ending.take() {
             ending.finish(end);
         }
@@ -99,6 +111,7 @@ impl Relayed {
         match Pin::new(&mut self.source).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.alarm.clear();
+                self.collect(&frame);
                 if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_ref()) {
                     ending.relayed_bytes(data.len());
                 }
@@ -136,6 +149,15 @@ impl Relayed {
                 }
                 Poll::Pending
             }
+        }
+    }
+
+    /// Copies what passes. An answer with trailers is none that can be told by its head, and is not kept.
+    fn collect(&mut self, frame: &Frame<Bytes>) {
+        if let Some(collector) = &mut self.collector
+            && !frame.data_ref().is_some_and(|data| collector.push(data))
+        {
+            self.collector = None;
         }
     }
 

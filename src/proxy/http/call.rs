@@ -22,6 +22,8 @@ pub(super) struct Call {
     headers: HeaderMap,
     /// They went up with the one attempt that was to be.
     is_spent: bool,
+    /// Another route may get the call after this one.
+    is_for_another: bool,
     pub(super) upload: Rc<UploadProgress>,
     /// The protocol that the caller would switch to, and its side of the switch.
     pub(super) upgrade: Option<(HeaderValue, OnUpgrade)>,
@@ -50,6 +52,7 @@ impl Call {
             version: parts.version,
             headers: parts.headers,
             is_spent: false,
+            is_for_another: false,
             upload: Rc::new(UploadProgress::new(body, bytes)),
             upgrade,
             begin,
@@ -67,12 +70,18 @@ impl Call {
             return None;
         }
         Some(match keep {
+            Keep::Nothing if self.is_for_another => self.headers.clone(),
             Keep::Copy => self.headers.clone(),
             Keep::Nothing => {
                 self.is_spent = true;
                 std::mem::take(&mut self.headers)
             }
         })
+    }
+
+    /// From now on every attempt leaves the fields behind: another route may get the call when this one has failed.
+    pub(super) fn keep_for_another(&mut self) {
+        self.is_for_another = true;
     }
 
     /// Whether it could be sent (again) from its first byte to its last.

@@ -20,6 +20,7 @@ use crate::failure::{Blame, Failure};
 use crate::proxy::worker::Current;
 use crate::resilience::{Permit, RefusalKind, Sample, explain};
 use crate::snapshot::{Route, Way};
+use crate::stale::Collector;
 use crate::telemetry::Exchange;
 use crate::time::{Deadline, now, wall_at};
 use crate::upstream::{Lease, UploadProgress};
@@ -42,6 +43,8 @@ pub(super) struct Answer {
     pub(super) sample: Sample,
     /// Both sides leave HTTP.
     pub(super) switch: Option<Switch>,
+    /// Keeps a copy of the answer.
+    pub(super) collector: Option<Box<Collector>>,
 }
 
 /// A switch of protocols that the upstream has agreed to.
@@ -163,5 +166,6 @@ fn answer(
         permit,
         sample,
         switch,
+        collector: None,
     }
 }

@@ -103,7 +103,17 @@ impl Ending {
 }
 
 impl UpstreamEnding {
-    fn finish(self, exchange: &mut Exchange, end: BodyEnd, now: Instant) {
+    /// Gives up an answer that the caller does not get.
+    pub(super) fn give_up(self, exchange: &mut Exchange) {
+        exchange.settled(self.sample.outcome);
+        if let Some(permit) = self.permit {
+            permit.finish_as(self.sample, now(), || exchange.identity());
+        }
+        let_go(self.lease, &self.upload);
+    }
+
+    /// Ends the upstream's part.
+    pub(super) fn finish(self, exchange: &mut Exchange, end: BodyEnd, now: Instant) {
         let Self {
             mut lease,
             upload,

@@ -12,6 +12,7 @@ pub(crate) mod connection;
 mod destination;
 mod detail;
 mod ending;
+mod fallback;
 mod framing;
 mod front;
 mod headers;

@@ -2,7 +2,7 @@
 //!
 //! 1. begin the record, with a correlation id
 //! 2. read the call (`call`), find its route (`destination`)
-//! 3. carry it there: breaker, attempt, response headers (`carry`)
+//! 3. carry it there: breaker, attempt, response headers (`carry`); or find what the caller gets instead (`fallback`)
 //! 4. relay the answer, or give our own
 //! 5. the body carries everything to the one ending (`body`, `ending`)
 
@@ -12,14 +12,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::body::Body;
 use super::call::Call;
-use super::carry::{Answer, Context, carry};
+use super::carry::{Answer, Context};
 use super::connection::{Busy, Connection};
 use super::ending::{Ending, UpstreamEnding};
+use super::fallback::{self, Reply, X_SIDEFUSE_FALLBACK};
 use super::front::Refused;
 use super::headers::{self, Facts};
 use super::reply::{self, Circumstances, Refusal};
@@ -76,7 +77,8 @@ pub(super) async fn relay(
         head_only,
     };
     Ok(match result {
-        Ok(answer) => relayed(&told, exchange, busy, answer),
+        Ok(Reply::Upstream(answer)) => relayed(&told, exchange, busy, answer),
+        Ok(Reply::Whole(response)) => told.whole(exchange, busy, response),
         Err((refusal, route)) => told.refused(exchange, busy, &refusal, route),
     })
 }
@@ -91,7 +93,7 @@ impl Refusal {
     }
 }
 
-/// The upstream's answer to a request.
+/// The answer to a request.
 ///
 /// # Errors
 /// Why the caller gets an answer of ours instead.
@@ -99,7 +101,7 @@ async fn answer(
     context: &Context<'_>,
     exchange: &mut Exchange,
     request: Request<Incoming>,
-) -> Result<Answer, NoAnswer> {
+) -> Result<Reply, NoAnswer> {
     if context.connection.worker.shared().phases.now() == Phase::Closing {
         return Err(Refusal::new(
             Failure::Draining,
@@ -109,7 +111,7 @@ async fn answer(
     }
     let mut call = Call::read(request, exchange.begun(), exchange.request_bytes());
     let way = context.find_way(&call).map_err(Refusal::anywhere)?;
-    carry(context, exchange, &mut call, &way)
+    fallback::answer(context, exchange, &mut call, &way)
         .await
         .map_err(|refusal| (refusal, Some(way.route)))
 }
@@ -187,6 +189,7 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
         permit,
         sample,
         switch,
+        collector,
     } = answer;
     let route = &told.current.snapshot.routes[route];
     let plan = &told.current.snapshot.plan;
@@ -203,6 +206,10 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
         upgrade: switch.as_ref().map(|switch| &switch.protocol),
     };
     headers::prepare_response(response.headers_mut(), &facts, &route.response_headers);
+    if let Some(kind) = exchange.fallback() {
+        let kind = HeaderValue::from_static(kind.label());
+        response.headers_mut().insert(X_SIDEFUSE_FALLBACK, kind);
+    }
     let upstream = UpstreamEnding {
         lease,
         upload,
@@ -224,7 +231,7 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
     told.close_if_draining(&mut response);
     busy.answering(route.plan.idle_timeout);
     let ending = Ending::relayed(exchange, upstream, busy);
-    response.map(|body| Body::relayed(body, ending, route.plan.idle_timeout))
+    response.map(|body| Body::relayed(body, ending, route.plan.idle_timeout, collector))
 }
 
 impl Told<'_> {
@@ -237,7 +244,6 @@ impl Told<'_> {
         route: Option<usize>,
     ) -> Response<Body> {
         let now = now();
-        let plan = &self.current.snapshot.plan;
         exchange.failed(refusal.failure);
         if let Some(state) = refusal.state {
             exchange.breaker_state(state);
@@ -248,19 +254,32 @@ impl Told<'_> {
             as_text: self.as_text,
             now,
         };
-        let mut response = reply::answer(refusal, &circumstances);
-        let id = exchange.correlation_id().header_value();
-        headers::correlate(response.headers_mut(), &plan.correlation.header, id);
+        let response = reply::answer(refusal, &circumstances);
         if refusal.failure == Failure::ClientGone {
             // Nobody reads it; the line must say so even if the system takes the bytes.
             exchange.finish(End::ClientGone, now);
             return response.map(|_| Body::nothing());
         }
-        exchange.answered(response.status(), now);
+        self.whole(exchange, busy, response)
+    }
+
+    /// An answer whose body is whole: our own, or one that was kept or shared.
+    fn whole(
+        &self,
+        mut exchange: Exchange,
+        busy: Busy,
+        mut response: Response<Bytes>,
+    ) -> Response<Body> {
+        let plan = &self.current.snapshot.plan;
+        let id = exchange.correlation_id().header_value();
+        headers::correlate(response.headers_mut(), &plan.correlation.header, id);
+        exchange.answered(response.status(), now());
         self.close_if_draining(&mut response);
         busy.answering(plan.http.keep_alive);
         let ending = Ending::own(exchange, busy);
-        if self.head_only {
+        let status = response.status();
+        let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED;
+        if self.head_only && has_body {
             let length = HeaderValue::from(response.body().len());
             response.headers_mut().insert(CONTENT_LENGTH, length);
             return response.map(|_| Body::own(Bytes::new(), ending));

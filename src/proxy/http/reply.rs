@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::telemetry::CorrelationId;
 
 const X_SIDEFUSE_REASON: HeaderName = HeaderName::from_static("x-sidefuse-reason");
-const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// Why we answer ourselves.
 #[derive(Debug)]
@@ -38,6 +38,12 @@ impl Refusal {
             state: None,
             retry_at: None,
         }
+    }
+
+    /// In how many seconds it makes sense to ask again, where we know.
+    pub(super) fn wait(&self, now: Instant) -> Option<u64> {
+        self.retry_at
+            .map(|at| whole_seconds(at.saturating_duration_since(now)))
     }
 }
 
@@ -68,10 +74,8 @@ pub(super) fn answer(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Re
         as_text,
         now,
     } = *circumstances;
-    let (status, error_type) = refusal.failure.answer();
-    let wait = refusal
-        .retry_at
-        .map(|at| whole_seconds(at.saturating_duration_since(now)));
+    let status = refusal.failure.answer().0;
+    let wait = refusal.wait(now);
     let (kind, text) = if as_text {
         (
             "text/plain; charset=utf-8",
@@ -89,6 +93,25 @@ pub(super) fn answer(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Re
     headers.reserve(10);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    mark(headers, refusal, route);
+    if let Some(wait) = wait {
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait));
+    }
+    if refusal.failure == Failure::MethodNotAllowed {
+        headers.insert(
+            ALLOW,
+            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        );
+    }
+    if refusal.failure == Failure::Draining {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Says in an answer why it is not the upstream's.
+pub(super) fn mark(headers: &mut HeaderMap, refusal: &Refusal, route: Option<&str>) {
+    let (_, error_type) = refusal.failure.answer();
     headers.insert(
         X_SIDEFUSE_REASON,
         HeaderValue::from_static(refusal.failure.label()),
@@ -106,19 +129,6 @@ pub(super) fn answer(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Re
     if let Ok(value) = HeaderValue::try_from(proxy_status) {
         headers.insert(PROXY_STATUS, value);
     }
-    if let Some(wait) = wait {
-        headers.insert(RETRY_AFTER, HeaderValue::from(wait));
-    }
-    if refusal.failure == Failure::MethodNotAllowed {
-        headers.insert(
-            ALLOW,
-            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-        );
-    }
-    if refusal.failure == Failure::Draining {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 /// The whole answer, as bytes, to a request that the HTTP library refused before it was one.

@@ -13,7 +13,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Empty, Full, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::service::service_fn;
@@ -143,6 +143,29 @@ pub(crate) struct Got {
     pub(crate) at: Instant,
 }
 
+/// A whole answer as the caller got it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Said {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) at: Instant,
+}
+
+impl Said {
+    /// The header of that name; empty when there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
 /// Runs a test on a stage whose origin begins with `script`.
 pub(crate) fn on_stage<F: Future<Output = ()>>(
     config: &str,
@@ -231,7 +254,7 @@ impl Stage {
     }
 
     /// Puts another configuration in force.
-    pub(crate) fn reload(&self, config: &str) {
+    pub(crate) fn reload(&self, config: &str) -> Arc<Snapshot> {
         let loaded = load(config, "stage.yaml", &|_| None).unwrap();
         let shared = self.worker.shared();
         let ingredients = Ingredients {
@@ -244,9 +267,19 @@ impl Stage {
             sheds: Arc::clone(&shared.sheds),
         };
         let prepared = prepare(ingredients, now()).unwrap();
-        shared
-            .snapshot
-            .store(prepared.commit(&shared.meters, now()));
+        let snapshot = prepared.commit(&shared.meters, now());
+        shared.snapshot.store(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    /// One call over a connection of its own, and its whole answer.
+    pub(crate) async fn ask(&self, request: http::request::Builder) -> Said {
+        self.caller().await.ask(request, "").await
+    }
+
+    /// The metrics that count calls, at this moment.
+    pub(crate) fn metrics(&self) -> String {
+        self.worker.shared().meters.render(|_| {})
     }
 
     /// A route as it is in force now.
@@ -302,31 +335,41 @@ impl Stage {
 
 /// A caller's connection.
 pub(crate) struct Caller {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
 }
 
 impl Caller {
-    /// A call and its whole answer.
+    /// A call and what counts of its answer.
     pub(crate) async fn get(&mut self, path: &str) -> Got {
-        let request = Request::get(path)
+        let said = self.ask(Request::get(path), "").await;
+        let header = |name: &str| Some(said.header(name).to_owned()).filter(|it| !it.is_empty());
+        Got {
+            status: said.status,
+            reason: header("x-sidefuse-reason"),
+            retry_after: header("retry-after"),
+            at: said.at,
+        }
+    }
+
+    /// A call with that body and its whole answer.
+    pub(crate) async fn ask(
+        &mut self,
+        request: http::request::Builder,
+        body: impl Into<Bytes>,
+    ) -> Said {
+        let request = request
             .header("host", "stage")
-            .body(Empty::new())
+            .body(Full::new(body.into()))
             .unwrap();
         let response = self.sender.send_request(request).await.unwrap();
         let at = now();
         let (parts, body) = response.into_parts();
         #[expect(clippy::disallowed_methods, reason = "the body is bounded")]
-        Limited::new(body, 1024 * 1024).collect().await.unwrap();
-        let header = |name: &str| {
-            parts
-                .headers
-                .get(name)
-                .map(|value| value.to_str().unwrap().to_owned())
-        };
-        Got {
+        let body = Limited::new(body, 4 * 1024 * 1024).collect().await.unwrap();
+        Said {
             status: parts.status.as_u16(),
-            reason: header("x-sidefuse-reason"),
-            retry_after: header("retry-after"),
+            headers: parts.headers,
+            body: body.to_bytes(),
             at,
         }
     }

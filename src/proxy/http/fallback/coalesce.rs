@@ -1,0 +1,177 @@
+//! `coalesce`: calls that are the same and made at the same time share one call to the upstream.
+//!
+//! Only an answer that may be kept is shared. Its body is read whole before anybody gets it, so that no caller who reads slowly keeps
+//! the others waiting. One that may not is its caller's alone, and the others are told so as soon as its headers are there.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::Reply;
+use super::stale::{answer_of, carry_and_keep, collect, prepare};
+use crate::failure::{Blame, Failure};
+use crate::proxy::http::call::Call;
+use crate::proxy::http::carry::{Answer, Context, carry};
+use crate::proxy::http::detail::detail;
+use crate::proxy::http::ending::{BodyEnd, UpstreamEnding};
+use crate::proxy::http::reply::Refusal;
+use crate::resilience::Outcome;
+use crate::snapshot::{Route, Way};
+use crate::stale::{Asked, Collector, Kept, Landed, Lead, Place};
+use crate::telemetry::Exchange;
+use crate::time::{Deadline, now, timeout_at};
+use crate::upstream::is_misframed;
+
+/// Carries the call, or waits for the same one that is under way.
+///
+/// # Errors
+/// Why there is no answer. A follower of a call that failed fails as its leader did: were they all to try again, the upstream would get
+/// at once what they had saved it.
+pub(super) async fn carry_for_many(
+    context: &Context<'_>,
+    exchange: &mut Exchange,
+    call: &mut Call,
+    (way, asked): (&Way, &Asked),
+) -> Result<Reply, Refusal> {
+    let route = &*context.current.snapshot.routes[way.route];
+    let Some(store) = &route.stale else {
+        return carry(context, exchange, call, way)
+            .await
+            .map(Reply::Upstream);
+    };
+    let deadline = Deadline::after(call.begin, route.plan.timeout);
+    let refused = |failure| Err(Refusal::new(failure, detail(failure, route)));
+    loop {
+        let follow = match store.join(asked) {
+            Place::Lead(lead) => {
+                return lead_on(context, exchange, call, (way, asked, lead)).await;
+            }
+            Place::Follow(follow) => follow,
+        };
+        exchange.routed(&route.meters, way.strip);
+        let begin = now();
+        let landed = timeout_at(deadline, follow.landed()).await;
+        exchange.waited(now().saturating_duration_since(begin));
+        match landed {
+            Ok(Landed::Answer(kept)) if kept.answers(asked) => {
+                exchange.coalesced();
+                exchange.settled(Outcome::Success);
+                return Ok(Reply::Whole(answer_of(&kept, context, exchange, route)));
+            }
+            Ok(Landed::Answer(_) | Landed::Alone) => {
+                return carry_and_keep(context, exchange, call, (way, asked)).await;
+            }
+            Ok(Landed::Failed(failure)) => {
+                exchange.coalesced();
+                return refused(failure);
+            }
+            Ok(Landed::Again) if !deadline.has_passed(now()) => {}
+            Ok(Landed::Again) | Err(_) => {
+                exchange.coalesced();
+                return refused(Failure::Timeout);
+            }
+        }
+    }
+}
+
+/// Makes the call for all who wait.
+async fn lead_on(
+    context: &Context<'_>,
+    exchange: &mut Exchange,
+    call: &mut Call,
+    (way, asked, lead): (&Way, &Asked, Lead),
+) -> Result<Reply, Refusal> {
+    let route = &*context.current.snapshot.routes[way.route];
+    let mut answer = match carry(context, exchange, call, way).await {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            match refusal.failure.blame() {
+                Blame::Upstream => lead.landed(Landed::Failed(refusal.failure)),
+                // Each is refused by itself, or not.
+                Blame::Ours => lead.landed(Landed::Alone),
+                // What was wrong with the leader is not wrong with the next.
+                Blame::Caller => lead.landed(Landed::Again),
+            }
+            return Err(refusal);
+        }
+    };
+    let Some(collector) = collect(route, asked, &answer, now()) else {
+        match answer.sample.outcome {
+            // One by one they find out whether it goes on so; the breaker ends it before long.
+            Outcome::Failure | Outcome::Throttled => lead.landed(Landed::Again),
+            Outcome::Success | Outcome::Alive | Outcome::Ignored => lead.landed(Landed::Alone),
+        }
+        return Ok(Reply::Upstream(answer));
+    };
+    // Of a body whose length nobody knows we may have to let go half-way, and who waits would have waited in vain.
+    if !lead.has_followers() || answer.response.body().size_hint().exact().is_none() {
+        lead.landed(Landed::Alone);
+        answer.collector = Some(Box::new(collector));
+        return Ok(Reply::Upstream(answer));
+    }
+    let result = whole(&mut answer, collector, route).await;
+    let Answer {
+        response,
+        lease,
+        upload,
+        permit,
+        sample,
+        ..
+    } = answer;
+    let upstream = UpstreamEnding {
+        lease,
+        upload,
+        permit,
+        sample,
+    };
+    match result {
+        Ok(kept) => {
+            upstream.finish(exchange, BodyEnd::Whole, now());
+            let mut whole = Response::new(kept.body.clone());
+            *whole.status_mut() = response.status();
+            *whole.headers_mut() = response.into_parts().0.headers;
+            prepare(whole.headers_mut(), context, exchange, route);
+            lead.landed(Landed::Answer(kept));
+            Ok(Reply::Whole(whole))
+        }
+        Err(failure) => {
+            upstream.finish(exchange, BodyEnd::Broken(failure), now());
+            lead.landed(Landed::Failed(failure));
+            Err(Refusal::new(failure, detail(failure, route)))
+        }
+    }
+}
+
+/// Reads the body to its end.
+async fn whole(
+    answer: &mut Answer,
+    mut collector: Collector,
+    route: &Route,
+) -> Result<std::sync::Arc<Kept>, Failure> {
+    let body = answer.response.body_mut();
+    while !body.is_end_stream() {
+        let until = Deadline::after(now(), route.plan.idle_timeout);
+        match timeout_at(until, next(body)).await {
+            Err(_) => return Err(Failure::IdleTimeout),
+            Ok(Some(Err(failure))) => return Err(failure),
+            Ok(Some(Ok(data))) if collector.push(&data) => {}
+            // Its length was known, and there was room for it.
+            Ok(Some(Ok(_))) => return Err(Failure::Internal),
+            Ok(None) => break,
+        }
+    }
+    Ok(collector.finish(now()))
+}
+
+/// The next data of a body; trailers count as none.
+async fn next(body: &mut Incoming) -> Option<Result<Bytes, Failure>> {
+    let frame = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
+    Some(match frame {
+        Ok(frame) => Ok(frame.into_data().unwrap_or_default()),
+        Err(error) if is_misframed(&error) => Err(Failure::Protocol),
+        Err(_) => Err(Failure::Truncated),
+    })
+}

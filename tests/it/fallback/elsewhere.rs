@@ -1,0 +1,143 @@
+//! The same call on another route.
+
+use http::Request;
+
+use super::{answering, down};
+use crate::support::memory::{always, on_stage_with, silent};
+
+/// Two routes of which the first falls back to the second.
+fn config(first: &str, second: &str) -> String {
+    format!(
+        "version: 1\ndefaults: {{timeout: 5s, breaker: {{failure_threshold: 1, reset_timeout: 60s}}}}\nroutes:\n  first: {{upstream: http://first/v1, fallback: {first}}}\n  second: {{upstream: http://second/api, fallback: {second}}}\n"
+    )
+}
+
+/// An origin that answers with the target and the body's length that it was asked with.
+fn telling() -> crate::support::memory::Script {
+    answering(|request| {
+        let length = request.headers().get("content-length");
+        let length = length.map_or("0", |length| length.to_str().unwrap());
+        http::Response::new(format!("{} {length}", request.uri()))
+    })
+}
+
+#[test]
+fn the_call_goes_on_to_the_other_route_behind_its_base_path() {
+    on_stage_with(
+        &config("{route: second}", "off"),
+        down(),
+        &[("second:80", telling())],
+        async |stage| {
+            let second = stage.at("second:80");
+            stage.get("/first/x").await;
+            let mut caller = stage.caller().await;
+            let said = caller.ask(Request::post("/first/a/b?c=d"), "hello").await;
+            assert_eq!((said.status, said.text()), (200, "/api/a/b?c=d 5"));
+            assert_eq!(said.header("x-sidefuse-fallback"), "route");
+            // In the caller's own words, too: the base path of the first is not the second's.
+            let said = stage.ask(Request::get("http://first/v1/a")).await;
+            assert_eq!((said.status, said.text()), (200, "/api/a 0"));
+            assert_eq!(second.calls(), 2);
+            let metrics = stage.metrics();
+            assert!(metrics.contains("sidefuse_fallbacks_total{route=\"first\",kind=\"route\"} 2"));
+            assert!(metrics.contains("sidefuse_in_flight_requests{route=\"second\"} 0"));
+            let lines = stage.lines();
+            let line = &lines[1];
+            assert_eq!(
+                (&line["route"], &line["fallback"], &line["upstream"]),
+                (&"first".into(), &"route".into(), &"second:80".into())
+            );
+            assert_eq!(
+                (&line["reason"], &line["outcome"], &line["statusCode"]),
+                (&"circuit_open".into(), &"success".into(), &200.into())
+            );
+        },
+    );
+}
+
+#[test]
+fn the_other_routes_own_policies_hold_and_its_failure_gives_the_first_refusal() {
+    on_stage_with(
+        &config("{route: second}", "off"),
+        down(),
+        &[("second:80", down())],
+        async |stage| {
+            let second = stage.at("second:80");
+            stage.get("/first/x").await;
+            // An answer is an answer, even a bad one: what it means is for the other route to say.
+            assert_eq!(stage.get("/first/x").await.status, 500);
+            let refused = stage.get("/first/x").await;
+            assert_eq!(
+                (refused.status, refused.reason.as_deref()),
+                (503, Some("circuit_open"))
+            );
+            assert_eq!(second.calls(), 1, "the second's breaker is open, too");
+            let metrics = stage.metrics();
+            let rejected = "sidefuse_rejected_total{route=\"second\",reason=\"circuit_open\"} 1";
+            assert!(metrics.contains(rejected));
+            let line = &stage.lines()[2];
+            assert_eq!(
+                (&line["route"], line.get("fallback")),
+                (&"first".into(), None)
+            );
+        },
+    );
+}
+
+#[test]
+fn a_chain_ends_with_the_last_ones_fallback() {
+    let config = config(
+        "{route: second}",
+        "{respond: {status: 200, body: last}, on_failure: true}",
+    );
+    on_stage_with(&config, down(), &[("second:80", silent())], async |stage| {
+        stage.get("/first/x").await;
+        let said = stage.ask(Request::get("/first/x")).await;
+        assert_eq!((said.status, said.text()), (200, "last"));
+        assert_eq!(said.header("x-sidefuse-fallback"), "respond");
+        assert_eq!(said.header("x-sidefuse-reason"), "timeout");
+        let metrics = stage.metrics();
+        assert!(metrics.contains("sidefuse_fallbacks_total{route=\"first\",kind=\"route\"} 1"));
+        assert!(metrics.contains("sidefuse_fallbacks_total{route=\"second\",kind=\"respond\"} 1"));
+        assert!(
+            metrics
+                .contains("sidefuse_attempt_failures_total{route=\"second\",reason=\"timeout\"} 1")
+        );
+        assert!(
+            metrics
+                .contains("sidefuse_attempt_failures_total{route=\"first\",reason=\"timeout\"} 0")
+        );
+    });
+}
+
+#[test]
+fn after_a_failed_call_it_goes_on_only_while_it_is_whole() {
+    let config = config("{route: second, on_failure: true}", "off");
+    on_stage_with(
+        &config,
+        down(),
+        &[("second:80", telling())],
+        async |stage| {
+            let second = stage.at("second:80");
+            let said = stage
+                .ask(Request::get("/first/a").header("x-mine", "1"))
+                .await;
+            assert_eq!((said.status, said.text()), (200, "/api/a 0"));
+            assert_eq!(second.calls(), 1);
+        },
+    );
+    // Refused before a byte of it went up: connecting takes for ever.
+    on_stage_with(
+        &config,
+        always(200),
+        &[("second:80", telling())],
+        async |stage| {
+            let second = stage.at("second:80");
+            stage.origin.becomes_a_black_hole();
+            let mut caller = stage.caller().await;
+            let said = caller.ask(Request::post("/first/a"), "hello").await;
+            assert_eq!((said.status, said.text()), (200, "/api/a 5"));
+            assert_eq!(second.calls(), 1);
+        },
+    );
+}
