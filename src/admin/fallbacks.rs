@@ -127,7 +127,7 @@ impl KeptAnswers {
 /// A size in the notation of the configuration, in the largest unit in which it is whole.
 fn size(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let whole = |(shift, _): &(u32, &str)| bytes >= 1 << shift && bytes % (1 << shift) == 0;
+    let whole = |(shift, _): &(u32, &str)| bytes >= 1 << shift && bytes.is_multiple_of(1 << shift);
     match units.into_iter().find(whole) {
         Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
         None => format!("{bytes}B"),

@@ -79,9 +79,8 @@ impl Template {
 
     /// A text without places, whatever stands in it.
     pub(crate) fn verbatim(text: Vec<u8>) -> Self {
-        let mut builder = TemplateBuilder::default();
-        builder.text = text;
-        builder.finish()
+        let parts = Vec::new();
+        TemplateBuilder { parts, text }.finish()
     }
 
     /// The text with its places filled in. Allocates once, and not at all for a text without places.
@@ -173,7 +172,7 @@ impl TemplateBuilder {
         self.push_plain("\"");
         self.push(text, |text| {
             let quoted = serde_json::Value::from(text).to_string();
-            quoted[1..quoted.len() - 1].as_bytes().to_vec()
+            quoted.as_bytes()[1..quoted.len() - 1].to_vec()
         })?;
         self.push_plain("\"");
         Ok(())

@@ -31,6 +31,10 @@ use crate::time::now;
 pub(super) const X_SIDEFUSE_FALLBACK: HeaderName = HeaderName::from_static("x-sidefuse-fallback");
 
 /// What the caller gets.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and a box would be one more allocation for each call"
+)]
 pub(super) enum Reply {
     /// An upstream's answer, its body still to come.
     Upstream(Answer),
@@ -39,6 +43,10 @@ pub(super) enum Reply {
 }
 
 /// Why the caller may get something else.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and a box would be one more allocation for each call"
+)]
 enum Why {
     /// There is no answer.
     Refused(Refusal),
@@ -103,7 +111,7 @@ async fn answer_or_instead(
         Err(refusal) => Why::Refused(refusal),
     };
     let Some(occasion) = why.occasion() else {
-        return why.as_it_is();
+        return why.unchanged();
     };
     for entry in &route.plan.fallback {
         if occasion == Occasion::Failed && !entry.on_failure {
@@ -137,7 +145,7 @@ async fn answer_or_instead(
             return Ok(reply);
         }
     }
-    why.as_it_is()
+    why.unchanged()
 }
 
 impl Why {
@@ -154,7 +162,7 @@ impl Why {
     }
 
     /// What the caller gets without a fallback.
-    fn as_it_is(self) -> Result<Reply, Refusal> {
+    fn unchanged(self) -> Result<Reply, Refusal> {
         match self {
             Self::Refused(refusal) => Err(refusal),
             Self::Answered(answer) => Ok(Reply::Upstream(answer)),
