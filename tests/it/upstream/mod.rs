@@ -1,5 +1,6 @@
 //! The upstream's side: what its faults are called, what is tried again, how connections are kept.
 
+mod endpoints;
 mod faults;
 mod pool;
 mod versions;
