@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sidefuse::config::plan::DnsPlan;
 use sidefuse::net::{NameError, Names};
@@ -268,6 +269,36 @@ fn many_who_want_a_name_at_once_ask_once_and_it_outlives_who_asked() {
             &known,
             &names.addresses("partner.test").await.unwrap()
         ));
+    });
+}
+
+#[test]
+fn a_thousand_names_at_once_are_all_found() {
+    let server = NameServer::start();
+    let names: Vec<String> = (0..1000).map(|number| format!("n{number}.test")).collect();
+    names
+        .iter()
+        .for_each(|name| server.knows(name, &["10.0.0.1"]));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let cache = Names::new(tokio::runtime::Handle::current(), Meters::new());
+        cache.respec(&DnsPlan {
+            servers: vec![server.address],
+            timeout: Duration::from_secs(30),
+        });
+        let callers: Vec<_> = names
+            .into_iter()
+            .map(|name| {
+                let cache = cache.clone();
+                tokio::spawn(async move { cache.addresses(&name).await })
+            })
+            .collect();
+        for caller in callers {
+            assert_eq!(caller.await.unwrap().unwrap().len(), 1);
+        }
     });
 }
 

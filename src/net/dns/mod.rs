@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use entry::Addresses;
 pub use error::NameError;
@@ -35,6 +35,9 @@ use crate::time::{Deadline, now, timeout_at};
 
 /// How long a caller waits for news of a name whose last answer has expired; then it takes that.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Questions under way at once: each holds two sockets, and a start with thousands of routes asks for all of them.
+const MOST_QUESTIONS: usize = 128;
 
 /// A name that nobody has wanted for so long may be forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
@@ -50,6 +53,7 @@ struct Shared {
     runtime: Handle,
     meters: Meters,
     servers: Mutex<Chosen>,
+    turns: Semaphore,
     known: Mutex<Known>,
 }
 
@@ -82,6 +86,7 @@ impl Names {
                 plan: DnsPlan::default(),
                 servers: None,
             }),
+            turns: Semaphore::new(MOST_QUESTIONS),
             known: Mutex::new(Known {
                 names: HashMap::new(),
                 sweep_at: FEW,
@@ -234,7 +239,10 @@ struct Question {
 
 impl Question {
     async fn ask(mut self) {
-        let servers = self.names.servers();
+        let names = self.names.clone();
+        // The semaphore is never closed.
+        let _turn = names.0.turns.acquire().await;
+        let servers = names.servers();
         self.answer = servers.look_up(&self.name).await;
         self.names.0.meters.dns_lookup(match self.answer {
             Ok(_) => DnsResult::Ok,

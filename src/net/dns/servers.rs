@@ -87,6 +87,8 @@ impl Servers {
             servers = plan.servers.iter().map(server).collect();
         }
         options.timeout = plan.timeout;
+        // How many questions are asked at once is not for the library to bound: it would answer the next with an error.
+        options.max_active_requests = 1024;
         // The cache is ours, and so is the reading of the hosts file.
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
