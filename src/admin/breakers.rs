@@ -9,8 +9,10 @@ use super::fallbacks::KeptAnswers;
 use super::moment::Moment;
 use super::settings::{Settings, enforcement};
 use super::upstream::{Endpoint, Live, Pool, Upstream};
+use crate::failure::Failure;
 use crate::resilience::{Label, Mode, State, Statistics, View, explain};
 use crate::snapshot::{Route, Snapshot};
+use crate::upstream::{Probe, Report, Urgency};
 
 /// All breakers.
 #[derive(Serialize)]
@@ -52,6 +54,7 @@ pub(super) struct One {
     /// Answers kept for a bad day.
     #[serde(skip_serializing_if = "Option::is_none")]
     kept_answers: Option<KeptAnswers>,
+    probe: Option<Probed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<Settings>,
 }
@@ -85,6 +88,19 @@ struct Failed {
     correlation_id: Option<String>,
 }
 
+/// The active probe: what the last one proved, and when the next is due.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Probed {
+    at: Option<String>,
+    result: Option<&'static str>,
+    reason: Option<&'static str>,
+    status: Option<u16>,
+    latency_ms: Option<f64>,
+    /// None while an operator holds the breaker open.
+    next: Option<String>,
+}
+
 /// All breakers at that moment, with the tag of this version of the answer.
 pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
     let mut summary = Summary::default();
@@ -96,7 +112,7 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
         summary.add(&view);
         // What the sentence says beyond this is how much time is left, which alone makes no new version.
         digest.update(format!(
-            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {live:?}\n",
+            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {live:?} {:?}\n",
             route.name,
             view.standing,
             view.since,
@@ -105,6 +121,10 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
             view.statistics,
             view.window,
             view.last_failure,
+            route
+                .probe
+                .as_ref()
+                .map(|probe| probe.seen(Urgency::Usual).0),
         ));
         breakers.push(One::new(route, &view, &live, moment));
     }
@@ -175,7 +195,30 @@ impl One {
             pool,
             endpoints,
             kept_answers: None,
+            probe: route
+                .probe
+                .as_ref()
+                .map(|probe| Probed::of(probe, view, moment)),
             settings: None,
+        }
+    }
+}
+
+impl Probed {
+    fn of(probe: &Probe, view: &View, moment: &Moment) -> Self {
+        let urgency = match view.state() {
+            State::HalfOpen => Urgency::Wanted,
+            State::Closed | State::Open => Urgency::Usual,
+        };
+        let (last, next) = probe.seen(urgency);
+        let result = |last: Report| if last.is_good { "success" } else { "failure" };
+        Self {
+            at: last.map(|last| moment.stamp(last.at)),
+            result: last.map(result),
+            reason: last.and_then(|last| last.answer.err()).map(Failure::label),
+            status: last.and_then(|last| last.answer.ok()),
+            latency_ms: last.map(|last| last.took.as_micros() as f64 / 1000.0),
+            next: (view.mode() != Mode::ForcedOpen).then(|| moment.stamp(next)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A route's settings in force, in the notation of the configuration. Header edits are not shown: they may hold secrets.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -26,9 +27,19 @@ pub(super) struct Settings {
     pool: PoolSettings,
     breaker: BreakerSettings,
     fallback: Vec<FallbackSettings>,
+    probe: Option<ProbeSettings>,
     /// The hold that the configuration orders, whether it is in force or not.
     #[serde(rename = "override")]
     overridden: Option<Overridden>,
+}
+
+/// Without the path's query, which may hold a secret.
+#[derive(Serialize)]
+struct ProbeSettings {
+    path: String,
+    every: String,
+    timeout: String,
+    expect: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -115,6 +126,12 @@ impl Settings {
             },
             breaker: BreakerSettings::of(route.breaker.spec().keys()),
             fallback: FallbackSettings::all(&plan.fallback),
+            probe: plan.probe.as_ref().map(|probe| ProbeSettings {
+                path: probe.path.path().to_owned(),
+                every: duration(probe.every),
+                timeout: duration(probe.timeout),
+                expect: probe.expect.iter().map(statuses).collect(),
+            }),
             overridden: plan.overridden.as_ref().map(Overridden::of),
         }
     }
@@ -192,6 +209,16 @@ pub(super) const fn enforcement(enforcement: Enforcement) -> &'static str {
         Enforcement::Enforce => "enforce",
         Enforcement::Shadow => "shadow",
         Enforcement::Off => "off",
+    }
+}
+
+/// Statuses in the notation of the configuration.
+fn statuses(range: &RangeInclusive<u16>) -> String {
+    let (first, last) = (range.start(), range.end());
+    if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
     }
 }
 

@@ -142,6 +142,8 @@ codes! {
     Endpoints = "C086",
     /// No list of name servers that can be asked.
     NameServers = "C087",
+    /// Settings of a probe that make no sense together.
+    Probe = "C088",
     /// An override is for a route that does not exist.
     UnknownRoute = "C090",
     /// An override was over before it was read.

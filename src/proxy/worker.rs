@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
 use super::http::connection::ConnectionState;
+use super::http::probing::probe_due;
 use crate::net::{Phase, Phases};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{LogHandle, Logging, Meters, WorkerLog, WorkerTelemetry};
@@ -206,6 +207,10 @@ impl Worker {
                 if !is_serving {
                     state.wind_down();
                 }
+            }
+            // One worker makes the probes of all routes.
+            if self.index == 0 && self.shared.phases.now() != Phase::Closing {
+                probe_due(&current.snapshot, now, |route| self.pool(route));
             }
             if now >= pools_due {
                 pools_due = now + self.maintain_pools(&current.snapshot, now);

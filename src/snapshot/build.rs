@@ -28,7 +28,7 @@ use crate::resilience::Breaker;
 use crate::stale::Store;
 use crate::telemetry::Meters;
 use crate::time::wall;
-use crate::upstream::{Shed, Upstream};
+use crate::upstream::{Probe, Shed, Upstream};
 
 /// What a snapshot is made from.
 pub struct Ingredients<'a> {
@@ -119,10 +119,13 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
         .collect();
     let router = Router::new(&plan.routes, &own);
     let upstreams: HashSet<u64> = routes.iter().map(|route| route.upstream.id()).collect();
+    let is_probed = |route: &&Arc<Route>| route.probe.is_some();
+    let probed = routes.iter().filter(is_probed).cloned().collect();
     Ok(Prepared {
         snapshot: Snapshot {
             plan: Arc::new(plan),
             revision,
+            probed,
             routes,
             upstreams,
             router,
@@ -148,6 +151,9 @@ impl Prepared {
             }
             let addresses = route.plan.upstream.addresses();
             route.upstream.endpoints().exchange(&addresses, now);
+        }
+        for route in &self.snapshot.probed {
+            route.meters.expect_probes();
         }
         let wall = wall();
         for (place, before) in &self.overridden {
@@ -222,6 +228,7 @@ impl Maker<'_> {
             breaker,
             upstream,
             stale: self.stale(&request_headers),
+            probe: self.probe(now),
             meters,
             upstream_label: label.into(),
             origin: (scheme, authority),
@@ -265,6 +272,15 @@ impl Maker<'_> {
         Some(match store.filter(|store| store.plan() == plan) {
             Some(store) => Arc::clone(store),
             None => Store::new(plan.clone()),
+        })
+    }
+
+    fn probe(&self, now: Instant) -> Option<Arc<Probe>> {
+        let plan = self.plan.probe.as_ref()?;
+        Some(match self.survivor.and_then(|route| route.probe.as_ref()) {
+            Some(probe) if probe.plan() == plan => Arc::clone(probe),
+            Some(probe) => Arc::new(probe.respec(plan.clone(), now)),
+            None => Arc::new(Probe::new(plan.clone(), now, seed())),
         })
     }
 

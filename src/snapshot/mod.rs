@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub revision: String,
     /// The routes in the order of their names.
     pub routes: Vec<Arc<Route>>,
+    /// Those of them that have an active probe.
+    pub probed: Vec<Arc<Route>>,
     /// The upstreams in force, by their ids.
     pub upstreams: HashSet<u64>,
     /// Which of the routes a request takes.

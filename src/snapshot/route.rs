@@ -9,7 +9,7 @@ use crate::config::plan::RoutePlan;
 use crate::resilience::Breaker;
 use crate::stale::Store;
 use crate::telemetry::RouteMeters;
-use crate::upstream::Upstream;
+use crate::upstream::{Probe, Upstream};
 
 /// A named destination with its policies and its live objects.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Route {
     pub upstream: Arc<Upstream>,
     /// Its answers kept for a bad day, if it keeps any.
     pub stale: Option<Arc<Store>>,
+    /// Its active probe, if it has one.
+    pub probe: Option<Arc<Probe>>,
     /// Its counters.
     pub meters: Arc<RouteMeters>,
     /// `host:port` of the upstream, for log lines.

@@ -211,6 +211,12 @@ impl Meters {
         );
         per_route(
             &mut text,
+            &names::PROBES,
+            &routes,
+            RouteMeters::write_probes,
+        );
+        per_route(
+            &mut text,
             &names::POOL_WAIT,
             &routes,
             RouteMeters::write_pool_wait,

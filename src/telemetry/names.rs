@@ -82,6 +82,8 @@ families! {
         "Memory that answers kept for a bad day take.";
     STALE_ENTRIES = Gauge "sidefuse_stale_entries" ["route"]
         "Calls whose last good answer is kept.";
+    PROBES = Counter "sidefuse_probes_total" ["route", "result"]
+        "Active probes of routes that have one, by what they proved; skipped ones were due and could not be made, or had to be left out.";
     POOL_CONNECTIONS = Gauge "sidefuse_pool_connections" ["route", "state"]
         "Connections to the upstream.";
     POOL_WAIT = Histogram "sidefuse_pool_wait_seconds" ["route"]
@@ -245,6 +247,32 @@ impl RetryResult {
         match self {
             Self::Answered => "answered",
             Self::Failed => "failed",
+        }
+    }
+}
+
+/// The `result` label of an active probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeResult {
+    /// The answer was one that the route expects.
+    Success,
+    /// It was another, or there was none.
+    Failure,
+    /// The upstream was not asked: an operator or other probes were in the way, or a limit of ours.
+    Skipped,
+}
+
+impl ProbeResult {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Skipped];
+
+    /// The word.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Skipped => "skipped",
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::failure::{Blame, Failure};
 
 use super::exposition::Series;
 use super::histogram::{DURATION_EDGES, FixedHistogram};
-use super::names::{CodeClass, FallbackLabel, MethodLabel, NO_ROUTE, RetryResult};
+use super::names::{CodeClass, FallbackLabel, MethodLabel, NO_ROUTE, ProbeResult, RetryResult};
 use super::refusal::is_refusal;
 use crate::resilience::Outcome;
 
@@ -57,6 +57,8 @@ pub struct RouteMeters {
     retries: [AtomicU64; RetryResult::ALL.len()],
     fallbacks: [AtomicU64; FallbackLabel::ALL.len()],
     coalesced: AtomicU64,
+    /// Of a route that is probed.
+    probes: OnceLock<[AtomicU64; ProbeResult::ALL.len()]>,
     pool_wait: FixedHistogram,
     transitions: Mutex<BTreeMap<TransitionLabels, u64>>,
 }
@@ -78,6 +80,7 @@ impl RouteMeters {
             retries: [const { AtomicU64::new(0) }; RetryResult::ALL.len()],
             fallbacks: [const { AtomicU64::new(0) }; FallbackLabel::ALL.len()],
             coalesced: AtomicU64::new(0),
+            probes: OnceLock::new(),
             pool_wait: FixedHistogram::new(DURATION_EDGES),
             transitions: Mutex::default(),
         }
@@ -113,6 +116,16 @@ impl RouteMeters {
     /// Counts an exchange that shared another's call.
     pub(super) fn coalesced(&self) {
         self.coalesced.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes the series of the route's active probes exist at 0.
+    pub fn expect_probes(&self) {
+        self.probes.get_or_init(Default::default);
+    }
+
+    /// Counts an active probe.
+    pub fn probed(&self, result: ProbeResult) {
+        add_one(self.probes.get_or_init(Default::default), result as usize);
     }
 
     /// Records how long an attempt waited for a connection.
@@ -263,6 +276,15 @@ impl RouteMeters {
 
     pub(super) fn write_coalesced(&self, series: &mut Series<'_>) {
         series.integer(&[&self.name], self.coalesced.load(Ordering::Relaxed));
+    }
+
+    pub(super) fn write_probes(&self, series: &mut Series<'_>) {
+        for result in ProbeResult::ALL {
+            if let Some(probes) = self.probes.get() {
+                let labels = [&*self.name, result.label()];
+                write_if(series, &labels, probes, result as usize, true);
+            }
+        }
     }
 
     pub(super) fn write_pool_wait(&self, series: &mut Series<'_>) {

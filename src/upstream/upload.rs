@@ -141,11 +141,17 @@ impl UploadProgress {
 }
 
 impl Upload {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { source: None }
+    }
+
     /// The body for the next attempt; it may pause for `idle_timeout` at the most. An upload of an attempt before is at its end.
     #[must_use]
     pub fn of(progress: &Rc<UploadProgress>, idle_timeout: Duration) -> Self {
         if progress.is_empty {
-            return Self { source: None };
+            return Self::empty();
         }
         let turn = progress.turn.get() + 1;
         progress.turn.set(turn);

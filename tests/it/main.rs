@@ -17,6 +17,7 @@ mod logs;
 mod metrics;
 mod names;
 mod paused;
+mod probe;
 mod ramp;
 mod readme;
 mod reload;

@@ -18,7 +18,11 @@ use crate::support::tools::tool;
 fn start(origin: &Origin) -> Sidefuse {
     let url = origin.url();
     Sidefuse::start(&config(&[
-        route("crm", &url, "timeout: 5s, breaker: {ramp: {}}"),
+        route(
+            "crm",
+            &url,
+            "timeout: 5s, breaker: {ramp: {}}, probe: {path: /200, every: 24h}",
+        ),
         route("frail", &url, "breaker: {failure_threshold: 2}"),
         route("spare", &url, "fallback: {stale: {}}"),
     ]))

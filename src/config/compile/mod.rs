@@ -13,6 +13,7 @@ mod listen;
 mod logs;
 mod matches;
 mod overrides;
+mod probe;
 mod route;
 mod routes;
 mod service;

@@ -4,19 +4,18 @@ use std::time::Duration;
 
 use ::http::HeaderName;
 
-use super::{Scope, breaker, fallback, headers, matches, some_time, upstream};
+use super::{Scope, breaker, fallback, headers, matches, probe, some_time, upstream};
 use crate::config::fields::Fields;
 use crate::config::plan::RoutePlan;
 use crate::config::readers::flag;
 use crate::config::tree::Span;
 
 /// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 9] = [
+const NOT_YET: [&str; 8] = [
     "retry",
     "limits",
     "classify",
     "throttle",
-    "probe",
     "attempt_timeout",
     "max_duration",
     "shadow",
@@ -24,7 +23,7 @@ const NOT_YET: [&str; 9] = [
 ];
 
 /// The keys of a route, in the order of the documentation.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "upstream",
     "match",
     "timeout",
@@ -37,6 +36,7 @@ const KEYS: [&str; 15] = [
     "retry",
     "limits",
     "fallback",
+    "probe",
     "shadow",
     "headers",
     "preserve_host",
@@ -75,6 +75,8 @@ pub(super) fn route(
     let preserve_host = fields.parse("preserve_host", flag).unwrap_or(false);
     let breaker = fields.section("breaker", |fields| breaker::breaker(fields, timeout, scope));
     let fallback = fallback::fallbacks(fields, correlation);
+    let base_path = upstream.as_ref().map_or("", |upstream| &upstream.base_path);
+    let probe = probe::probe(fields, base_path);
     let headers = fields.section("headers", |fields| headers::headers(fields, correlation));
     Some(RoutePlan {
         preset: preset.to_owned(),
@@ -85,6 +87,7 @@ pub(super) fn route(
         preserve_host,
         breaker: breaker?,
         fallback,
+        probe,
         headers,
         overridden: None,
     })

@@ -2,7 +2,7 @@
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
 };
 use http::{Method, Version};
 
@@ -117,6 +117,18 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits:
     }
     headers.insert(X_FORWARDED_FOR, facts.peer.clone());
     complete(headers, facts, edits);
+}
+
+/// Makes the head of a probe: what each request of the route carries, but for a caller. `correlation` is the id with its header.
+pub(super) fn prepare_probe(
+    headers: &mut HeaderMap,
+    correlation: (&HeaderName, &HeaderValue),
+    edits: &Edits,
+) {
+    headers.insert(USER_AGENT, HeaderValue::from_static("sidefuse-probe"));
+    apply(headers, edits);
+    correlate(headers, correlation.0, correlation.1);
+    headers.append(VIA, OUR_VIA);
 }
 
 /// HTTP/2 may bring cookies in several fields; HTTP/1.1 has one (RFC 9113 §8.2.3).

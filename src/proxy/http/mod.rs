@@ -17,6 +17,7 @@ mod framing;
 mod front;
 mod headers;
 mod outgoing;
+pub(crate) mod probing;
 mod relay;
 mod reply;
 mod shield;

@@ -130,6 +130,16 @@ impl Machine {
         }
     }
 
+    /// Gives the right to a probe that no call asked for, if the automatic state is half-open and has one free.
+    pub fn admit_probe(&mut self, now: Instant) -> Option<Admission> {
+        self.roll(now);
+        if self.mode() == Mode::ForcedOpen || self.spec.keys().enforcement == Enforcement::Off {
+            return None;
+        }
+        let is_half_open = matches!(self.phase, Phase::HalfOpen { .. });
+        (is_half_open && self.automatic_refusal().is_none()).then(|| self.let_pass())
+    }
+
     /// Takes the result of an admitted call. Of an older generation it is counted and moves nothing.
     pub fn record(&mut self, admission: Admission, sample: Sample, now: Instant) {
         self.record_as(admission, sample, None, now);

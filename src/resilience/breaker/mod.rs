@@ -127,6 +127,19 @@ impl Breaker {
         })
     }
 
+    /// Gives the right to a probe of our own, if the automatic state is half-open and has one free. Nobody is refused a call by that,
+    /// so nothing is counted.
+    #[must_use]
+    pub fn try_probe(self: &Arc<Self>, now: Instant) -> Option<Permit> {
+        self.with(|machine| {
+            let admission = machine.admit_probe(now)?;
+            Some(Permit {
+                breaker: Arc::clone(self),
+                admission: Some(admission),
+            })
+        })
+    }
+
     /// The state in force and who decides, at `now`. Cheap; a scrape asks this before it shows a gauge.
     pub fn in_force(&self, now: Instant) -> (State, Mode) {
         let standing = self.with(|machine| machine.standing(now));

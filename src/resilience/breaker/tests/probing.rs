@@ -48,6 +48,29 @@ fn enough_successful_probes_close_and_counters_begin_anew() {
 }
 
 #[test]
+fn a_probe_that_no_call_asked_for_is_had_only_from_a_half_open_breaker_and_refuses_nobody() {
+    for bed in [Bed::new(usual()), Bed::open(usual())] {
+        assert!(bed.breaker.try_probe(bed.now).is_none());
+        assert_eq!(bed.view().statistics.rejected, 0);
+    }
+    let bed = Bed::half_open(usual());
+    let permit = bed.breaker.try_probe(bed.now).unwrap();
+    assert!(permit.is_probe());
+    assert!(
+        bed.breaker.try_probe(bed.now).is_none(),
+        "they count together"
+    );
+    assert!(bed.admit().is_err());
+    permit.finish(SUCCESS, bed.now);
+    bed.breaker
+        .try_probe(bed.now)
+        .unwrap()
+        .finish(SUCCESS, bed.now);
+    assert_eq!(bed.state(), State::Closed);
+    assert_eq!(bed.view().statistics.rejected, 1, "the call's");
+}
+
+#[test]
 fn a_permit_says_whether_it_is_a_probe() {
     assert!(Bed::half_open(usual()).admit().unwrap().is_probe());
     assert!(!Bed::new(usual()).admit().unwrap().is_probe());

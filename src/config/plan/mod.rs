@@ -2,6 +2,9 @@
 //!
 //! Every default is applied, every unit is a type, every reference resolved; nothing downstream checks again.
 
+mod dns;
+mod probe;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -11,6 +14,9 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderName, HeaderValue, Method};
 
 pub use super::fallback::{FallbackKind, FallbackPlan, Obedience, RespondPlan, Sharing, StalePlan};
+pub use dns::DnsPlan;
+pub use probe::ProbePlan;
+
 use crate::resilience::{BreakerSpec, Ratio};
 
 /// A whole configuration that was found good.
@@ -145,25 +151,6 @@ pub struct HttpPlan {
     pub keep_alive: Duration,
 }
 
-/// How names of upstreams are looked up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DnsPlan {
-    /// The name servers; empty for those of the system.
-    pub servers: Vec<SocketAddr>,
-    /// How long one question waits for one server's answer.
-    pub timeout: Duration,
-}
-
-impl Default for DnsPlan {
-    fn default() -> Self {
-        Self {
-            servers: Vec::new(),
-            // Less than a `connect_timeout` of 3s: then the call is told what was wrong. Lost packets are repeated within it.
-            timeout: Duration::from_secs(2),
-        }
-    }
-}
-
 /// A named destination with its policies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoutePlan {
@@ -183,6 +170,8 @@ pub struct RoutePlan {
     pub breaker: BreakerSpec,
     /// What callers get instead of its answer, in the order of trying; empty for the plain refusal.
     pub fallback: Vec<FallbackPlan>,
+    /// Its active probe.
+    pub probe: Option<ProbePlan>,
     /// What happens to header fields.
     pub headers: HeadersPlan,
     /// The hold that `overrides` orders for its breaker.

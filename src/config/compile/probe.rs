@@ -1,0 +1,104 @@
+//! `probe:`, the active probe of a route.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ::http::uri::PathAndQuery;
+
+use super::some_time;
+use crate::config::fields::{Fields, mapping};
+use crate::config::plan::ProbePlan;
+use crate::config::problem::{Code, Problem};
+use crate::config::tree::{Entry, Span, Value};
+use crate::config::units::{Invalid, duration};
+
+/// Probing more often than this is traffic of its own.
+const MIN_EVERY: Duration = Duration::from_secs(1);
+const MAX_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Without a `timeout`: this, or `every` where that is less.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads `probe`, whose paths stand behind `base_path`; `None` when there is none, or `off`.
+pub(super) fn probe(fields: &mut Fields<'_, '_>, base_path: &str) -> Option<ProbePlan> {
+    let Entry { node, .. } = fields.take("probe")?;
+    if let Value::Scalar(scalar) = &node.value
+        && scalar.text == "off"
+    {
+        return None;
+    }
+    Some(mapping("probe", Some(node), fields.problems, |fields| {
+        let path = fields.parse("path", |text| path(base_path, text));
+        let every = fields.parse("every", every);
+        let every = every.unwrap_or(Duration::from_secs(10));
+        let place = fields.key_span("timeout").unwrap_or(Span::BUILT_IN);
+        let timeout = fields.parse("timeout", some_time());
+        let timeout = timeout.unwrap_or(TIMEOUT.min(every));
+        if timeout > every {
+            let message = "the probe's `timeout` is longer than its `every`";
+            let problem = Problem::error(Code::Probe, place, message);
+            fields
+                .problems
+                .push(problem.hint("the next one is due before this one is given up"));
+        }
+        let place = fields.key_span("expect").unwrap_or(Span::BUILT_IN);
+        let expect = fields.list("expect", statuses);
+        if expect.as_ref().is_some_and(Vec::is_empty) {
+            let message = "the probe expects no status, so none is good";
+            let problem = Problem::error(Code::Probe, place, message);
+            fields.problems.push(problem.hint("write `[2xx, 3xx]`"));
+        }
+        ProbePlan {
+            path: path.unwrap_or_else(|| root(base_path)),
+            every,
+            timeout,
+            expect: expect.unwrap_or_else(|| vec![200..=399]),
+        }
+    }))
+}
+
+/// The upstream's own front page.
+fn root(base_path: &str) -> PathAndQuery {
+    path(base_path, "/").unwrap_or_else(|_| PathAndQuery::from_static("/"))
+}
+
+fn path(base_path: &str, text: &str) -> Result<PathAndQuery, Invalid> {
+    let malformed = |what: &str| Err(Invalid::new(Code::Malformed, what));
+    if !text.starts_with('/') {
+        return malformed("must begin with `/`; the upstream's URL goes before it");
+    }
+    if text.contains('#') {
+        return malformed("must have no fragment");
+    }
+    format!("{base_path}{text}")
+        .parse()
+        .map_err(|_| Invalid::new(Code::Malformed, "is no path of a URL"))
+}
+
+/// `204`, `200-399` or `2xx`.
+fn statuses(text: &str) -> Result<RangeInclusive<u16>, Invalid> {
+    let status = |text: &str| {
+        let is_plain = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let status = text.parse().ok().filter(|status| *status >= 100);
+        status.filter(|_| is_plain)
+    };
+    let range = match (text.strip_suffix("xx"), text.split_once('-')) {
+        (Some(class), _) => status(&format!("{class}00")).map(|first| first..=first + 99),
+        (None, Some((first, last))) => status(first)
+            .zip(status(last))
+            .map(|(first, last)| first..=last),
+        (None, None) => status(text).map(|status| status..=status),
+    };
+    range.filter(|range| !range.is_empty()).ok_or_else(|| {
+        Invalid::new(Code::Malformed, "is no status from 100 to 999")
+            .hint("statuses are written like `204`, `200-399` or `2xx`")
+    })
+}
+
+fn every(text: &str) -> Result<Duration, Invalid> {
+    let every = duration(text)?;
+    if every < MIN_EVERY || every > MAX_EVERY {
+        return Err(Invalid::new(Code::OutOfRange, "must be from 1s to 24h"));
+    }
+    Ok(every)
+}

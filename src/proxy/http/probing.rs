@@ -1,0 +1,259 @@
+//! Active probes: one GET per route and pause, whatever callers do.
+//!
+//! | the breaker is | a probe |
+//! |---|---|
+//! | closed | is made and shown, and moves nothing: calls judge by themselves, and no probe shall open what works for them |
+//! | open | the same; the time until it may be half-open is not its to shorten |
+//! | half-open | counts as one of its probes, follows the one before after a second, and so closes it without any caller |
+//! | forced open | is not made: an operator wants no traffic |
+//!
+//! Worker 0 makes them, over connections of the pool like any call's. There is no access line: nobody called.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{HOST, RETRY_AFTER};
+use http::uri::PathAndQuery;
+use http::{HeaderName, Request, Response, Version};
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Incoming};
+
+use super::ending::verdict;
+use super::framing::is_ambiguous;
+use super::{headers, target};
+use crate::failure::{Blame, Failure};
+use crate::resilience::{Identity, Label, Mode, Outcome, Permit, Sample, State};
+use crate::snapshot::{Route, Snapshot};
+use crate::telemetry::CorrelationId;
+use crate::telemetry::names::ProbeResult;
+use crate::time::{Deadline, now, timeout_at};
+use crate::upstream::{
+    Checkout, Fate, Lease, Pool, ProbeNews, ProbeTurn, Purpose, Report, Upload, Urgency, Wanted,
+};
+
+/// Of a longer answer only the beginning is read; its connection is not used again.
+const LONGEST_ANSWER: u64 = 64 * 1024;
+
+/// Begins the probes that are due at `now`; `pool` gives a route's connections.
+pub(in crate::proxy) fn probe_due(
+    snapshot: &Snapshot,
+    now: Instant,
+    pool: impl Fn(&Route) -> Rc<Pool>,
+) {
+    for route in &snapshot.probed {
+        let Some(probe) = &route.probe else {
+            continue;
+        };
+        let Some(turn) = probe.turn(urgency(route, now), now, chance()) else {
+            continue;
+        };
+        let permit = match may_probe(route, now) {
+            Leave::Decide(permit) => Some(permit),
+            Leave::Look => None,
+            Leave::None => {
+                route.meters.probed(ProbeResult::Skipped);
+                continue;
+            }
+        };
+        let attempt = Attempt {
+            route: Arc::clone(route),
+            pool: pool(route),
+            correlation: (
+                snapshot.plan.correlation.header.clone(),
+                CorrelationId::random(),
+            ),
+        };
+        tokio::task::spawn_local(attempt.run(turn, permit));
+    }
+}
+
+/// How much a verdict is wanted from the route's probe.
+fn urgency(route: &Route, now: Instant) -> Urgency {
+    match route.breaker.in_force(now) {
+        (State::HalfOpen, _) => Urgency::Wanted,
+        (State::Closed | State::Open, _) => Urgency::Usual,
+    }
+}
+
+/// What a probe may do.
+enum Leave {
+    /// Decide a half-open breaker.
+    Decide(Permit),
+    /// Be made and shown.
+    Look,
+    /// Not even that.
+    None,
+}
+
+fn may_probe(route: &Route, now: Instant) -> Leave {
+    if let Some(permit) = route.breaker.try_probe(now) {
+        return Leave::Decide(permit);
+    }
+    match route.breaker.in_force(now) {
+        // An operator wants no traffic; or calls probe already, as many as may.
+        (_, Mode::ForcedOpen) | (State::HalfOpen, _) => Leave::None,
+        (State::Closed | State::Open, _) => Leave::Look,
+    }
+}
+
+/// One probe.
+struct Attempt {
+    route: Arc<Route>,
+    pool: Rc<Pool>,
+    correlation: (HeaderName, CorrelationId),
+}
+
+/// What came back.
+struct Answered {
+    status: u16,
+    asks_for_pause: bool,
+}
+
+impl Attempt {
+    async fn run(self, turn: ProbeTurn, permit: Option<Permit>) {
+        let route = &self.route;
+        let plan = turn.probe().plan().clone();
+        let mut deadline = Deadline::after(turn.began(), plan.timeout);
+        if let (Some(_), Some(timeout)) = (&permit, route.plan.breaker.keys().probe_timeout) {
+            deadline = deadline.min(Deadline::after(turn.began(), timeout));
+        }
+        let answered = self.ask(&plan.path, deadline).await;
+        let now = now();
+        if let Err(failure) = &answered
+            && failure.blame() != Blame::Upstream
+        {
+            // It never came to a question; whoever is at fault, the upstream is not.
+            route.meters.probed(ProbeResult::Skipped);
+            return;
+        }
+        let pause = answered
+            .as_ref()
+            .is_ok_and(|answered| answered.asks_for_pause);
+        let (report, news) = turn.finish(answered.map(|answered| answered.status), now);
+        if let Some(permit) = permit {
+            let (_, id) = &self.correlation;
+            let identity = || Identity::new(id.as_str(), "GET", plan.path.path());
+            permit.finish_as(sample(&report, pause), now, identity);
+        }
+        route.meters.probed(if report.is_good {
+            ProbeResult::Success
+        } else {
+            ProbeResult::Failure
+        });
+        tell(route, &report, news);
+    }
+
+    /// Asks, and once more if a kept-alive connection closed under the question.
+    async fn ask(&self, path: &PathAndQuery, deadline: Deadline) -> Result<Answered, Failure> {
+        let mut is_again = false;
+        loop {
+            let wanted = Wanted {
+                start: now(),
+                deadline,
+                purpose: Purpose::Call,
+                avoid: None,
+            };
+            let checkout = self.pool.checkout(wanted).await;
+            let Checkout { mut lease, .. } = checkout.map_err(|unconnected| unconnected.failure)?;
+            let request = self.request(&lease, path)?;
+            let is_reused = lease.is_reused();
+            match timeout_at(deadline, lease.send(request)).await {
+                Ok(Ok(response)) => return read(response, lease, deadline).await,
+                Ok(Err(error)) if is_reused && !is_again && error.fate != Fate::Unknown => {
+                    is_again = true;
+                }
+                Ok(Err(error)) => return Err(error.failure),
+                Err(_) => {
+                    lease.timed_out();
+                    return Err(Failure::Timeout);
+                }
+            }
+        }
+    }
+
+    fn request(&self, lease: &Lease, path: &PathAndQuery) -> Result<Request<Upload>, Failure> {
+        let route = &self.route;
+        let mut request = Request::new(Upload::empty());
+        let (header, id) = &self.correlation;
+        let correlation = (header, id.header_value());
+        headers::prepare_probe(request.headers_mut(), correlation, &route.request_headers);
+        if lease.is_http2() {
+            let (scheme, authority) = route.origin.clone();
+            let target = target::absolute_form(path.clone(), scheme, authority);
+            *request.uri_mut() = target.map_err(|_| Failure::Internal)?;
+            *request.version_mut() = Version::HTTP_2;
+        } else {
+            let host = route.plan.upstream.authority.clone();
+            request.headers_mut().insert(HOST, host);
+            *request.uri_mut() = target::origin_form(path.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The answer, once its body has ended well or has proved long.
+async fn read(
+    mut response: Response<Incoming>,
+    lease: Lease,
+    deadline: Deadline,
+) -> Result<Answered, Failure> {
+    if is_ambiguous(response.version(), response.headers()) {
+        return Err(Failure::Protocol);
+    }
+    let body = async {
+        let mut length = 0;
+        while let Some(frame) = response.body_mut().frame().await {
+            let frame = frame.map_err(|_| Failure::Truncated)?;
+            length += frame.data_ref().map_or(0, Bytes::len) as u64;
+            if length > LONGEST_ANSWER {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    match timeout_at(deadline, body).await {
+        Ok(is_whole) => {
+            if is_whole? {
+                lease.keep(now());
+            }
+        }
+        Err(_) => return Err(Failure::Timeout),
+    }
+    let status = response.status().as_u16();
+    let has_hint = response.headers().contains_key(RETRY_AFTER);
+    Ok(Answered {
+        status,
+        asks_for_pause: Outcome::of_status(status, has_hint) == Outcome::Throttled,
+    })
+}
+
+/// What a half-open breaker makes of it. What the route expects is a success, whatever it is; a wish for a pause is neither.
+fn sample(report: &Report, asks_for_pause: bool) -> Sample {
+    match report.answer {
+        Ok(_) if report.is_good => Sample::new(Outcome::Success).after(report.took),
+        Ok(_) if asks_for_pause => Sample::new(Outcome::Throttled).after(report.took),
+        Ok(status) => Sample::failure(Label::Status(status)).after(report.took),
+        Err(failure) => verdict(failure, Some(report.took)),
+    }
+}
+
+fn tell(route: &Route, report: &Report, news: ProbeNews) {
+    let name = &*route.name;
+    let status = report.answer.ok();
+    let reason = report.answer.err().map(Failure::label);
+    match news {
+        ProbeNews::None => {}
+        ProbeNews::Failed => {
+            tracing::warn!(route = name, status, reason, "Probe failed");
+        }
+        ProbeNews::Recovered => {
+            tracing::info!(route = name, status, "Probe succeeded again");
+        }
+    }
+}
+
+/// So that the probes of a fleet do not come in step.
+fn chance() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}

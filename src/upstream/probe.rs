@@ -1,0 +1,270 @@
+//! An active probe: when it is due, and what the last one proved. Whose turn it is and what it may decide stands with its caller.
+//!
+//! One probe per route is under way at a time, over all workers and across reloads.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::plan::ProbePlan;
+use crate::failure::Failure;
+
+/// A half-open breaker waits for a verdict: with the usual pause its time for one would be over first.
+const HASTE: Duration = Duration::from_secs(1);
+
+/// The active probe of a route, shared by all workers.
+#[derive(Debug)]
+pub struct Probe {
+    plan: ProbePlan,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    /// When the next is due.
+    due: Instant,
+    /// When the one before began.
+    began: Option<Instant>,
+    is_out: bool,
+    last: Option<Report>,
+}
+
+/// What one probe proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// When it began.
+    pub at: Instant,
+    /// The status of the answer, or why there is none.
+    pub answer: Result<u16, Failure>,
+    /// Whether that is what the route expects.
+    pub is_good: bool,
+    /// From its beginning to the answer or the failure.
+    pub took: Duration,
+}
+
+/// What a probe changed, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeNews {
+    /// Nothing.
+    None,
+    /// It failed, and the one before did not.
+    Failed,
+    /// It went well, and the one before did not.
+    Recovered,
+}
+
+/// How much a verdict is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// As the configuration says.
+    Usual,
+    /// A half-open breaker waits for it.
+    Wanted,
+}
+
+/// The turn to probe. Its drop ends it; the next probe is due a pause after its beginning.
+#[derive(Debug)]
+#[must_use = "dropping it ends the turn"]
+pub struct ProbeTurn {
+    probe: Arc<Probe>,
+    began: Instant,
+}
+
+impl Probe {
+    /// A probe whose first turn comes within its pause: processes that start together shall not probe together. `chance` decides.
+    #[must_use]
+    pub fn new(plan: ProbePlan, now: Instant, chance: u64) -> Self {
+        let due = now + share(plan.every, chance);
+        Self {
+            plan,
+            progress: Mutex::new(Progress {
+                due,
+                began: None,
+                is_out: false,
+                last: None,
+            }),
+        }
+    }
+
+    /// The same probe with other settings: it knows what the one before proved, and is due when that was, or earlier.
+    #[must_use]
+    pub fn respec(&self, plan: ProbePlan, now: Instant) -> Self {
+        let before = self.lock();
+        let due = before.due.min(now + plan.every);
+        Self {
+            plan,
+            progress: Mutex::new(Progress {
+                due,
+                began: before.began,
+                is_out: false,
+                last: before.last,
+            }),
+        }
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn plan(&self) -> &ProbePlan {
+        &self.plan
+    }
+
+    /// The turn to probe, if it is due and nobody else is at it. The pause until the next differs by up to a tenth, as `chance` says.
+    pub fn turn(
+        self: &Arc<Self>,
+        urgency: Urgency,
+        now: Instant,
+        chance: u64,
+    ) -> Option<ProbeTurn> {
+        let mut progress = self.lock();
+        if progress.is_out || now < progress.due_at(urgency) {
+            return None;
+        }
+        let every = self.plan.every;
+        progress.due = now + every * 9 / 10 + share(every / 5, chance);
+        progress.began = Some(now);
+        progress.is_out = true;
+        Some(ProbeTurn {
+            probe: Arc::clone(self),
+            began: now,
+        })
+    }
+
+    /// What the last one proved, and when the next is due.
+    #[must_use]
+    pub fn seen(&self, urgency: Urgency) -> (Option<Report>, Instant) {
+        let progress = self.lock();
+        (progress.last, progress.due_at(urgency))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    fn due_at(&self, urgency: Urgency) -> Instant {
+        let soon = self.began.map(|began| began + HASTE);
+        match (urgency, soon) {
+            (Urgency::Usual, _) | (Urgency::Wanted, None) => self.due,
+            (Urgency::Wanted, Some(soon)) => self.due.min(soon),
+        }
+    }
+}
+
+impl ProbeTurn {
+    /// Whose turn it is.
+    #[must_use]
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Ends it with what it proved.
+    pub fn finish(self, answer: Result<u16, Failure>, now: Instant) -> (Report, ProbeNews) {
+        let report = Report {
+            at: self.began,
+            answer,
+            is_good: answer.is_ok_and(|status| self.probe.plan.expects(status)),
+            took: now.saturating_duration_since(self.began),
+        };
+        let before = self.probe.lock().last.replace(report);
+        let was_good = before.is_none_or(|before| before.is_good);
+        let news = match (was_good, report.is_good) {
+            (true, false) => ProbeNews::Failed,
+            (false, true) => ProbeNews::Recovered,
+            (true, true) | (false, false) => ProbeNews::None,
+        };
+        (report, news)
+    }
+}
+
+impl Drop for ProbeTurn {
+    fn drop(&mut self) {
+        self.probe.lock().is_out = false;
+    }
+}
+
+/// A share of a duration, by chance.
+fn share(duration: Duration, chance: u64) -> Duration {
+    duration / 1000 * u32::try_from(chance % 1000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::now;
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn plan(every: u64) -> ProbePlan {
+        ProbePlan {
+            path: "/health".parse().unwrap(),
+            every: secs(every),
+            timeout: secs(1),
+            expect: vec![200..=399],
+        }
+    }
+
+    /// In which seconds a turn was had, each ended at once.
+    fn turns(probe: &Arc<Probe>, start: Instant, urgency: Urgency, seconds: u64) -> Vec<u64> {
+        let had = |second: &u64| probe.turn(urgency, start + secs(*second), 500).is_some();
+        (0..seconds).filter(had).collect()
+    }
+
+    #[test]
+    fn the_first_turn_comes_within_the_pause_and_the_others_a_pause_apart() {
+        let start = now();
+        let probe = Arc::new(Probe::new(plan(10), start, 700));
+        assert_eq!(turns(&probe, start, Urgency::Usual, 40), [7, 17, 27, 37]);
+        let wanted = Arc::new(Probe::new(plan(3600), start, 2));
+        assert_eq!(
+            turns(&wanted, start, Urgency::Wanted, 12),
+            [8, 9, 10, 11],
+            "after the first, a second apart while a verdict is wanted"
+        );
+    }
+
+    #[test]
+    fn one_probe_is_under_way_at_a_time_and_a_lost_one_gives_its_turn_back() {
+        let start = now();
+        let probe = Arc::new(Probe::new(plan(1), start, 0));
+        let turn = probe.turn(Urgency::Usual, start, 0).unwrap();
+        assert!(probe.turn(Urgency::Wanted, start + secs(60), 0).is_none());
+        drop(turn);
+        assert!(probe.turn(Urgency::Usual, start + secs(60), 0).is_some());
+    }
+
+    #[test]
+    fn only_a_change_is_news() {
+        let start = now();
+        let probe = Arc::new(Probe::new(plan(1), start, 0));
+        let mut told = Vec::new();
+        let answers = [Ok(204), Ok(404), Err(Failure::Timeout), Ok(301), Ok(200)];
+        for (second, answer) in (0..).zip(answers) {
+            let at = start + secs(second * 2);
+            let turn = probe.turn(Urgency::Usual, at, 0).unwrap();
+            told.push(turn.finish(answer, at).1);
+        }
+        use ProbeNews::{Failed, None, Recovered};
+        assert_eq!(told, [None, Failed, None, Recovered, None]);
+    }
+
+    #[test]
+    fn other_settings_keep_what_is_known_and_never_put_the_next_off() {
+        let start = now();
+        let probe = Arc::new(Probe::new(plan(3600), start, 0));
+        let turn = probe.turn(Urgency::Usual, start, 0).unwrap();
+        let _ = turn.finish(Ok(200), start);
+        let probe = probe.respec(plan(10), start + secs(5));
+        let (last, due) = probe.seen(Urgency::Usual);
+        assert_eq!((last.unwrap().answer, due), (Ok(200), start + secs(15)));
+        let probe = probe.respec(plan(3600), start + secs(6));
+        assert_eq!(probe.seen(Urgency::Usual).1, start + secs(15));
+    }
+}
