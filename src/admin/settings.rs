@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::fallbacks::FallbackSettings;
 use super::moment::stamp;
-use crate::config::plan::{EndpointPlan, Forced, OverridePlan};
+use crate::config::plan::{EndpointPlan, Forced, OverridePlan, Resolve};
 use crate::resilience::{BreakerKeys, Enforcement, RampSpec, Ratio, ResetBackoff, WindowSpec};
 use crate::snapshot::Route;
 
@@ -21,6 +21,7 @@ pub(super) struct Settings {
     /// Where connections go instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     endpoints: Vec<String>,
+    resolve: &'static str,
     timeout: String,
     idle_timeout: String,
     connect_timeout: String,
@@ -113,6 +114,10 @@ impl Settings {
                 .iter()
                 .map(EndpointPlan::label)
                 .collect(),
+            resolve: match plan.upstream.resolve {
+                Resolve::One => "one",
+                Resolve::All => "all",
+            },
             timeout: duration(plan.timeout),
             idle_timeout: duration(plan.idle_timeout),
             connect_timeout: duration(plan.upstream.connect_timeout),

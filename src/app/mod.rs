@@ -16,6 +16,7 @@ mod listeners;
 mod loader;
 mod logs;
 mod reload;
+mod resolve;
 mod signals;
 mod start;
 mod watch;

@@ -17,6 +17,7 @@ use super::listeners::{Bound, Listeners};
 use super::loader::{Environment, Ground, Loader};
 use super::logs::{Audience, spec};
 use super::reload::{Reloader, Trigger, warn};
+use super::resolve::resolve;
 use super::signals::Signals;
 use super::watch::{Writing, watch};
 use super::workers::Workers;
@@ -212,6 +213,8 @@ impl Life {
         let ending = {
             let watching = watch(file, triggers.clone(), writing);
             let forwarding = forward(hangup, requests, triggers);
+            let names = reloader.loader.names.clone();
+            let resolving = resolve(&shared, &names);
             let reloading = reloader.run(received);
             let finishing = async {
                 let why = tokio::select! {
@@ -237,6 +240,7 @@ impl Life {
                 () = watching => Ok(0),
                 () = forwarding => Ok(0),
                 () = reloading => Ok(0),
+                () = resolving => Ok(0),
             }
         };
         shared.phases.advance(Phase::Closing);

@@ -144,6 +144,8 @@ codes! {
     NameServers = "C087",
     /// Settings of a probe that make no sense together.
     Probe = "C088",
+    /// `resolve: all` where no name has addresses to become endpoints.
+    Resolve = "C089",
     /// An override is for a route that does not exist.
     UnknownRoute = "C090",
     /// An override was over before it was read.

@@ -20,7 +20,7 @@ use super::overrides::{Moment, Turn, overrule};
 use super::route::{Edits, Route};
 use super::router::Router;
 use crate::config::plan::{
-    EndpointPlan, FallbackKind, HeaderEdits, HeaderText, OverridePlan, Plan, RoutePlan,
+    EndpointPlan, FallbackKind, HeaderEdits, HeaderText, OverridePlan, Plan, Resolve, RoutePlan,
 };
 use crate::net::Connect;
 use crate::net::tls::TlsError;
@@ -149,8 +149,11 @@ impl Prepared {
             if route.breaker.spec() != route.plan.breaker {
                 route.breaker.respec(route.plan.breaker.clone(), now);
             }
-            let addresses = route.plan.upstream.addresses();
-            route.upstream.endpoints().exchange(&addresses, now);
+            // What a name resolves to is not for a plan to say: those endpoints stay.
+            if route.plan.upstream.resolve == Resolve::One {
+                let addresses = route.plan.upstream.addresses();
+                route.upstream.endpoints().exchange(&addresses, now);
+            }
         }
         for route in &self.snapshot.probed {
             route.meters.expect_probes();

@@ -162,6 +162,42 @@ fn reconfigure(sidefuse: &mut Sidefuse, server: &NameServer, timeout: &str, rout
     assert_eq!(answer.status(), 200, "{}", answer.text());
 }
 
+#[test]
+fn each_address_of_a_name_is_an_endpoint_where_all_are_asked_for_and_a_reload_keeps_them() {
+    let first = Origin::start(brief("first"));
+    let port = first.address().port();
+    let address = format!("127.0.0.2:{port}");
+    let second = Origin::launch(&address, Box::new(brief("second")), None);
+    let server = NameServer::start();
+    server.knows("crm.test", &["127.0.0.1", "127.0.0.2"]);
+    let url = format!("http://crm.test:{port}");
+    let routes = [route_to("r", &url, "resolve: all", "timeout: 30s")];
+    let mut sidefuse = Sidefuse::start(&config_with(&asking(&server, "2s"), &routes));
+    let wait_for = |sidefuse: &Sidefuse, addresses: &[&str]| {
+        let wanted: Vec<String> = addresses.iter().map(|ip| format!("{ip}:{port}")).collect();
+        loop {
+            let shown = client::get(sidefuse.admin(), "/circuit-breakers/r").json();
+            let endpoints = shown["endpoints"].as_array().unwrap();
+            if endpoints.iter().map(|one| &one["address"]).eq(&wanted) {
+                return;
+            }
+        }
+    };
+    wait_for(&sidefuse, &["127.0.0.1", "127.0.0.2"]);
+    while first.connections() == 0 || second.connections() == 0 {
+        assert_eq!(client::get(sidefuse.proxy(), "/r/x").status(), 200);
+    }
+    // Other settings of the name servers, and one address less.
+    server.knows("crm.test", &["127.0.0.2"]);
+    reconfigure(&mut sidefuse, &server, "3s", &routes);
+    wait_for(&sidefuse, &["127.0.0.2"]);
+    server.says("crm.test", Say::NoSuchName);
+    reconfigure(&mut sidefuse, &server, "4s", &routes);
+    sidefuse.event(LOST);
+    assert_eq!(client::get(sidefuse.proxy(), "/r/x").text(), "second");
+    wait_for(&sidefuse, &["127.0.0.2"]);
+}
+
 /// A port of an address at which nothing answers: its queue of connections is full.
 struct BlackHole {
     _listener: Socket,

@@ -42,8 +42,12 @@ pub(super) fn probe(fields: &mut Fields<'_, '_>, base_path: &str) -> Option<Prob
                 .push(problem.hint("the next one is due before this one is given up"));
         }
         let place = fields.key_span("expect").unwrap_or(Span::BUILT_IN);
-        let expect = fields.list("expect", statuses);
-        if expect.as_ref().is_some_and(Vec::is_empty) {
+        let mut has_any = false;
+        let expect = fields.list("expect", |text| {
+            has_any = true;
+            statuses(text)
+        });
+        if expect.is_some() && !has_any {
             let message = "the probe expects no status, so none is good";
             let problem = Problem::error(Code::Probe, place, message);
             fields.problems.push(problem.hint("write `[2xx, 3xx]`"));

@@ -1,5 +1,6 @@
 //! `upstream:` of a route.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,14 +13,13 @@ use super::host::host;
 use super::{Scope, some_time};
 use crate::config::fields::{Fields, value};
 use crate::config::files::{Secrecy, file};
-use crate::config::plan::{HttpVersion, PoolPlan, TlsPlan, UpstreamPlan};
+use crate::config::plan::{HttpVersion, PoolPlan, Resolve, TlsPlan, UpstreamPlan};
 use crate::config::problem::{Code, Problem};
 use crate::config::readers::{number, word};
 use crate::config::tree::{Entry, Span};
 use crate::config::units::Invalid;
 
-/// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 1] = ["resolve"];
+const RESOLVES: [(&str, Resolve); 2] = [("one", Resolve::One), ("all", Resolve::All)];
 
 const VERSIONS: [(&str, HttpVersion); 5] = [
     ("auto", HttpVersion::Auto),
@@ -33,9 +33,10 @@ const VERSIONS: [(&str, HttpVersion); 5] = [
 const MOST_CONNECTIONS: usize = 65_536;
 
 /// The keys of an upstream, in the order of the documentation.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "url",
     "endpoints",
+    "resolve",
     "also_hosts",
     "tls",
     "http",
@@ -60,6 +61,10 @@ pub(super) fn upstream(
         }
     };
     let endpoints = endpoints(fields, url.as_ref().map(|url| url.port));
+    let place = fields.key_span("resolve").unwrap_or(Span::BUILT_IN);
+    let resolve = fields
+        .parse("resolve", word(&RESOLVES))
+        .unwrap_or(Resolve::One);
     let also_hosts = fields.list("also_hosts", host).unwrap_or_default();
     let version = fields
         .parse("http", word(&VERSIONS))
@@ -70,9 +75,21 @@ pub(super) fn upstream(
     let connect_timeout = fields
         .parse("connect_timeout", some_time())
         .unwrap_or(Duration::from_secs(3));
-    fields.not_yet(&NOT_YET);
 
     let url = url?;
+    if resolve == Resolve::All {
+        let has_name = url.host.parse::<IpAddr>().is_err();
+        let why = match (endpoints.is_empty(), has_name) {
+            (false, _) => Some("the upstream's `endpoints` are given already"),
+            (true, false) => Some("the upstream's host is an address, not a name"),
+            (true, true) => None,
+        };
+        if let Some(why) = why {
+            let message = format!("`resolve: all` has nothing to look up: {why}");
+            let problem = Problem::error(Code::Resolve, place, message);
+            fields.problems.push(problem.hint("remove it"));
+        }
+    }
     if let (false, Some(span)) = (url.tls, tls_written) {
         let problem = Problem::error(
             Code::Url,
@@ -90,6 +107,7 @@ pub(super) fn upstream(
         authority: url.authority,
         base_path: url.base_path,
         endpoints,
+        resolve,
         also_hosts,
         http: version,
         pool,

@@ -213,6 +213,8 @@ pub struct UpstreamPlan {
     pub base_path: String,
     /// Where its connections go instead of to its own host and port; empty for none.
     pub endpoints: Vec<EndpointPlan>,
+    /// What the addresses of its host's name are to it.
+    pub resolve: Resolve,
     /// Other hosts that mean this upstream in an absolute-form target: lower case, without port.
     pub also_hosts: Vec<String>,
     /// The version spoken to it.
@@ -247,6 +249,7 @@ impl UpstreamPlan {
             authority,
             base_path,
             endpoints: _,
+            resolve,
             also_hosts,
             http,
             pool,
@@ -257,11 +260,21 @@ impl UpstreamPlan {
             && *port == other.port
             && *authority == other.authority
             && *base_path == other.base_path
+            && *resolve == other.resolve
             && *also_hosts == other.also_hosts
             && *http == other.http
             && *pool == other.pool
             && *connect_timeout == other.connect_timeout
     }
+}
+
+/// What the addresses of a name are to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Resolve {
+    /// Ways to one endpoint: whichever answers first is used.
+    One,
+    /// An endpoint each.
+    All,
 }
 
 /// One address of an upstream.

@@ -81,8 +81,16 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("a size and a share without units", file("http: {max_header_bytes: 32768}\nlogs: {sample: 0.5}")),
         ("no duration, no share, no flag", route("timeout: soon\npreserve_host: yes\nbreaker: {failure_ratio: half}")),
         ("name servers that are none", file("dns: {servers: [dns.example.com, \"10.0.0.2:0\"], timeout: 1m}")),
+        (
+            "nothing to resolve",
+            route("").replace("upstream: https://api.example.com", "upstream: {url: \"https://10.0.0.1\", resolve: all}"),
+        ),
+        (
+            "endpoints twice",
+            route("").replace("upstream: https://api.example.com", "upstream: {url: https://api.example.com, endpoints: [10.0.0.1], resolve: all}"),
+        ),
         ("a probe that never was", route("probe: {path: health, every: 100ms, timeout: 1m, expect: [2yy]}")),
-        ("a probe longer than its pause", route("probe: {every: 5s, timeout: 10s}")),
+        ("a probe longer than its pause", route("probe: {every: 5s, timeout: 10s, expect: []}")),
         ("no name servers", file("dns: {servers: []}")),
         ("no number", route("breaker: {failure_threshold: -1, min_calls: 1.5, reset_backoff: {factor: two}}")),
         ("out of range", file("workers: 0\nhttp: {max_header_bytes: 1KiB, max_headers: 100000}\ncorrelation: {max_length: 200}\ndefaults: {timeout: 48h, idle_timeout: 0s}")),

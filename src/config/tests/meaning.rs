@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::plan::{
     AdminAddress, EndpointPlan, Forced, HeaderText, HostPattern, HttpVersion, LogLevel,
-    OverridePlan, RoutePlan,
+    OverridePlan, Resolve, RoutePlan,
 };
 use super::*;
 use crate::resilience::WindowSpec;
@@ -398,6 +398,38 @@ fn a_literal_secret_is_a_warning_that_does_not_repeat_it() {
         loaded.warnings
     );
     assert!(!format!("{:?}", loaded.plan).contains("hush"));
+}
+
+#[test]
+fn the_addresses_of_a_name_are_one_endpoint_unless_each_is_asked_to_be_one() {
+    assert_eq!(plan_of(&route("")).upstream.resolve, Resolve::One);
+    let text = format!("defaults: {{upstream: {{resolve: all}}}}\n{}", route(""));
+    assert_eq!(plan_of(&text).upstream.resolve, Resolve::All);
+}
+
+#[test]
+fn a_probe_is_a_get_behind_the_upstreams_path_every_10_s() {
+    assert_eq!(plan_of(&route("")).probe, None);
+    let text = route("probe: {path: /health}").replace("example.com", "example.com/v1/");
+    let probe = plan_of(&text).probe.unwrap();
+    assert_eq!(
+        (probe.path.as_str(), probe.every, probe.timeout),
+        ("/v1/health", secs(10), secs(5))
+    );
+    let good = [200, 204, 302, 399].map(|status| probe.expects(status));
+    let bad = [101, 400, 404, 500].map(|status| probe.expects(status));
+    assert_eq!((good, bad), ([true; 4], [false; 4]));
+    let text = route("probe: {every: 2s, expect: [204, 3xx, 401-403]}");
+    let probe = plan_of(&format!("defaults: {{probe: {{path: /up}}}}\n{text}"))
+        .probe
+        .unwrap();
+    assert_eq!((probe.path.as_str(), probe.timeout), ("/up", secs(2)));
+    assert!(probe.expects(204) && probe.expects(301) && probe.expects(402) && !probe.expects(200));
+    let off = format!(
+        "defaults: {{probe: {{path: /up}}}}\n{}",
+        route("probe: off")
+    );
+    assert_eq!(plan_of(&off).probe, None);
 }
 
 #[test]
