@@ -59,10 +59,11 @@ mod throttle;
 
 pub use breaker::{
     Admission, Author, Breaker, BreakerKeys, BreakerSpec, Cause, CountDistance, Distances,
-    Enforcement, Evidence, Exemplar, ForceRequest, Hold, Identity, LabelCount, Machine, Measure,
-    Mode, Observer, Order, Permit, Probes, Ramping, Refusal, RefusalKind, ResetBackoff,
-    ShareDistance, SpecProblem, Standing, State, Statistics, Transition, View, WindowCounts,
-    WindowSpec, explain,
+    Enforcement, Evidence, Exemplar, ForceRequest, Hold, Identity, KeyCounts, KeyObserver, Keyed,
+    LOOKED_AT, LabelCount, Machine, Measure, Mode, Observer, Order, Permit, Probes, Ramping,
+    Refusal, RefusalKind, Rejection, ResetBackoff, ShadowObserver, ShadowReport, ShadowView,
+    Shadows, ShareDistance, SpecProblem, Standing, State, Statistics, Transition, View,
+    WindowCounts, WindowSpec, explain,
 };
 pub use eject::{Ejection, Ejector, EjectorChange, Room, Trial, Visit, most_ejected};
 pub use key::Key;

@@ -140,6 +140,15 @@ impl Machine {
         (is_half_open && self.automatic_refusal().is_none()).then(|| self.let_pass())
     }
 
+    /// Asks whether a call would be admitted, without taking anything for it.
+    ///
+    /// # Errors
+    /// The refusal, which is counted.
+    pub fn check(&mut self, now: Instant) -> Result<(), Refusal> {
+        self.roll(now);
+        self.rejects().map_or(Ok(()), |kind| Err(self.reject(kind)))
+    }
+
     /// Takes the result of an admitted call. Of an older generation it is counted and moves nothing.
     pub fn record(&mut self, admission: Admission, sample: Sample, now: Instant) {
         self.record_as(admission, sample, None, now);

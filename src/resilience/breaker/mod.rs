@@ -8,10 +8,14 @@
 //! | `verdict` | how results move it |
 //! | `ramping` | how calls come back after closing |
 //! | `force` | how operators move it |
+//! | `permit` | the right to make one call, of all breakers that watch it |
+//! | `keyed` | a breaker for each key below a route's own |
+//! | `shadow` | candidates that watch and never reject |
 //! | `window`, `labels`, `backoff` | its counts, and its patience |
 //! | `exemplar` | a few of the calls it judged by |
 //! | `state`, `admission`, `transition`, `view` | what it says |
 //! | `explain` | the same in plain words |
+//! | `sync` | its locks, at which a test may let other threads go first |
 //!
 //! Invariants: probes out never exceed `half_open_max` (a reload that lowers it takes back none that are out); each change is one
 //! [`Transition`], reported once and in order; a result of an older generation moves nothing.
@@ -21,12 +25,16 @@ mod backoff;
 mod exemplar;
 mod explain;
 mod force;
+mod keyed;
 mod labels;
 mod machine;
+mod permit;
 mod ramping;
 mod roll;
+mod shadow;
 mod spec;
 mod state;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod transition;
@@ -36,18 +44,23 @@ mod window;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::resilience::outcome::{Outcome, Sample};
 use crate::resilience::ratio::Ratio;
 
+use sync::{lock, point};
+
 pub use admission::{Admission, Refusal, RefusalKind};
 pub use exemplar::{Exemplar, Identity};
 pub use explain::explain;
 pub use force::{Author, ForceRequest, Hold, Order};
+pub use keyed::{KeyCounts, KeyObserver, Keyed, LOOKED_AT, Rejection};
 pub use labels::LabelCount;
 pub use machine::Machine;
+pub use permit::Permit;
+pub use shadow::{ShadowObserver, ShadowReport, ShadowView, Shadows};
 pub use spec::{BreakerKeys, BreakerSpec, Enforcement, ResetBackoff, SpecProblem, WindowSpec};
 pub use state::{Mode, Standing, State};
 pub use transition::{Cause, Evidence, Measure, Transition};
@@ -77,14 +90,6 @@ struct Cell {
     telling: bool,
 }
 
-/// The right to make one call. Dropping it says that the call was abandoned: its slot is free, nobody is blamed.
-#[must_use = "dropping a permit abandons the call; finish it with what the call proved"]
-pub struct Permit {
-    breaker: Arc<Breaker>,
-    /// Empty once it was given back.
-    admission: Option<Admission>,
-}
-
 // === impl Breaker ===
 
 impl Breaker {
@@ -110,34 +115,45 @@ impl Breaker {
     /// # Errors
     /// The refusal, when the state in force rejects it; it is counted.
     pub fn admit(self: &Arc<Self>, now: Instant) -> Result<Permit, Refusal> {
-        let passing = self.all_pass.load(Ordering::Acquire);
-        if let Some(generation) = passing.checked_sub(1) {
-            let admission = Some(Admission::of_call(generation));
-            return Ok(Permit {
-                breaker: Arc::clone(self),
-                admission,
-            });
+        if let Some(generation) = self.generation_of_all() {
+            return Ok(Permit::new(
+                Arc::clone(self),
+                Admission::of_call(generation),
+            ));
         }
-        self.with(|machine| {
-            let admission = machine.admit(now)?;
-            Ok(Permit {
-                breaker: Arc::clone(self),
-                admission: Some(admission),
-            })
-        })
+        let admission = self.with(|machine| machine.admit(now))?;
+        Ok(Permit::new(Arc::clone(self), admission))
+    }
+
+    /// Asks whether a call would be admitted, without taking anything for it.
+    ///
+    /// # Errors
+    /// The refusal, which is counted.
+    pub fn check(&self, now: Instant) -> Result<(), Refusal> {
+        if self.generation_of_all().is_some() {
+            return Ok(());
+        }
+        self.with(|machine| machine.check(now))
+    }
+
+    /// Whether it could be forgotten: what a new one does at `now` is what this one would do.
+    fn is_forgettable(&self, now: Instant) -> bool {
+        let cell = self.lock();
+        !cell.telling && !cell.machine.has_transition() && cell.machine.is_forgettable(now)
+    }
+
+    /// The generation in which all calls pass, read without the lock.
+    fn generation_of_all(&self) -> Option<u64> {
+        point();
+        self.all_pass.load(Ordering::Acquire).checked_sub(1)
     }
 
     /// Gives the right to a probe of our own, if the automatic state is half-open and has one free. Nobody is refused a call by that,
     /// so nothing is counted.
     #[must_use]
     pub fn try_probe(self: &Arc<Self>, now: Instant) -> Option<Permit> {
-        self.with(|machine| {
-            let admission = machine.admit_probe(now)?;
-            Some(Permit {
-                breaker: Arc::clone(self),
-                admission: Some(admission),
-            })
-        })
+        let admission = self.with(|machine| machine.admit_probe(now))?;
+        Some(Permit::new(Arc::clone(self), admission))
     }
 
     /// The state in force and who decides, at `now`. Cheap; a scrape asks this before it shows a gauge.
@@ -208,8 +224,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Cell> {
-        // No step of a machine can be seen half done: a panic under the lock is a defect, but not one that should stop all traffic.
-        self.cell.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.cell)
     }
 }
 
@@ -259,56 +274,5 @@ impl Drop for Turn<'_> {
         if !self.ended {
             self.breaker.lock().telling = false;
         }
-    }
-}
-
-// === impl Permit ===
-
-impl Permit {
-    /// Gives it back with what the call proved.
-    pub fn finish(mut self, sample: Sample, now: Instant) {
-        if let Some(admission) = self.admission.take() {
-            self.breaker
-                .with(|machine| machine.record(admission, sample, now));
-        }
-    }
-
-    /// The same, and tells which call it was. `call` is asked only for one that is remembered: a failure, or a slow call where slow
-    /// ones are judged.
-    pub fn finish_as(mut self, sample: Sample, now: Instant, call: impl FnOnce() -> Identity) {
-        if let Some(admission) = self.admission.take() {
-            // Asked before the lock is taken: what it costs is nobody else's wait.
-            let call = self.breaker.wants(&sample).then(call);
-            self.breaker
-                .with(|machine| machine.record_as(admission, sample, call, now));
-        }
-    }
-
-    /// Whether the call is a probe of a half-open breaker, which may have a shorter time (`probe_timeout`).
-    #[must_use]
-    pub fn is_probe(&self) -> bool {
-        self.admission.as_ref().is_some_and(Admission::is_probe)
-    }
-
-    /// The breaker that gave it.
-    #[must_use]
-    pub fn breaker(&self) -> &Arc<Breaker> {
-        &self.breaker
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some(admission) = self.admission.take() {
-            self.breaker.lock().machine.release(admission);
-        }
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit")
-            .field("admission", &self.admission)
-            .finish_non_exhaustive()
     }
 }

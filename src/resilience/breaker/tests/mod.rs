@@ -2,12 +2,15 @@
 
 mod exemplars;
 mod forcing;
+mod keys;
+mod orders;
 mod probing;
 mod ramping;
 mod reference;
 mod reload;
 mod rules;
 mod sentences;
+mod shadows;
 mod simulation;
 mod threads;
 mod walk;

@@ -1,0 +1,299 @@
+//! A breaker for each key below a route's own, so that one tenant's trouble is not everybody's.
+//!
+//! Both must let a call pass, and both are told how it ended. The route's breaker sees the calls of all keys, so it opens for what
+//! all of them suffer from; a key's breaker sees its own calls only and opens for the one.
+//!
+//! A key gets its breaker with its first call. There are at most `max_keys` of them; then a new key takes the place of the one that was
+//! not used for longest, if that one has nothing to remember: it is closed, not held, not ramping, and none of its calls is out.
+//! To keep every call at constant cost only [`LOOKED_AT`] of them are looked at, and those that must stay go to the end of the queue, so the
+//! next new key looks at others. A key for which there is no room is watched by the route's breaker alone, and counted.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use lru::LruCache;
+
+use crate::resilience::breaker::Breaker;
+use crate::resilience::breaker::admission::Refusal;
+use crate::resilience::breaker::machine::Machine;
+use crate::resilience::breaker::permit::Permit;
+use crate::resilience::breaker::spec::{BreakerSpec, Enforcement};
+use crate::resilience::breaker::state::{Mode, Phase, State};
+use crate::resilience::breaker::sync::{lock, point};
+use crate::resilience::breaker::transition::Transition;
+use crate::resilience::breaker::view::View;
+use crate::resilience::key::Key;
+
+/// So many of those unused for longest are looked at when there is no room.
+pub const LOOKED_AT: usize = 8;
+
+/// What is told each transition of a key's breaker.
+pub type KeyObserver = Arc<dyn Fn(Key, &Transition) + Send + Sync>;
+
+/// The breakers of a route's keys.
+pub struct Keyed {
+    table: Mutex<Table>,
+    untracked: AtomicU64,
+    observer: KeyObserver,
+}
+
+struct Table {
+    spec: BreakerSpec,
+    max_keys: usize,
+    /// Decides the jitter of the next one's reset timeouts.
+    seed: u64,
+    /// The one unused for longest first.
+    children: LruCache<Key, Arc<Breaker>>,
+}
+
+/// A call was rejected by the route's breaker or by its key's.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// Why.
+    pub refusal: Refusal,
+    /// The breaker of the key, if it was that one.
+    pub by_key: Option<Arc<Breaker>>,
+}
+
+/// How the breakers of the keys stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyCounts {
+    /// All of them.
+    pub total: usize,
+    /// In force closed.
+    pub closed: usize,
+    /// In force open.
+    pub open: usize,
+    /// In force half-open.
+    pub half_open: usize,
+    /// Held by an operator, open or closed.
+    pub forced: usize,
+    /// Calls whose key found no room, since the route began.
+    pub untracked: u64,
+}
+
+// === impl Rejection ===
+
+impl From<Refusal> for Rejection {
+    /// By the route's own breaker.
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            by_key: None,
+        }
+    }
+}
+
+// === impl Keyed ===
+
+impl Keyed {
+    /// No breakers yet, of at most so many. The seed decides the jitter of their reset timeouts.
+    #[must_use]
+    pub fn new(spec: BreakerSpec, max_keys: usize, seed: u64, observer: KeyObserver) -> Arc<Self> {
+        let table = Table {
+            spec,
+            max_keys,
+            seed,
+            children: LruCache::unbounded(),
+        };
+        Arc::new(Self {
+            table: Mutex::new(table),
+            untracked: AtomicU64::new(0),
+            observer,
+        })
+    }
+
+    /// Asks the breaker of the key and that of the route for the right to make one call.
+    ///
+    /// # Errors
+    /// Who rejects it. Where both would, the route's breaker says why.
+    pub fn admit(&self, own: &Arc<Breaker>, key: Key, now: Instant) -> Result<Permit, Rejection> {
+        let Some(child) = self.child(key, now) else {
+            return Ok(own.admit(now)?);
+        };
+        let below = match child.admit(now) {
+            Ok(below) => below,
+            Err(refusal) => {
+                own.check(now)?;
+                return Err(Rejection {
+                    refusal,
+                    by_key: Some(child),
+                });
+            }
+        };
+        match own.admit(now) {
+            Ok(permit) => Ok(permit.with_key(below)),
+            Err(refusal) => {
+                below.withdraw();
+                Err(refusal.into())
+            }
+        }
+    }
+
+    /// The breaker of this key, if it has one.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<Arc<Breaker>> {
+        lock(&self.table).children.peek(&key).cloned()
+    }
+
+    /// The breaker of this key, made when it has none; `None` when there is no room for it.
+    pub fn get_or_make(&self, key: Key, now: Instant) -> Option<Arc<Breaker>> {
+        lock(&self.table).child(key, &self.observer, now)
+    }
+
+    /// Gives all of them new settings. Their states stay; of those beyond the new `max_keys` go what has nothing to remember.
+    pub fn respec(&self, spec: BreakerSpec, max_keys: usize, now: Instant) {
+        let children: Vec<Arc<Breaker>> = {
+            let mut table = lock(&self.table);
+            table.spec = spec.clone();
+            table.max_keys = max_keys;
+            let all = table.children.len();
+            table.make_room(max_keys, all, now);
+            table
+                .children
+                .iter()
+                .map(|(_, child)| Arc::clone(child))
+                .collect()
+        };
+        for child in children {
+            child.respec(spec.clone(), now);
+        }
+    }
+
+    /// The most breakers it keeps.
+    pub fn max_keys(&self) -> usize {
+        lock(&self.table).max_keys
+    }
+
+    /// How they stand at `now`.
+    pub fn counts(&self, now: Instant) -> KeyCounts {
+        let mut counts = KeyCounts {
+            untracked: self.untracked.load(Ordering::Relaxed),
+            ..KeyCounts::default()
+        };
+        for (_, child) in self.all() {
+            let (state, mode) = child.in_force(now);
+            counts.total += 1;
+            match state {
+                State::Closed => counts.closed += 1,
+                State::Open => counts.open += 1,
+                State::HalfOpen => counts.half_open += 1,
+            }
+            counts.forced += usize::from(mode != Mode::Auto);
+        }
+        counts
+    }
+
+    /// Those that need a look at `now`, at most so many: what is not closed first, then what failed most often.
+    pub fn worst(&self, most: usize, now: Instant) -> Vec<(Key, View)> {
+        let mut all: Vec<_> = self
+            .all()
+            .into_iter()
+            .map(|(key, child)| (child.with(|machine| machine.trouble(now)), key, child))
+            .collect();
+        all.sort_by(|(a, a_key, _), (b, b_key, _)| b.cmp(a).then(a_key.cmp(b_key)));
+        all.truncate(most);
+        all.into_iter()
+            .map(|(_, key, child)| (key, child.view(now)))
+            .collect()
+    }
+
+    fn all(&self) -> Vec<(Key, Arc<Breaker>)> {
+        lock(&self.table)
+            .children
+            .iter()
+            .map(|(key, child)| (*key, Arc::clone(child)))
+            .collect()
+    }
+
+    /// The breaker for a call of this key; none where the breakers do nothing, or where there is no room.
+    fn child(&self, key: Key, now: Instant) -> Option<Arc<Breaker>> {
+        let mut table = lock(&self.table);
+        if table.spec.keys().enforcement == Enforcement::Off {
+            return None;
+        }
+        let child = table.child(key, &self.observer, now);
+        drop(table);
+        if child.is_none() {
+            point();
+            self.untracked.fetch_add(1, Ordering::Relaxed);
+        }
+        child
+    }
+}
+
+impl fmt::Debug for Keyed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = lock(&self.table);
+        f.debug_struct("Keyed")
+            .field("keys", &table.children.len())
+            .field("max_keys", &table.max_keys)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Table ===
+
+impl Table {
+    fn child(&mut self, key: Key, observer: &KeyObserver, now: Instant) -> Option<Arc<Breaker>> {
+        if let Some(child) = self.children.get(&key) {
+            return Some(Arc::clone(child));
+        }
+        let room = self.max_keys.saturating_sub(1);
+        if !self.make_room(room, LOOKED_AT, now) {
+            return None;
+        }
+        self.seed = self.seed.wrapping_add(1);
+        let observer = Arc::clone(observer);
+        let tell = Box::new(move |transition: &Transition| observer(key, transition));
+        let child = Breaker::new(self.spec.clone(), self.seed, now, tell);
+        self.children.push(key, Arc::clone(&child));
+        Some(child)
+    }
+
+    /// Lets go of what has nothing to remember until at most so many are left; says whether that came about.
+    fn make_room(&mut self, most: usize, mut looks: usize, now: Instant) -> bool {
+        while self.children.len() > most {
+            if looks == 0 {
+                return false;
+            }
+            looks -= 1;
+            let Some((key, child)) = self.children.pop_lru() else {
+                return true;
+            };
+            // Nobody can take another one meanwhile: they are all handed out under this lock.
+            let is_used = Arc::strong_count(&child) > 1;
+            if is_used || !child.is_forgettable(now) {
+                self.children.push(key, child);
+            }
+        }
+        true
+    }
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// Whether nothing of it matters beyond its counts: it is closed by itself, all calls pass, and no hold is on it.
+    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+        let is_ramping = self
+            .ramp()
+            .is_some_and(|(ramp, spec)| ramp.full_at(spec) > now);
+        self.phase == Phase::Closed && self.hold.is_none() && !is_ramping
+    }
+
+    /// How much it needs a look at `now`; more is worse.
+    fn trouble(&mut self, now: Instant) -> (u8, u64) {
+        self.roll(now);
+        let standing = self.present();
+        let rank = match (standing.state(), standing.mode) {
+            (State::Open, _) => 3,
+            (State::HalfOpen, _) => 2,
+            (State::Closed, Mode::Auto) => 0,
+            (State::Closed, Mode::ForcedOpen | Mode::ForcedClosed) => 1,
+        };
+        (rank, self.statistics.failures)
+    }
+}

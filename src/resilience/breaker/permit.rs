@@ -1,0 +1,123 @@
+//! The right to make one call, of all the breakers that watch it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::resilience::breaker::Breaker;
+use crate::resilience::breaker::admission::Admission;
+use crate::resilience::breaker::exemplar::Identity;
+use crate::resilience::breaker::shadow::Watched;
+use crate::resilience::outcome::Sample;
+
+/// The right to make one call. Dropping it says that the call was abandoned: its slot is free, nobody is blamed.
+#[must_use = "dropping a permit abandons the call; finish it with what the call proved"]
+pub struct Permit {
+    breaker: Arc<Breaker>,
+    /// Empty once it was given back.
+    admission: Option<Admission>,
+    /// Who else is told how it ends; nobody for most routes.
+    beside: Option<Box<Beside>>,
+}
+
+/// Who is told besides the breaker that gave the permit.
+#[derive(Default)]
+struct Beside {
+    /// The breaker of the call's key.
+    key: Option<Permit>,
+    /// Candidates that only watch.
+    watched: Option<Watched>,
+}
+
+impl Permit {
+    pub(super) const fn new(breaker: Arc<Breaker>, admission: Admission) -> Self {
+        Self {
+            breaker,
+            admission: Some(admission),
+            beside: None,
+        }
+    }
+
+    /// The same call is one of a key's, whose breaker admitted it as well.
+    pub(super) fn with_key(mut self, key: Self) -> Self {
+        self.beside.get_or_insert_default().key = Some(key);
+        self
+    }
+
+    /// The same call is watched by candidates.
+    pub(super) fn with_watched(mut self, watched: Watched) -> Self {
+        self.beside.get_or_insert_default().watched = Some(watched);
+        self
+    }
+
+    /// Gives it back with what the call proved.
+    pub fn finish(self, sample: Sample, now: Instant) {
+        self.give_back(sample, None, now);
+    }
+
+    /// The same, and tells which call it was. `call` is asked only for one that is remembered: a failure, or a slow call where slow
+    /// ones are judged.
+    pub fn finish_as(self, sample: Sample, now: Instant, call: impl FnOnce() -> Identity) {
+        // Asked before a lock is taken: what it costs is nobody else's wait.
+        let call = self.breaker.wants(&sample).then(call);
+        self.give_back(sample, call, now);
+    }
+
+    fn give_back(mut self, sample: Sample, call: Option<Identity>, now: Instant) {
+        if let Some(beside) = self.beside.take() {
+            let Beside { key, watched } = *beside;
+            if let Some(key) = key {
+                key.give_back(sample, call.clone(), now);
+            }
+            if let Some(watched) = watched {
+                watched.finish(sample, now);
+            }
+        }
+        if let Some(admission) = self.admission.take() {
+            self.breaker
+                .with(|machine| machine.record_as(admission, sample, call, now));
+        }
+    }
+
+    /// Gives it back unused, as if nobody had asked: somebody else refused the call.
+    pub(super) fn withdraw(mut self) {
+        if let Some(admission) = self.admission.take() {
+            self.breaker.lock().machine.withdraw(admission);
+        }
+    }
+
+    /// Whether the call is a probe of a half-open breaker (the route's, or its key's), which may have a shorter time (`probe_timeout`).
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.admission.as_ref().is_some_and(Admission::is_probe)
+            || self.key().is_some_and(Self::is_probe)
+    }
+
+    /// The breaker that gave it.
+    #[must_use]
+    pub fn breaker(&self) -> &Arc<Breaker> {
+        &self.breaker
+    }
+
+    /// The permit of the key's breaker, if the call has a key that has one.
+    #[must_use]
+    pub fn key(&self) -> Option<&Self> {
+        self.beside.as_ref().and_then(|beside| beside.key.as_ref())
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(admission) = self.admission.take() {
+            self.breaker.lock().machine.release(admission);
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("admission", &self.admission)
+            .finish_non_exhaustive()
+    }
+}

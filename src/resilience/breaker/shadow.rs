@@ -1,0 +1,240 @@
+//! Candidates: breakers with other settings that watch a route's calls and say what they would have done.
+//!
+//! Only calls that took place have an outcome, so candidates see what the breaker in force let pass. A call that a candidate would
+//! have rejected tells it nothing more: had it been in force, it would not have seen the outcome. That goes into its report
+//! instead, and there it weighs: a rejected call that succeeded in fact is a caller refused without need.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crate::resilience::breaker::admission::Admission;
+use crate::resilience::breaker::machine::Machine;
+use crate::resilience::breaker::permit::Permit;
+use crate::resilience::breaker::spec::BreakerSpec;
+use crate::resilience::breaker::state::State;
+use crate::resilience::breaker::sync::lock;
+use crate::resilience::breaker::transition::Transition;
+use crate::resilience::breaker::view::View;
+use crate::resilience::outcome::{Outcome, Sample};
+
+/// What is told each transition of a candidate, with its name.
+pub type ShadowObserver = Arc<dyn Fn(&str, &Transition) + Send + Sync>;
+
+/// The candidates of a route.
+pub struct Shadows {
+    candidates: Box<[Arc<Candidate>]>,
+    observer: ShadowObserver,
+}
+
+struct Candidate {
+    name: Box<str>,
+    cell: Mutex<Cell>,
+}
+
+struct Cell {
+    machine: Machine,
+    report: ShadowReport,
+}
+
+/// What a candidate would have done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShadowReport {
+    /// How often it would have opened, by failed probes too.
+    pub would_open: u64,
+    /// Calls that took place and that it would have rejected.
+    pub would_reject: u64,
+    /// Those of them that the upstream answered well, or that were wrong themselves.
+    pub rejected_successes: u64,
+    /// Those of them that failed.
+    pub rejected_failures: u64,
+}
+
+/// A candidate at one instant.
+#[derive(Clone, Debug)]
+pub struct ShadowView {
+    /// Its name.
+    pub name: Box<str>,
+    /// What it would have done so far.
+    pub report: ShadowReport,
+    /// How it stands.
+    pub view: View,
+}
+
+/// A call that candidates watch.
+pub(super) struct Watched {
+    shadows: Arc<Shadows>,
+    /// What each of them said; `None` where it would have rejected the call. Empty once they were told how it ended.
+    said: Vec<Option<Admission>>,
+}
+
+// === impl Shadows ===
+
+impl Shadows {
+    /// Candidates by name. One that was there before goes on as it stood, and gets its new settings by [`Shadows::respec`].
+    #[must_use]
+    pub fn new(
+        specs: &[(String, BreakerSpec)],
+        before: Option<&Self>,
+        now: Instant,
+        observer: ShadowObserver,
+    ) -> Arc<Self> {
+        let candidates = specs
+            .iter()
+            .map(|(name, spec)| {
+                let survivor = before.and_then(|before| before.named(name));
+                survivor.map_or_else(|| Arc::new(Candidate::new(name, spec, now)), Arc::clone)
+            })
+            .collect();
+        Arc::new(Self {
+            candidates,
+            observer,
+        })
+    }
+
+    /// Gives them new settings. What they counted and their states stay.
+    pub fn respec(&self, specs: &[(String, BreakerSpec)], now: Instant) {
+        for (name, spec) in specs {
+            if let Some(candidate) = self.named(name) {
+                self.with(candidate, |cell| {
+                    if cell.machine.spec() != spec {
+                        cell.machine.respec(spec.clone(), now);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Lets them watch a call that was admitted.
+    pub fn watch(self: &Arc<Self>, permit: Permit, now: Instant) -> Permit {
+        let said = self
+            .candidates
+            .iter()
+            .map(|candidate| {
+                self.with(candidate, |cell| match cell.machine.admit(now) {
+                    Ok(admission) => Some(admission),
+                    Err(_) => {
+                        cell.report.would_reject += 1;
+                        None
+                    }
+                })
+            })
+            .collect();
+        permit.with_watched(Watched {
+            shadows: Arc::clone(self),
+            said,
+        })
+    }
+
+    /// Each of them at `now`, in the order of their names.
+    #[must_use]
+    pub fn views(&self, now: Instant) -> Vec<ShadowView> {
+        self.candidates
+            .iter()
+            .map(|candidate| {
+                let (report, view) = self.with(candidate, |cell| {
+                    let view = cell.machine.view(now);
+                    (cell.report, view)
+                });
+                ShadowView {
+                    name: candidate.name.clone(),
+                    report,
+                    view,
+                }
+            })
+            .collect()
+    }
+
+    /// What each of them would have done so far, with its name.
+    pub fn reports(&self, now: Instant) -> impl Iterator<Item = (&str, ShadowReport)> {
+        self.candidates.iter().map(move |candidate| {
+            let report = self.with(candidate, |cell| {
+                cell.machine.standing(now);
+                cell.report
+            });
+            (&*candidate.name, report)
+        })
+    }
+
+    fn named(&self, name: &str) -> Option<&Arc<Candidate>> {
+        let mut candidates = self.candidates.iter();
+        candidates.find(|candidate| *candidate.name == *name)
+    }
+
+    /// Runs `act` under the candidate's lock, counts what it led to, and tells it outside of the lock.
+    fn with<T>(&self, candidate: &Candidate, act: impl FnOnce(&mut Cell) -> T) -> T {
+        let mut cell = lock(&candidate.cell);
+        let answer = act(&mut cell);
+        if !cell.machine.has_transition() {
+            return answer;
+        }
+        let mut led_to = Vec::new();
+        while let Some(transition) = cell.machine.next_transition() {
+            let opened = transition.changes_state() && transition.to() == State::Open;
+            cell.report.would_open += u64::from(opened);
+            led_to.push(transition);
+        }
+        drop(cell);
+        for transition in led_to {
+            (self.observer)(&candidate.name, &transition);
+        }
+        answer
+    }
+}
+
+impl fmt::Debug for Shadows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.candidates.iter().map(|candidate| &candidate.name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Candidate {
+    fn new(name: &str, spec: &BreakerSpec, now: Instant) -> Self {
+        // Of no use to it: a reset timeout with jitter would only blur the comparison.
+        let seed = 0;
+        Self {
+            name: name.into(),
+            cell: Mutex::new(Cell {
+                machine: Machine::new(spec.clone(), seed, now),
+                report: ShadowReport::default(),
+            }),
+        }
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// Tells them how the call ended.
+    pub(super) fn finish(mut self, sample: Sample, now: Instant) {
+        let shadows = Arc::clone(&self.shadows);
+        for (candidate, said) in shadows.candidates.iter().zip(self.said.drain(..)) {
+            shadows.with(candidate, |cell| match said {
+                Some(admission) => cell.machine.record(admission, sample, now),
+                None => cell.report.count(sample.outcome),
+            });
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        for (candidate, said) in self.shadows.candidates.iter().zip(self.said.drain(..)) {
+            if let Some(admission) = said {
+                lock(&candidate.cell).machine.release(admission);
+            }
+        }
+    }
+}
+
+impl ShadowReport {
+    /// A call that would have been rejected ended.
+    fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Success | Outcome::Alive => self.rejected_successes += 1,
+            Outcome::Failure => self.rejected_failures += 1,
+            Outcome::Throttled | Outcome::Ignored => {}
+        }
+    }
+}

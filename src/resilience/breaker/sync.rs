@@ -1,0 +1,57 @@
+//! Locks, and the points at which a test may let another thread go first.
+
+#[cfg(not(test))]
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Takes a lock. No step under one of ours can be seen half done: a panic there is a defect, but not one that should stop all traffic.
+#[cfg(not(test))]
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The order of what two threads do is open here.
+#[cfg(not(test))]
+pub(super) const fn point() {}
+
+#[cfg(test)]
+pub(super) use interleaving::{lock, point};
+
+/// The same under test: within [`interleaving::explore`] every lock and every point is a place where threads may take turns.
+#[cfg(test)]
+pub(super) mod interleaving {
+    use std::cell::Cell;
+    use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+    thread_local! {
+        static EXPLORING: Cell<bool> = const { Cell::new(false) };
+    }
+
+    pub(in super::super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        if !EXPLORING.get() {
+            return mutex.lock().unwrap_or_else(PoisonError::into_inner);
+        }
+        loop {
+            point();
+            match mutex.try_lock() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                // Its holder is another of the test's threads, which runs when this one yields.
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+    }
+
+    pub(in super::super) fn point() {
+        if EXPLORING.get() {
+            shuttle::thread::yield_now();
+        }
+    }
+
+    /// Runs `test` under so many different orders of its threads' steps.
+    pub(in super::super) fn explore(orders: usize, test: impl Fn() + Send + Sync + 'static) {
+        // The threads of one run share an operating system's thread, and with it this flag.
+        EXPLORING.set(true);
+        shuttle::check_random(test, orders);
+        EXPLORING.set(false);
+    }
+}
