@@ -8,7 +8,7 @@ use super::tree::{Entry, Node, Scalar, Span, Value};
 use super::units::Invalid;
 
 /// Keys that people look for in the wrong place, with where they are.
-const ELSEWHERE: [(&str, &str); 13] = [
+const ELSEWHERE: [(&str, &str); 15] = [
     ("connect_timeout", "upstream"),
     ("endpoints", "upstream"),
     ("pool", "upstream"),
@@ -19,6 +19,8 @@ const ELSEWHERE: [(&str, &str); 13] = [
     ("reset_timeout", "breaker"),
     ("min_calls", "breaker"),
     ("window", "breaker"),
+    ("ramp", "breaker"),
+    ("max_keys", "breaker"),
     ("user_id_header", "logs"),
     ("operator_token_file", "admin"),
     ("drain", "shutdown"),
@@ -92,6 +94,12 @@ impl<'n> Fields<'n, '_> {
             .iter()
             .find(|entry| entry.key.text == key)
             .map(|entry| entry.key.span)
+    }
+
+    /// What is written under a key that nobody took yet.
+    pub(crate) fn node(&self, key: &str) -> Option<&'n Node> {
+        let entry = self.left.iter().find(|entry| entry.key.text == key)?;
+        Some(&entry.node)
     }
 
     /// The entries that nobody took yet.

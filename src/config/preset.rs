@@ -220,12 +220,12 @@ fn without_extends(node: &Node) -> Node {
 }
 
 /// Keys whose mappings choose one of several things, so that two of them together mean nothing.
-const CHOICES: [&str; 2] = ["window", "fallback"];
+const CHOICES: [&str; 3] = ["window", "key", "fallback"];
 
 /// Lays `over` on `base`: mappings merge, everything else replaces. A mapping without entries adds nothing.
 ///
 /// Keys are compared without case, as header names are; other keys in the wrong case are refused where they are read.
-/// `window` is a choice of one key, and so is `fallback`: they replace.
+/// What is a choice of one key replaces.
 pub(crate) fn merge(base: &Node, over: &Node) -> Node {
     let (Value::Mapping(below), Value::Mapping(above)) = (&base.value, &over.value) else {
         let adds_nothing = matches!((&base.value, &over.value), (Value::Mapping(_), Value::Null));

@@ -116,6 +116,10 @@ codes! {
     Timeouts = "C051",
     /// Pool settings that contradict each other.
     Pool = "C052",
+    /// A breaker's key that says nothing, or two things.
+    BreakerKey = "C056",
+    /// Candidate breakers that are too many.
+    Shadow = "C057",
     /// A header name or value that HTTP does not allow.
     Header = "C060",
     /// A header that the proxy itself is in charge of.

@@ -12,9 +12,6 @@ use crate::resilience::{
     BreakerKeys, BreakerSpec, Enforcement, RampSpec, Ratio, ResetBackoff, SpecProblem, WindowSpec,
 };
 
-/// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 3] = ["key", "max_keys", "shadow"];
-
 const ENFORCEMENTS: [(&str, Enforcement); 3] = [
     ("enforce", Enforcement::Enforce),
     ("shadow", Enforcement::Shadow),
@@ -40,7 +37,6 @@ pub(super) fn breaker(
     timeout: Duration,
     scope: Scope,
 ) -> Option<BreakerSpec> {
-    fields.not_yet(&NOT_YET);
     let entries = fields.entries();
     // In the order of the documentation, which is the order of `allowed here`.
     let mut keys = BreakerKeys::default();

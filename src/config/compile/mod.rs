@@ -9,6 +9,7 @@ mod fallback_graph;
 mod headers;
 mod host;
 mod http;
+mod keys;
 mod listen;
 mod logs;
 mod matches;
@@ -17,6 +18,7 @@ mod probe;
 mod route;
 mod routes;
 mod service;
+mod shadow;
 mod upstream;
 
 use std::num::NonZeroUsize;

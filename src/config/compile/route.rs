@@ -4,21 +4,20 @@ use std::time::Duration;
 
 use ::http::HeaderName;
 
-use super::{Scope, breaker, fallback, headers, matches, probe, some_time, upstream};
+use super::{Scope, breaker, fallback, headers, keys, matches, probe, shadow, some_time, upstream};
 use crate::config::fields::Fields;
 use crate::config::plan::RoutePlan;
 use crate::config::readers::flag;
 use crate::config::tree::Span;
 
 /// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 8] = [
+const NOT_YET: [&str; 7] = [
     "retry",
     "limits",
     "classify",
     "throttle",
     "attempt_timeout",
     "max_duration",
-    "shadow",
     "rewrite_redirects",
 ];
 
@@ -73,7 +72,12 @@ pub(super) fn route(
         .parse("idle_timeout", some_time())
         .unwrap_or(Duration::from_secs(30));
     let preserve_host = fields.parse("preserve_host", flag).unwrap_or(false);
-    let breaker = fields.section("breaker", |fields| breaker::breaker(fields, timeout, scope));
+    let own = fields.node("breaker");
+    let (breaker, keyed) = fields.section("breaker", |fields| {
+        let breaker = breaker::breaker(fields, timeout, scope);
+        (breaker, keys::keyed(fields))
+    });
+    let shadows = shadow::shadows(fields, own, timeout, scope);
     let fallback = fallback::fallbacks(fields, correlation);
     let base_path = upstream.as_ref().map_or("", |upstream| &upstream.base_path);
     let probe = probe::probe(fields, base_path);
@@ -88,6 +92,8 @@ pub(super) fn route(
         breaker: breaker?,
         fallback,
         probe,
+        keyed,
+        shadows,
         headers,
         overridden: None,
     })

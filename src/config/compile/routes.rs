@@ -148,7 +148,7 @@ fn check_preset(
 }
 
 /// Names are URL segments and label values.
-fn check_name(what: &str, key: &Key, problems: &mut Problems) {
+pub(super) fn check_name(what: &str, key: &Key, problems: &mut Problems) {
     let name = key.text.as_bytes();
     let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let good = (1..=63).contains(&name.len())

@@ -3,6 +3,7 @@
 //! Every default is applied, every unit is a type, every reference resolved; nothing downstream checks again.
 
 mod dns;
+mod keyed;
 mod probe;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 pub use super::fallback::{FallbackKind, FallbackPlan, Obedience, RespondPlan, Sharing, StalePlan};
 pub use dns::DnsPlan;
+pub use keyed::{KeySource, KeyedPlan};
 pub use probe::ProbePlan;
 
 use crate::resilience::{BreakerSpec, Ratio};
@@ -172,6 +174,10 @@ pub struct RoutePlan {
     pub fallback: Vec<FallbackPlan>,
     /// Its active probe.
     pub probe: Option<ProbePlan>,
+    /// Whom it has breakers for below its own; `None` for nobody.
+    pub keyed: Option<KeyedPlan>,
+    /// Candidates that watch its calls, in the order of their names.
+    pub shadows: Vec<(String, BreakerSpec)>,
     /// What happens to header fields.
     pub headers: HeadersPlan,
     /// The hold that `overrides` orders for its breaker.

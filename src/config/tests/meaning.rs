@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use super::plan::{
-    AdminAddress, EndpointPlan, Forced, HeaderText, HostPattern, HttpVersion, LogLevel,
-    OverridePlan, Resolve, RoutePlan,
+    AdminAddress, EndpointPlan, Forced, HeaderText, HostPattern, HttpVersion, KeySource, KeyedPlan,
+    LogLevel, OverridePlan, Resolve, RoutePlan,
 };
 use super::*;
-use crate::resilience::WindowSpec;
+use crate::resilience::{Enforcement, WindowSpec};
 
 fn plan_of(text: &str) -> RoutePlan {
     good(text).plan.routes.remove("partner").unwrap()
@@ -122,6 +122,76 @@ fn a_ramp_has_numbers_of_its_own_and_can_be_turned_off_again() {
         route("breaker: {ramp: off}")
     );
     assert_eq!(plan_of(&text).breaker.keys().ramp, None);
+}
+
+#[test]
+fn a_breaker_has_keys_of_one_kind_or_none() {
+    let keyed = |breaker: &str| plan_of(&route(&format!("breaker: {{{breaker}}}"))).keyed;
+    assert_eq!(keyed(""), None);
+    assert_eq!(keyed("max_keys: 5"), None);
+    let header = KeySource::Header("x-tenant-id".parse().unwrap());
+    for (text, by, max_keys) in [
+        ("key: {header: X-Tenant-ID}", header, 1_000),
+        (
+            "key: {path_segment: 2}, max_keys: 5",
+            KeySource::PathSegment(2),
+            5,
+        ),
+        ("key: {host: true}", KeySource::Host, 1_000),
+    ] {
+        assert_eq!(keyed(text), Some(KeyedPlan { by, max_keys }), "{text}");
+    }
+    let below = |breaker: &str| {
+        let settings = route(&format!("breaker: {breaker}"));
+        let defaults = "defaults: {breaker: {key: {header: X-Tenant-ID}}}";
+        plan_of(&format!("{defaults}\n{settings}"))
+            .keyed
+            .map(|plan| plan.by)
+    };
+    assert_eq!(
+        below("{key: {host: true}}"),
+        Some(KeySource::Host),
+        "it replaces"
+    );
+    assert_eq!(below("{key: off}"), None);
+}
+
+#[test]
+fn a_candidate_is_the_routes_breaker_but_for_what_it_says() {
+    let text = "\
+breaker: {enforcement: off, key: {host: true}, failure_threshold: 7, window: {calls: 50}}
+shadow:
+  strict: {failure_threshold: 2, window: {time: 10s}}
+  ramped: {ramp: {}}
+  gone: off
+";
+    let shadows = plan_of(&route(text)).shadows;
+    let told: Vec<_> = shadows
+        .iter()
+        .map(|(name, spec)| {
+            let keys = spec.keys();
+            (
+                name.as_str(),
+                keys.enforcement,
+                keys.failure_threshold,
+                keys.window,
+            )
+        })
+        .collect();
+    let enforce = Enforcement::Enforce;
+    assert_eq!(
+        told,
+        [
+            ("ramped", enforce, 7, WindowSpec::Calls(50)),
+            ("strict", enforce, 2, WindowSpec::Time(secs(10)))
+        ]
+    );
+    assert!(shadows[0].1.keys().ramp.is_some());
+    let inherited = format!(
+        "defaults: {{shadow: {{a: {{failure_threshold: 1}}}}}}\n{}",
+        route("shadow: off")
+    );
+    assert_eq!(plan_of(&inherited).shadows, []);
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! `shadow:` of a route: candidates, each of which says what it would do otherwise than the route's breaker.
+
+use std::time::Duration;
+
+use super::Scope;
+use super::breaker::breaker;
+use super::routes::check_name;
+use crate::config::excerpt::show;
+use crate::config::fields::{Fields, mapping};
+use crate::config::preset::merge;
+use crate::config::problem::{Code, Problem};
+use crate::config::tree::{Entry, Node, Value};
+use crate::resilience::BreakerSpec;
+
+/// The most candidates: each sees every call.
+const MOST: usize = 8;
+
+/// Keys of a breaker that a candidate does not have, and why not.
+const NOT_ITS_OWN: [(&str, &str); 3] = [
+    ("enforcement", "is not a candidate's: it never rejects"),
+    (
+        "key",
+        "is not a candidate's: it watches the calls of all keys",
+    ),
+    (
+        "max_keys",
+        "is not a candidate's: it watches the calls of all keys",
+    ),
+];
+
+/// Reads the candidates of a route whose own breaker is written as `own`: what one does not say is as it says there.
+pub(super) fn shadows(
+    fields: &mut Fields<'_, '_>,
+    own: Option<&Node>,
+    timeout: Duration,
+    scope: Scope,
+) -> Vec<(String, BreakerSpec)> {
+    if fields.is_off("shadow") {
+        return Vec::new();
+    }
+    let base = own.map_or_else(|| Node::built_in([]), without_what_is_not_its_own);
+    fields.section("shadow", |fields| {
+        let mut entries = fields.take_all();
+        if let Some(entry) = entries.get(MOST) {
+            let message = format!("`shadow` has more than {MOST} candidates");
+            let problem = Problem::error(Code::Shadow, entry.key.span, message);
+            fields.problems.push(problem.hint("each of them sees every call: remove some"));
+            entries.truncate(MOST);
+        }
+        let is_on = |entry: &&&Entry| !matches!(&entry.node.value, Value::Scalar(text) if text.text == "off");
+        let mut specs = Vec::new();
+        for Entry { key, node } in entries.iter().filter(is_on) {
+            check_name("a candidate", key, fields.problems);
+            let settings = merge(&base, node);
+            let spec = mapping(&show(&key.text), Some(&settings), fields.problems, |fields| {
+                for (key, why) in NOT_ITS_OWN {
+                    fields.refuse(key, why);
+                }
+                breaker(fields, timeout, scope)
+            });
+            specs.extend(spec.map(|spec| (key.text.clone(), spec)));
+        }
+        specs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        specs
+    })
+}
+
+fn without_what_is_not_its_own(own: &Node) -> Node {
+    let is_its_own = |entry: &&Entry| !NOT_ITS_OWN.iter().any(|(key, _)| *key == entry.key.text);
+    let entries = own.entries().iter().filter(is_its_own).cloned().collect();
+    Node {
+        span: own.span,
+        value: Value::Mapping(entries),
+    }
+}
