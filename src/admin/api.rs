@@ -6,10 +6,9 @@ use bytes::Bytes;
 use http::header::IF_NONE_MATCH;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use serde::Serialize;
 
 use super::access::{Caller, Denied, authorize};
-use super::breakers::{One, list, one};
+use super::breakers::{list, one};
 use super::config::{self, Config};
 use super::context::{Context, ReloadReport};
 use super::endpoint::{Endpoint, Port};
@@ -18,10 +17,10 @@ use super::guard::{check_change, check_host};
 use super::health::probe;
 use super::metrics::render_metrics;
 use super::moment::Moment;
-use super::orders::{Verb, Wish, shown, wish};
+use super::obey::obey;
+use super::orders::{shown, wish};
 use super::reply::{Answer, Problem, json, not_modified, seal, tag, with_body};
 use super::token::{Keyring, presented};
-use crate::resilience::{ForceRequest, View};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{Acceptance, Correlation, CorrelationId, exposition};
 
@@ -38,17 +37,10 @@ pub(super) struct Desk {
 }
 
 /// Who does what, for the log.
-struct Deed<'a> {
-    actor: &'a str,
-    remote: String,
-    correlation: &'a CorrelationId,
-}
-
-#[derive(Serialize)]
-struct Obeyed {
-    changed: bool,
-    #[serde(flatten)]
-    breaker: One,
+pub(super) struct Deed<'a> {
+    pub(super) actor: &'a str,
+    pub(super) remote: String,
+    pub(super) correlation: &'a CorrelationId,
 }
 
 impl Desk {
@@ -129,8 +121,9 @@ impl Desk {
                 json(StatusCode::OK, &one(route, &view, &moment))
             }
             Endpoint::Explain(name) => {
-                let view = named(snapshot, name)?.breaker.view(moment.now);
-                json(StatusCode::OK, &explanation(name, &view, &moment))
+                let route = named(snapshot, name)?;
+                let view = route.breaker.view(moment.now);
+                json(StatusCode::OK, &explanation(route, &view, &moment))
             }
             Endpoint::Order(name, verb) => {
                 check_change(parts, caller, &body)?;
@@ -165,42 +158,6 @@ impl Desk {
             Endpoint::Probe(which) => probe(&self.context, which),
         }
     }
-}
-
-/// Gives the order and answers the breaker as it is then.
-fn obey(
-    route: &Route,
-    verb: Verb,
-    Wish { order, reason }: Wish,
-    (deed, moment): (&Deed<'_>, &Moment),
-) -> Result<Answer, Problem> {
-    let before = route.breaker.view(moment.now);
-    let request = ForceRequest {
-        order,
-        by: deed.actor.to_owned(),
-        reason: reason.clone(),
-    };
-    let changed = route.breaker.force(request, moment.now);
-    let after = route.breaker.view(moment.now);
-    tracing::info!(
-        actor = deed.actor,
-        remote = deed.remote,
-        action = verb.label(),
-        target = &*route.name,
-        before = standing(&before),
-        after = standing(&after),
-        changed,
-        reason,
-        correlation_id = deed.correlation.as_str(),
-        "Admin action"
-    );
-    let breaker = one(route, &after, moment);
-    json(StatusCode::OK, &Obeyed { changed, breaker })
-}
-
-/// `closed/auto`
-fn standing(view: &View) -> String {
-    format!("{}/{}", view.state().label(), view.mode().label())
 }
 
 impl Deed<'_> {

@@ -9,6 +9,7 @@ use super::fallbacks::KeptAnswers;
 use super::moment::Moment;
 use super::settings::{Settings, enforcement};
 use super::upstream::{Endpoint, Live, Pool, Upstream};
+use super::watchers::{Keys, Shadow, key_counts, shadows};
 use crate::failure::Failure;
 use crate::resilience::{Label, Mode, State, Statistics, View, explain};
 use crate::snapshot::{Route, Snapshot};
@@ -38,6 +39,9 @@ struct Summary {
 #[serde(rename_all = "camelCase")]
 pub(super) struct One {
     name: String,
+    /// The fingerprint of the key whose breaker it is, where it is not the route's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     state: &'static str,
     mode: &'static str,
     enforcement: &'static str,
@@ -55,6 +59,10 @@ pub(super) struct One {
     #[serde(skip_serializing_if = "Option::is_none")]
     kept_answers: Option<KeptAnswers>,
     probe: Option<Probed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<Keys>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadows: Option<Vec<Shadow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<Settings>,
 }
@@ -109,10 +117,11 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
     for route in &snapshot.routes {
         let view = route.breaker.view(moment.now);
         let live = Live::of(route);
+        let keys = key_counts(route, moment);
         summary.add(&view);
         // What the sentence says beyond this is how much time is left, which alone makes no new version.
         digest.update(format!(
-            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {live:?} {:?}\n",
+            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {live:?} {keys:?} {:?}\n",
             route.name,
             view.standing,
             view.since,
@@ -126,7 +135,10 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
                 .as_ref()
                 .map(|probe| probe.seen(Urgency::Usual).0),
         ));
-        breakers.push(One::new(route, &view, &live, moment));
+        breakers.push(One {
+            keys,
+            ..One::new(route, &view, &live, moment)
+        });
     }
     let mut tag = String::from("W/\"");
     for byte in digest.finalize().iter().take(8) {
@@ -141,6 +153,8 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
 pub(super) fn one(route: &Route, view: &View, moment: &Moment) -> One {
     One {
         kept_answers: KeptAnswers::of(route),
+        keys: key_counts(route, moment),
+        shadows: shadows(route, moment),
         settings: Some(Settings::of(route)),
         ..One::new(route, view, &Live::of(route), moment)
     }
@@ -162,12 +176,21 @@ impl Summary {
 }
 
 impl One {
+    /// The breaker of one key.
+    pub(super) fn of_key(route: &Route, key: String, view: &View, moment: &Moment) -> Self {
+        Self {
+            key: Some(key),
+            ..Self::new(route, view, &Live::of(route), moment)
+        }
+    }
+
     fn new(route: &Route, view: &View, live: &Live, moment: &Moment) -> Self {
         let stamp = |instant| moment.stamp(instant);
         let hold = view.hold.as_ref();
         let Upstream { pool, endpoints } = Upstream::of(live, moment);
         Self {
             name: (*route.name).to_owned(),
+            key: None,
             state: view.state().label(),
             mode: view.mode().label(),
             enforcement: enforcement(view.standing.enforcement),
@@ -199,6 +222,8 @@ impl One {
                 .probe
                 .as_ref()
                 .map(|probe| Probed::of(probe, view, moment)),
+            keys: None,
+            shadows: None,
             settings: None,
         }
     }

@@ -7,10 +7,12 @@ use serde_json::Value;
 
 use super::moment::Moment;
 use super::settings::{duration, enforcement};
+use super::watchers::{Keys, Shadow, keys, shadows};
 use crate::resilience::{
     CountDistance, Exemplar, Label, LabelCount, Measure, Probes, Ramping, ShareDistance, Standing,
     Transition, View, explain,
 };
+use crate::snapshot::Route;
 
 /// Everything that is known about why.
 #[derive(Serialize)]
@@ -34,6 +36,10 @@ pub(super) struct Explanation {
     run_exemplars: Vec<Sighted>,
     /// Oldest first.
     transitions: Vec<Step>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<Keys>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadows: Option<Vec<Shadow>>,
 }
 
 #[derive(Serialize)]
@@ -124,11 +130,11 @@ struct Window {
     slow: u32,
 }
 
-/// Why the breaker of that name is as `view` shows it.
-pub(super) fn explanation(name: &str, view: &View, moment: &Moment) -> Explanation {
+/// Why a route's breaker is as `view` shows it, and how its keys and candidates stand.
+pub(super) fn explanation(route: &Route, view: &View, moment: &Moment) -> Explanation {
     let stamp = |instant| moment.stamp(instant);
     Explanation {
-        name: name.to_owned(),
+        name: (*route.name).to_owned(),
         state: view.state().label(),
         mode: view.mode().label(),
         enforcement: enforcement(view.standing.enforcement),
@@ -165,6 +171,8 @@ pub(super) fn explanation(name: &str, view: &View, moment: &Moment) -> Explanati
             .iter()
             .map(|transition| Step::of(transition, moment))
             .collect(),
+        keys: keys(route, moment),
+        shadows: shadows(route, moment),
     }
 }
 

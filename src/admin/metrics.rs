@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::context::Context;
 use crate::resilience::{Mode, State};
+use crate::snapshot::Snapshot;
 use crate::telemetry::names::{
-    BREAKER_FORCED, BREAKER_RAMP, BREAKER_STATE, ENDPOINTS, POOL_CONNECTIONS, STALE_BYTES,
-    STALE_ENTRIES,
+    BREAKER_FORCED, BREAKER_KEYS, BREAKER_KEYS_UNTRACKED, BREAKER_RAMP, BREAKER_STATE, ENDPOINTS,
+    POOL_CONNECTIONS, SHADOW_OPENINGS, SHADOW_REJECTED, STALE_BYTES, STALE_ENTRIES,
 };
 use crate::telemetry::{Exposition, Meters};
 
@@ -36,12 +37,9 @@ pub fn render_metrics(context: &Context, now: Instant) -> String {
                 forced.integer(&[name, each.label()], u64::from(*mode == each));
             }
         }
-        let mut ramps = text.family(&BREAKER_RAMP);
-        for route in &snapshot.routes {
-            if let Some(share) = route.breaker.ramp_share(now) {
-                ramps.float(&[&route.name], share.as_f64());
-            }
-        }
+        write_ramps(text, &snapshot, now);
+        write_keys(text, &snapshot, now);
+        write_shadows(text, &snapshot, now);
         let stores = || {
             let routes = snapshot.routes.iter();
             routes.filter_map(|route| Some((&*route.name, route.stale.as_ref()?)))
@@ -74,4 +72,53 @@ pub fn render_metrics(context: &Context, now: Instant) -> String {
             }
         }
     })
+}
+
+fn write_ramps(text: &mut Exposition, snapshot: &Snapshot, now: Instant) {
+    let mut ramps = text.family(&BREAKER_RAMP);
+    for route in &snapshot.routes {
+        if let Some(share) = route.breaker.ramp_share(now) {
+            ramps.float(&[&route.name], share.as_f64());
+        }
+    }
+}
+
+fn write_keys(text: &mut Exposition, snapshot: &Snapshot, now: Instant) {
+    let counts: Vec<_> = snapshot
+        .routes
+        .iter()
+        .filter_map(|route| Some((&*route.name, route.keyed.as_ref()?.counts(now))))
+        .collect();
+    let mut keys = text.family(&BREAKER_KEYS);
+    for (name, counts) in &counts {
+        for state in State::ALL {
+            keys.integer(&[name, state.label()], counts.of(state) as u64);
+        }
+    }
+    let mut untracked = text.family(&BREAKER_KEYS_UNTRACKED);
+    for (name, counts) in &counts {
+        untracked.integer(&[name], counts.untracked);
+    }
+}
+
+fn write_shadows(text: &mut Exposition, snapshot: &Snapshot, now: Instant) {
+    let watched: Vec<_> = snapshot
+        .routes
+        .iter()
+        .filter_map(|route| Some((&*route.name, route.shadows.as_ref()?)))
+        .collect();
+    let mut rejected = text.family(&SHADOW_REJECTED);
+    for (name, shadows) in &watched {
+        for (shadow, report) in shadows.reports(now) {
+            rejected
+                .integer(&[name, shadow, "success"], report.rejected_successes)
+                .integer(&[name, shadow, "failure"], report.rejected_failures);
+        }
+    }
+    let mut openings = text.family(&SHADOW_OPENINGS);
+    for (name, shadows) in &watched {
+        for (shadow, report) in shadows.reports(now) {
+            openings.integer(&[name, shadow], report.would_open);
+        }
+    }
 }

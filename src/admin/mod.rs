@@ -30,6 +30,7 @@ mod guard;
 mod health;
 mod metrics;
 mod moment;
+mod obey;
 mod orders;
 mod reply;
 mod serve;
@@ -38,6 +39,7 @@ mod settings;
 mod tests;
 mod token;
 mod upstream;
+mod watchers;
 
 pub use context::{ConfigStatus, Context, LastError, ReloadReport, ReloadRequest};
 pub use metrics::render_metrics;

@@ -28,10 +28,14 @@ pub(super) struct Wish {
     pub(super) order: Order,
     /// Why.
     pub(super) reason: Option<String>,
+    /// The key whose breaker is meant, as it was written; `None` means the route's own.
+    pub(super) key: Option<String>,
 }
 
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 256;
+/// The longest key, in bytes: as long as a header that names one.
+const LONGEST_KEY: usize = 8 * 1024;
 /// The longest hold that ends by itself; beyond it a hold has no end.
 const LONGEST_HOLD: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -58,17 +62,13 @@ impl Verb {
     }
 }
 
-/// Reads the body of an order: nothing, or an object with `reason`, `for` and `hold`.
+/// Reads the body of an order: nothing, or an object with `reason`, `for`, `hold` and `key`.
 ///
 /// # Errors
 /// 400 with what is wrong in it.
 pub(super) fn wish(verb: Verb, body: &[u8], now: Instant) -> Result<Wish, Problem> {
     let mut members = object(body)?;
-    if members.remove("key").is_some() {
-        return Err(Problem::bad_request(
-            "`key` is not supported yet: a route has one breaker",
-        ));
-    }
+    let key = key(members.remove("key"))?;
     let reason = reason(members.remove("reason"))?;
     let lasting = lasting(members.remove("for"))?;
     let hold = match members.remove("hold") {
@@ -79,7 +79,7 @@ pub(super) fn wish(verb: Verb, body: &[u8], now: Instant) -> Result<Wish, Proble
     if !members.is_empty() {
         let unknown: Vec<String> = members.keys().take(8).map(|name| shown(name)).collect();
         return Err(Problem::bad_request(format!(
-            "unknown: {}; an order takes `reason`, `for` and `hold`",
+            "unknown: {}; an order takes `reason`, `for`, `hold` and `key`",
             unknown.join(", ")
         )));
     }
@@ -103,7 +103,7 @@ pub(super) fn wish(verb: Verb, body: &[u8], now: Instant) -> Result<Wish, Proble
         Verb::Clear => Order::Clear,
         Verb::Auto => Order::Auto,
     };
-    Ok(Wish { order, reason })
+    Ok(Wish { order, reason, key })
 }
 
 /// The body as an object; empty is an empty one.
@@ -135,6 +135,19 @@ fn reason(value: Option<Value>) -> Result<Option<String>, Problem> {
         .ok_or_else(|| {
             Problem::bad_request(format!(
                 "`reason` must be a text of at most {LONGEST_REASON} characters without control characters"
+            ))
+        })
+}
+
+fn key(value: Option<Value>) -> Result<Option<String>, Problem> {
+    let Some(value) = value else { return Ok(None) };
+    value
+        .as_str()
+        .filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY)
+        .map(|key| Some(key.to_owned()))
+        .ok_or_else(|| {
+            Problem::bad_request(format!(
+                "`key` must be a text of 1 to {LONGEST_KEY} bytes: the key itself, or the 16 digits that logs and `explain` show"
             ))
         })
 }

@@ -1,5 +1,6 @@
 //! A route's settings in force, in the notation of the configuration. Header edits are not shown: they may hold secrets.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use super::fallbacks::FallbackSettings;
 use super::moment::stamp;
-use crate::config::plan::{EndpointPlan, Forced, OverridePlan, Resolve};
+use crate::config::plan::{EndpointPlan, Forced, KeySource, OverridePlan, Resolve};
 use crate::resilience::{BreakerKeys, Enforcement, RampSpec, Ratio, ResetBackoff, WindowSpec};
 use crate::snapshot::Route;
 
@@ -29,6 +30,8 @@ pub(super) struct Settings {
     breaker: BreakerSettings,
     fallback: Vec<FallbackSettings>,
     probe: Option<ProbeSettings>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    shadow: BTreeMap<String, BreakerSettings>,
     /// The hold that the configuration orders, whether it is in force or not.
     #[serde(rename = "override")]
     overridden: Option<Overridden>,
@@ -78,6 +81,10 @@ struct BreakerSettings {
     reset_timeout: String,
     reset_backoff: BackoffSettings,
     ramp: Option<RampSettings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeySettings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_keys: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -92,6 +99,14 @@ struct BackoffSettings {
     factor: f64,
     max: String,
     jitter: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum KeySettings {
+    Header(String),
+    PathSegment(usize),
+    Host(bool),
 }
 
 #[derive(Serialize)]
@@ -129,7 +144,15 @@ impl Settings {
                 evict_every: duration(pool.evict_every),
                 max_lifetime: duration(pool.max_lifetime),
             },
-            breaker: BreakerSettings::of(route.breaker.spec().keys()),
+            breaker: BreakerSettings {
+                key: plan.keyed.as_ref().map(|keyed| match &keyed.by {
+                    KeySource::Header(name) => KeySettings::Header(name.to_string()),
+                    KeySource::PathSegment(place) => KeySettings::PathSegment(*place),
+                    KeySource::Host => KeySettings::Host(true),
+                }),
+                max_keys: plan.keyed.as_ref().map(|keyed| keyed.max_keys),
+                ..BreakerSettings::of(route.breaker.spec().keys())
+            },
             fallback: FallbackSettings::all(&plan.fallback),
             probe: plan.probe.as_ref().map(|probe| ProbeSettings {
                 path: probe.path.path().to_owned(),
@@ -137,6 +160,11 @@ impl Settings {
                 timeout: duration(probe.timeout),
                 expect: probe.expect.iter().map(statuses).collect(),
             }),
+            shadow: plan
+                .shadows
+                .iter()
+                .map(|(name, spec)| (name.clone(), BreakerSettings::of(spec.keys())))
+                .collect(),
             overridden: plan.overridden.as_ref().map(Overridden::of),
         }
     }
@@ -204,6 +232,8 @@ impl BreakerSettings {
                 from: from.to_string(),
                 over: duration(over),
             }),
+            key: None,
+            max_keys: None,
         }
     }
 }

@@ -28,11 +28,57 @@ impl Key {
         let first = digest.iter().take(8);
         Self(first.fold(0, |key, byte| key << 8 | u64::from(*byte)))
     }
+
+    /// The key whose digits these are, as logs and the admin API show them; `None` for any other text.
+    ///
+    /// ```
+    /// use sidefuse::resilience::Key;
+    ///
+    /// let key = Key::of(b"tenant-7");
+    /// assert_eq!(Key::from_digits(&key.to_string()), Some(key));
+    /// assert_eq!(Key::from_digits("tenant-7"), None);
+    /// ```
+    #[must_use]
+    pub fn from_digits(text: &str) -> Option<Self> {
+        let is_shown = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 16 || !text.bytes().all(is_shown) {
+            return None;
+        }
+        u64::from_str_radix(text, 16).ok().map(Self)
+    }
+
+    /// Its digits without a detour over a formatter, for access lines.
+    #[must_use]
+    pub fn digits(self) -> [u8; 16] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        std::array::from_fn(|place| DIGITS[(self.0 >> (60 - 4 * place) & 0xf) as usize])
+    }
 }
 
 /// Sixteen hexadecimal digits: what logs and the admin API show.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digits_of_a_line_are_those_of_an_answer() {
+        for text in ["", "a", "tenant-7", "tenant-8", "0"] {
+            let key = Key::of(text.as_bytes());
+            assert_eq!(key.digits().as_slice(), key.to_string().as_bytes());
+        }
+        assert_eq!(Key(0x0012).to_string(), "0000000000000012");
+        assert_eq!(Key::from_digits("0000000000000012"), Some(Key(0x12)));
+        assert_eq!(Key::from_digits("000000000000001G"), None);
+        assert_eq!(
+            Key::from_digits("000000000000001A"),
+            None,
+            "we show small ones"
+        );
     }
 }

@@ -19,6 +19,7 @@ use super::observer::observer;
 use super::overrides::{Moment, Turn, overrule};
 use super::route::{Edits, Route};
 use super::router::Router;
+use super::watchers::{self, Watchers};
 use crate::config::plan::{
     EndpointPlan, FallbackKind, HeaderEdits, HeaderText, OverridePlan, Plan, Resolve, RoutePlan,
 };
@@ -154,6 +155,7 @@ impl Prepared {
                 let addresses = route.plan.upstream.addresses();
                 route.upstream.endpoints().exchange(&addresses, now);
             }
+            watchers::respec(route, now);
         }
         for route in &self.snapshot.probed {
             route.meters.expect_probes();
@@ -225,6 +227,12 @@ impl Maker<'_> {
         }
         .label();
         let upstream = self.upstream(&name)?;
+        let watchers = Watchers::new(
+            &name,
+            self.plan,
+            self.survivor.map(|route| &**route),
+            (seed(), now),
+        );
         Ok(Arc::new(Route {
             name,
             plan: self.plan.clone(),
@@ -232,6 +240,8 @@ impl Maker<'_> {
             upstream,
             stale: self.stale(&request_headers),
             probe: self.probe(now),
+            keyed: watchers.keyed,
+            shadows: watchers.shadows,
             meters,
             upstream_label: label.into(),
             origin: (scheme, authority),

@@ -8,6 +8,7 @@ mod observer;
 mod overrides;
 pub mod route;
 pub mod router;
+mod watchers;
 
 use std::collections::HashSet;
 use std::sync::Arc;

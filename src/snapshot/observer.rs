@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::resilience::{Cause, Observer, State, Transition};
+use crate::resilience::{Cause, Key, KeyObserver, Observer, ShadowObserver, State, Transition};
 use crate::telemetry::RouteMeters;
 use crate::telemetry::route_meters::TransitionLabels;
 
@@ -13,8 +13,26 @@ pub(super) fn observer(route: Arc<str>, meters: Arc<RouteMeters>) -> Observer {
         if transition.changes_state() {
             meters.transitioned(labels(transition));
         }
-        tell(&route, transition);
+        tell(&route, Whose::Route, transition);
     })
+}
+
+/// The observer of the breakers of a route's keys. Their changes are told and not counted: nobody bounds the number of keys in a label.
+pub(super) fn key_observer(route: Arc<str>) -> KeyObserver {
+    Arc::new(move |key, transition| tell(&route, Whose::Key(key), transition))
+}
+
+/// The observer of a route's candidates.
+pub(super) fn shadow_observer(route: Arc<str>) -> ShadowObserver {
+    Arc::new(move |name, transition| tell(&route, Whose::Shadow(name), transition))
+}
+
+/// Which of a route's breakers changed.
+#[derive(Clone, Copy)]
+enum Whose<'a> {
+    Route,
+    Key(Key),
+    Shadow(&'a str),
 }
 
 /// The changes whose counters exist from the start.
@@ -47,7 +65,12 @@ fn labels(transition: &Transition) -> TransitionLabels {
 }
 
 /// An opening is a warning: a human may have to act, traffic is being refused.
-fn tell(route: &str, transition: &Transition) {
+fn tell(route: &str, whose: Whose<'_>, transition: &Transition) {
+    let (key, shadow) = match whose {
+        Whose::Route => (None, None),
+        Whose::Key(key) => (Some(key.to_string()), None),
+        Whose::Shadow(name) => (None, Some(name)),
+    };
     let evidence = &transition.evidence;
     let labels: Vec<String> = evidence.labels.iter().map(ToString::to_string).collect();
     let author = transition.author.as_ref();
@@ -61,6 +84,8 @@ fn tell(route: &str, transition: &Transition) {
             tracing::event!(
                 $level,
                 breaker = route,
+                key = key.as_deref(),
+                shadow,
                 from = transition.from().label(),
                 to = transition.to().label(),
                 mode = transition.after.mode.label(),
@@ -76,6 +101,15 @@ fn tell(route: &str, transition: &Transition) {
                 reason = author.and_then(|author| author.reason.as_deref()),
                 $message
             )
+        };
+    }
+    if shadow.is_some() {
+        // Nothing happened to anybody.
+        return match (transition.changes_state(), transition.to()) {
+            (false, _) => event!(tracing::Level::INFO, "Shadow breaker changed"),
+            (true, State::Open) => event!(tracing::Level::INFO, "Shadow breaker opened"),
+            (true, State::HalfOpen) => event!(tracing::Level::INFO, "Shadow breaker half-opened"),
+            (true, State::Closed) => event!(tracing::Level::INFO, "Shadow breaker closed"),
         };
     }
     if !transition.changes_state() {

@@ -1,12 +1,13 @@
 //! A route that is alive: everything that one request needs, found once and then carried.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
 
 use crate::config::plan::RoutePlan;
-use crate::resilience::Breaker;
+use crate::resilience::{Breaker, Key, Keyed, Permit, Rejection, Shadows};
 use crate::stale::Store;
 use crate::telemetry::RouteMeters;
 use crate::upstream::{Probe, Upstream};
@@ -20,6 +21,10 @@ pub struct Route {
     pub plan: RoutePlan,
     /// Its breaker.
     pub breaker: Arc<Breaker>,
+    /// The breakers of its keys, where it has keys.
+    pub keyed: Option<Arc<Keyed>>,
+    /// Candidates that watch its calls, where it has some.
+    pub shadows: Option<Arc<Shadows>>,
     /// Its connections.
     pub upstream: Arc<Upstream>,
     /// Its answers kept for a bad day, if it keeps any.
@@ -36,6 +41,23 @@ pub struct Route {
     pub request_headers: Edits,
     /// Header changes on the way back, secrets read.
     pub response_headers: Edits,
+}
+
+impl Route {
+    /// Asks everybody who has a say for the right to make one call; candidates have none and watch.
+    ///
+    /// # Errors
+    /// Which breaker rejects it.
+    pub fn admit(&self, key: Option<Key>, now: Instant) -> Result<Permit, Rejection> {
+        let permit = match (&self.keyed, key) {
+            (Some(keyed), Some(key)) => keyed.admit(&self.breaker, key, now)?,
+            (Some(_) | None, _) => self.breaker.admit(now)?,
+        };
+        Ok(match &self.shadows {
+            Some(shadows) => shadows.watch(permit, now),
+            None => permit,
+        })
+    }
 }
 
 /// Changes to a header section with their values read.

@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::failure::{Blame, Failure};
-use crate::resilience::Outcome;
+use crate::resilience::{Key, Outcome};
 
 use super::correlation::{CorrelationId, TraceId};
 use super::escape::{self, Place};
@@ -58,6 +58,8 @@ pub struct AccessRecord<'a> {
     pub fallback: Option<&'static str>,
     /// The answer is that to another caller's call, which was the same.
     pub is_coalesced: bool,
+    /// The key that the call was one of, shown as its fingerprint.
+    pub key: Option<Key>,
     /// How long we waited for the upstream.
     pub upstream_time: Option<Duration>,
     /// The caller left before the end.
@@ -206,6 +208,11 @@ fn push_optional(line: &mut Vec<u8>, record: &AccessRecord<'_>) {
     if record.correlation_id_replaced {
         line.extend_from_slice(b",\"correlationIdReplaced\":true");
     }
+    if let Some(key) = record.key {
+        line.extend_from_slice(b",\"key\":\"");
+        line.extend_from_slice(&key.digits());
+        line.push(b'"');
+    }
     if let Some(trace) = record.trace_id {
         push_string(line, b",\"traceId\":", trace.as_bytes(), MAX_WORD);
     }
@@ -302,6 +309,7 @@ pub(crate) mod tests {
             breaker_state: None,
             fallback: None,
             is_coalesced: false,
+            key: None,
             upstream_time: None,
             client_gone: false,
             trace_id: None,
@@ -331,6 +339,7 @@ pub(crate) mod tests {
             AccessRecord {
                 reason: Some(Failure::CircuitOpen),
                 breaker_state: Some("open"),
+                key: Some(Key::of(b"tenant-7")),
                 status: 503,
                 attempts: 0,
                 upstream: None,

@@ -10,10 +10,11 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::failure::{Blame, Failure};
-use crate::resilience::{Identity, Outcome};
+use crate::resilience::{Identity, Key, Outcome};
 use crate::time;
 
 use super::access_log::{AccessRecord, Hosts};
+use super::byte_count::ByteCount;
 use super::correlation::{Correlation, CorrelationId, TraceId};
 use super::meters::Meters;
 use super::names::{CodeClass, FallbackLabel, MethodLabel};
@@ -60,17 +61,6 @@ pub enum End {
     ClientGone,
 }
 
-/// Counts the bytes of a request body, which lives apart from its exchange.
-#[derive(Clone, Debug, Default)]
-pub struct ByteCount(Rc<Cell<u64>>);
-
-impl ByteCount {
-    /// Adds that many.
-    pub fn add(&self, bytes: u64) {
-        self.0.set(self.0.get().saturating_add(bytes));
-    }
-}
-
 /// The record of one request. [`Exchange::finish`] consumes it and is the only place that emits the access line and the metrics
 /// per request; an exchange that is dropped unfinished emits them too, as one whose caller left (or, in a panic, as our defect).
 /// So there is exactly one line and one count per exchange.
@@ -98,6 +88,7 @@ pub struct Exchange {
     reason: Option<Failure>,
     outcome: Option<Outcome>,
     breaker_state: Option<&'static str>,
+    key: Option<Key>,
     /// The target's host and the `Host` field, where they differ.
     hosts: Option<Box<(Authority, HeaderValue)>>,
     finished: bool,
@@ -124,6 +115,7 @@ impl Exchange {
             reason: None,
             outcome: None,
             breaker_state: None,
+            key: None,
             hosts: None,
             finished: false,
         }
@@ -217,6 +209,11 @@ impl Exchange {
     /// The breaker's state, when it had a part in the ending.
     pub fn breaker_state(&mut self, state: &'static str) {
         self.breaker_state = Some(state);
+    }
+
+    /// Whom the route's breakers and pauses for single keys are kept for.
+    pub fn keyed(&mut self, key: Option<Key>) {
+        self.key = key;
     }
 
     /// The target's authority and the `Host` field differ.
@@ -330,12 +327,13 @@ impl Exchange {
             upstream: self.upstream.as_ref().map(|upstream| upstream.as_bytes()),
             outcome,
             attempts: self.attempts,
-            bytes_in: self.request_bytes.as_ref().map_or(0, |bytes| bytes.0.get()),
+            bytes_in: self.request_bytes.as_ref().map_or(0, ByteCount::get),
             bytes_out: self.response_bytes,
             reason: self.reason,
             breaker_state: self.breaker_state,
             fallback: self.fallback.map(FallbackLabel::label),
             is_coalesced: self.is_coalesced,
+            key: self.key,
             upstream_time: (self.attempts > 0).then_some(self.upstream_time),
             client_gone,
             trace_id: self.begin.trace_id,

@@ -298,6 +298,14 @@ mod tests {
         text.family(&names::BREAKER_RAMP).float(&["mail"], 0.1);
         text.family(&names::STALE_BYTES).integer(&["mail"], 4096);
         text.family(&names::STALE_ENTRIES).integer(&["mail"], 1);
+        text.family(&names::BREAKER_KEYS)
+            .integer(&["mail", "open"], 1);
+        text.family(&names::BREAKER_KEYS_UNTRACKED)
+            .integer(&["mail"], 0);
+        text.family(&names::SHADOW_REJECTED)
+            .integer(&["mail", "strict", "success"], 3);
+        text.family(&names::SHADOW_OPENINGS)
+            .integer(&["mail", "strict"], 1);
         text.family(&names::POOL_CONNECTIONS)
             .integer(&["mail", "using"], 2);
         text.family(&names::ENDPOINTS)

@@ -13,6 +13,7 @@
 //! them all, and its caller adds what only live objects know. The names stand in [`names`], all of them.
 
 pub mod access_log;
+mod byte_count;
 pub mod correlation;
 mod escape;
 pub mod exchange;
@@ -31,8 +32,9 @@ pub mod worker_log;
 pub mod writer;
 
 pub use access_log::{AccessRecord, Hosts};
+pub use byte_count::ByteCount;
 pub use correlation::{Acceptance, Correlation, CorrelationId};
-pub use exchange::{Begin, ByteCount, End, Exchange, WorkerTelemetry};
+pub use exchange::{Begin, End, Exchange, WorkerTelemetry};
 pub use exposition::Exposition;
 pub use line::{Level, LineFormat, Stamp};
 pub use logging::Logging;

@@ -68,6 +68,14 @@ families! {
         "Changes of a breaker's state.";
     BREAKER_RAMP = Gauge "sidefuse_breaker_ramp_share" ["breaker"]
         "Share of the calls that a breaker with a ramp lets pass while closed: below 1 from its closing until all calls are back.";
+    BREAKER_KEYS = Gauge "sidefuse_breaker_keys" ["breaker", "state"]
+        "Keys of a route that have a breaker of their own, by its state.";
+    BREAKER_KEYS_UNTRACKED = Counter "sidefuse_breaker_keys_untracked_total" ["breaker"]
+        "Calls whose key found no room for a breaker of its own, so that the route's alone watched them.";
+    SHADOW_REJECTED = Counter "sidefuse_shadow_rejected_total" ["breaker", "shadow", "result"]
+        "Calls that a candidate breaker would have rejected, by how they ended in fact.";
+    SHADOW_OPENINGS = Counter "sidefuse_shadow_openings_total" ["breaker", "shadow"]
+        "How often a candidate breaker would have opened.";
     REJECTED = Counter "sidefuse_rejected_total" ["route", "reason"]
         "Exchanges that we refused without asking the upstream.";
     ATTEMPT_FAILURES = Counter "sidefuse_attempt_failures_total" ["route", "reason"]

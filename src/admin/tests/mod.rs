@@ -4,6 +4,7 @@ mod audit;
 mod breakers;
 mod config;
 mod health;
+mod keys;
 mod limits;
 mod support;
 mod who;

@@ -66,6 +66,11 @@ pub(super) struct Reply {
 
 impl Bench {
     pub(super) fn new(tokens: Tokens) -> Self {
+        Self::with_routes(tokens, "")
+    }
+
+    /// One with these routes too, each on lines of its own.
+    pub(super) fn with_routes(tokens: Tokens, routes: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, content: &str| {
             let path = folder.path().join(name);
@@ -103,7 +108,7 @@ routes:
   whatsapp:
     preset: whatsapp
     upstream: https://graph.facebook.com
-"
+{routes}"
         );
         let loaded = crate::config::load(&yaml, "test.yaml", &|_| None);
         let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render()));

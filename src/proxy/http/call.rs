@@ -10,6 +10,9 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::headers;
+use super::key::key_of;
+use crate::resilience::Key;
+use crate::snapshot::{Route, Way};
 use crate::telemetry::ByteCount;
 use crate::upstream::UploadProgress;
 
@@ -27,6 +30,8 @@ pub(super) struct Call {
     pub(super) upload: Rc<UploadProgress>,
     /// The protocol that the caller would switch to, and its side of the switch.
     pub(super) upgrade: Option<(HeaderValue, OnUpgrade)>,
+    /// Whom the route that now has the call keeps its breakers and pauses for.
+    pub(super) key: Option<Key>,
     /// When the route that now has the call got it: its time limits are counted from here.
     pub(super) begin: Instant,
 }
@@ -55,8 +60,18 @@ impl Call {
             is_for_another: false,
             upload: Rc::new(UploadProgress::new(body, bytes)),
             upgrade,
+            key: None,
             begin,
         }
+    }
+
+    /// Finds its key for the route that now has it.
+    pub(super) fn find_key(&mut self, route: &Route, way: &Way) {
+        self.key = route
+            .plan
+            .keyed
+            .as_ref()
+            .and_then(|keyed| key_of(&keyed.by, &self.uri, &self.headers, way.strip));
     }
 
     /// The fields as the caller sent them; empty once they are given away.

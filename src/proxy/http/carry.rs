@@ -18,7 +18,7 @@ use super::outgoing::Outgoing;
 use super::reply::Refusal;
 use crate::failure::{Blame, Failure};
 use crate::proxy::worker::Current;
-use crate::resilience::{Permit, RefusalKind, Sample, explain};
+use crate::resilience::{Key, Permit, RefusalKind, Rejection, Sample, explain};
 use crate::snapshot::{Route, Way};
 use crate::stale::Collector;
 use crate::telemetry::Exchange;
@@ -66,9 +66,11 @@ pub(super) async fn carry(
 ) -> Result<Answer, Refusal> {
     let route = &*context.current.snapshot.routes[way.route];
     exchange.routed(&route.meters, way.strip);
+    call.find_key(route, way);
+    exchange.keyed(call.key);
     let mut outgoing = Outgoing::new(call, route, way)?;
     let begin = call.begin;
-    let permit = admit(route, begin)?;
+    let permit = admit(route, call.key, begin)?;
     let mut attempt = Attempt {
         context,
         exchange,
@@ -114,14 +116,23 @@ fn deadline(route: &Route, permit: &Permit, begin: Instant) -> Deadline {
     }
 }
 
-fn admit(route: &Route, now: Instant) -> Result<Permit, Refusal> {
-    route.breaker.admit(now).map_err(|refused| {
+fn admit(route: &Route, key: Option<Key>, now: Instant) -> Result<Permit, Refusal> {
+    route.admit(key, now).map_err(|rejection| {
+        let Rejection {
+            refusal: refused,
+            by_key,
+        } = rejection;
         let failure = match refused.kind {
             RefusalKind::CircuitOpen | RefusalKind::HalfOpenFull => Failure::CircuitOpen,
             RefusalKind::ForcedOpen => Failure::ForcedOpen,
             RefusalKind::Ramping => Failure::Ramping,
         };
-        let detail = explain(&route.breaker.view(now), |at| clock(at, now));
+        let breaker = by_key.as_ref().unwrap_or(&route.breaker);
+        let sentence = explain(&breaker.view(now), |at| clock(at, now));
+        let detail = match key.filter(|_| by_key.is_some()) {
+            Some(key) => format!("the breaker of this call's key ({key}) alone: {sentence}"),
+            None => sentence,
+        };
         Refusal {
             failure,
             detail,

@@ -16,6 +16,7 @@ mod fallback;
 mod framing;
 mod front;
 mod headers;
+mod key;
 mod outgoing;
 pub(crate) mod probing;
 mod relay;

@@ -86,6 +86,20 @@ impl From<Refusal> for Rejection {
     }
 }
 
+// === impl KeyCounts ===
+
+impl KeyCounts {
+    /// How many are in force in this state.
+    #[must_use]
+    pub const fn of(&self, state: State) -> usize {
+        match state {
+            State::Closed => self.closed,
+            State::Open => self.open,
+            State::HalfOpen => self.half_open,
+        }
+    }
+}
+
 // === impl Keyed ===
 
 impl Keyed {
@@ -144,9 +158,12 @@ impl Keyed {
     }
 
     /// Gives all of them new settings. Their states stay; of those beyond the new `max_keys` go what has nothing to remember.
-    pub fn respec(&self, spec: BreakerSpec, max_keys: usize, now: Instant) {
+    pub fn respec(&self, spec: &BreakerSpec, max_keys: usize, now: Instant) {
         let children: Vec<Arc<Breaker>> = {
             let mut table = lock(&self.table);
+            if table.spec == *spec && table.max_keys == max_keys {
+                return;
+            }
             table.spec = spec.clone();
             table.max_keys = max_keys;
             let all = table.children.len();

@@ -296,7 +296,7 @@ fn rule_8_a_reload_keeps_the_states_of_keys_and_lets_go_of_what_is_too_many() {
         failure_threshold: 1,
         ..usual()
     };
-    route.keyed.respec(spec(keys), 10, route.now);
+    route.keyed.respec(&spec(keys), 10, route.now);
     let counts = route.keyed.counts(route.now);
     assert_eq!((counts.total, counts.open), (10, 1));
     assert_eq!(route.keyed.max_keys(), 10);

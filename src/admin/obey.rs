@@ -1,0 +1,115 @@
+//! Giving an operator's order to a route's breaker, or to the breaker of one key.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::StatusCode;
+use serde::Serialize;
+
+use super::api::Deed;
+use super::breakers::{One, one};
+use super::moment::Moment;
+use super::orders::{Verb, Wish};
+use super::reply::{Answer, Problem, json};
+use crate::config::plan::KeySource;
+use crate::resilience::{Breaker, ForceRequest, Key, Order, View};
+use crate::snapshot::Route;
+
+#[derive(Serialize)]
+struct Obeyed {
+    changed: bool,
+    #[serde(flatten)]
+    breaker: One,
+}
+
+/// Gives the order and answers the breaker as it is then.
+pub(super) fn obey(
+    route: &Route,
+    verb: Verb,
+    Wish { order, reason, key }: Wish,
+    (deed, moment): (&Deed<'_>, &Moment),
+) -> Result<Answer, Problem> {
+    let (breaker, key) = match key {
+        None => (Arc::clone(&route.breaker), None),
+        Some(text) => {
+            let (breaker, key) = of_key(route, &text, order, moment.now)?;
+            (breaker, Some(key.to_string()))
+        }
+    };
+    let before = breaker.view(moment.now);
+    let request = ForceRequest {
+        order,
+        by: deed.actor.to_owned(),
+        reason: reason.clone(),
+    };
+    let changed = breaker.force(request, moment.now);
+    let after = breaker.view(moment.now);
+    tracing::info!(
+        actor = deed.actor,
+        remote = deed.remote,
+        action = verb.label(),
+        target = &*route.name,
+        key,
+        before = standing(&before),
+        after = standing(&after),
+        changed,
+        reason,
+        correlation_id = deed.correlation.as_str(),
+        "Admin action"
+    );
+    let breaker = match key {
+        None => one(route, &after, moment),
+        Some(key) => One::of_key(route, key, &after, moment),
+    };
+    json(StatusCode::OK, &Obeyed { changed, breaker })
+}
+
+/// The breaker of the key that is named by its text, or by the digits that logs and answers show. An order that holds makes one for
+/// a key that has none yet: to lock out a tenant that is about to come is a sensible wish.
+fn of_key(
+    route: &Route,
+    text: &str,
+    order: Order,
+    now: Instant,
+) -> Result<(Arc<Breaker>, Key), Problem> {
+    let (Some(keyed), Some(plan)) = (&route.keyed, &route.plan.keyed) else {
+        return Err(Problem::bad_request(format!(
+            "route `{}` has one breaker for all; `key` needs `breaker.key` in the configuration",
+            route.name
+        )));
+    };
+    let shown = Key::from_digits(text).and_then(|key| Some((keyed.get(key)?, key)));
+    if let Some(found) = shown {
+        return Ok(found);
+    }
+    let key = match plan.by {
+        KeySource::Host => Key::of(text.to_ascii_lowercase().as_bytes()),
+        KeySource::Header(_) | KeySource::PathSegment(_) => Key::of(text.as_bytes()),
+    };
+    match order {
+        Order::Open { .. } | Order::HoldClosed { .. } => {
+            let made = keyed.get_or_make(key, now).ok_or_else(|| {
+                let most = keyed.max_keys();
+                let detail = format!(
+                    "no room for another key: those unused for longest of the {most} (`max_keys`) must all be remembered"
+                );
+                Problem::new(StatusCode::CONFLICT, detail)
+            })?;
+            Ok((made, key))
+        }
+        Order::Close | Order::Clear | Order::Auto | Order::Renew { .. } | Order::Withdraw => {
+            let detail = format!(
+                "no breaker for this key on route `{}`: a key gets one with its first call; name it by its text or by the 16 digits that `explain` shows",
+                route.name
+            );
+            let found = keyed.get(key);
+            let found = found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, detail))?;
+            Ok((found, key))
+        }
+    }
+}
+
+/// `closed/auto`
+fn standing(view: &View) -> String {
+    format!("{}/{}", view.state().label(), view.mode().label())
+}

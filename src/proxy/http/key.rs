@@ -1,0 +1,91 @@
+//! The key of a request: whom a breaker or a pause is kept for, where it is not one for all.
+
+use http::header::HOST;
+use http::{HeaderMap, Uri};
+
+use crate::config::plan::KeySource;
+use crate::resilience::Key;
+use crate::snapshot::router::split_authority;
+
+/// The key of a request as the caller wrote it, `strip` bytes of its path being ours. A request without that part, or with an empty one, has
+/// none: it is one of the route's calls and no more.
+pub(super) fn key_of(
+    source: &KeySource,
+    uri: &Uri,
+    headers: &HeaderMap,
+    strip: usize,
+) -> Option<Key> {
+    let of = |text: &[u8]| (!text.is_empty()).then(|| Key::of(text));
+    match source {
+        KeySource::Header(name) => of(headers.get(name)?.as_bytes()),
+        KeySource::PathSegment(place) => {
+            let path = uri.path().get(strip..)?;
+            let path = path.strip_prefix('/').unwrap_or(path);
+            of(path.split('/').nth(place.checked_sub(1)?)?.as_bytes())
+        }
+        KeySource::Host => {
+            let written = match uri.authority() {
+                Some(authority) => authority.as_str(),
+                None => headers.get(HOST)?.to_str().ok()?,
+            };
+            of(split_authority(written).0.to_ascii_lowercase().as_bytes())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(source: &KeySource, target: &str, fields: &[(&str, &str)], strip: usize) -> Option<Key> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            let name: http::HeaderName = name.parse().unwrap();
+            headers.append(name, value.parse().unwrap());
+        }
+        key_of(source, &target.parse().unwrap(), &headers, strip)
+    }
+
+    fn text(text: &str) -> Option<Key> {
+        Some(Key::of(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_header_is_a_key_as_it_stands_and_the_first_of_several_counts() {
+        let source = KeySource::Header("x-tenant-id".parse().unwrap());
+        let of = |fields: &[_]| key(&source, "/r/x", fields, 2);
+        assert_eq!(of(&[("X-Tenant-ID", "A b")]), text("A b"));
+        assert_eq!(of(&[("x-tenant-id", "a"), ("x-tenant-id", "b")]), text("a"));
+        assert_eq!(of(&[("x-tenant-id", "")]), None);
+        assert_eq!(of(&[("x-other", "a")]), None);
+    }
+
+    #[test]
+    fn a_path_segment_is_counted_from_1_after_what_is_ours_of_the_path() {
+        let of = |place, target, strip| key(&KeySource::PathSegment(place), target, &[], strip);
+        let target = "/whatsapp/v19.0/155501/messages?to=1";
+        assert_eq!(of(1, target, 9), text("v19.0"));
+        assert_eq!(of(2, target, 9), text("155501"));
+        assert_eq!(of(3, target, 9), text("messages"));
+        assert_eq!(of(4, target, 9), None);
+        assert_eq!(of(2, "/v19.0/155501", 0), text("155501"));
+        assert_eq!(of(2, "/v19.0//x", 0), None);
+        assert_eq!(of(1, "/", 0), None);
+        assert_eq!(of(1, "/r", 2), None);
+        assert_eq!(of(0, "/r/x", 0), None);
+        assert_eq!(of(1, "/r", 20), None);
+    }
+
+    #[test]
+    fn a_host_is_the_targets_before_the_fields_in_lower_case_and_without_port() {
+        let of = |target, fields: &[_]| key(&KeySource::Host, target, fields, 0);
+        let host = ("host", "Api.Example.com:8080");
+        assert_eq!(of("/x", &[host]), text("api.example.com"));
+        assert_eq!(of("http://Other.example/x", &[host]), text("other.example"));
+        assert_eq!(
+            of("http://[2001:DB8::1]:80/x", &[]),
+            of("/x", &[("host", "[2001:db8::1]")])
+        );
+        assert_eq!(of("/x", &[]), None);
+    }
+}

@@ -1,0 +1,56 @@
+//! What watches a route's calls besides its own breaker: the breakers of its keys, and its candidates.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::observer::{key_observer, shadow_observer};
+use super::route::Route;
+use crate::config::plan::{KeyedPlan, RoutePlan};
+use crate::resilience::{Keyed, Shadows};
+
+/// Both of a route; those that it has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watchers {
+    pub(super) keyed: Option<Arc<Keyed>>,
+    pub(super) shadows: Option<Arc<Shadows>>,
+}
+
+impl Watchers {
+    /// Those of a plan. What survives keeps its state, and its settings until [`respec`]; breakers of keys survive while it is the same
+    /// part of a request that is the key.
+    pub(super) fn new(
+        name: &Arc<str>,
+        plan: &RoutePlan,
+        survivor: Option<&Route>,
+        (seed, now): (u64, Instant),
+    ) -> Self {
+        let keyed = plan.keyed.as_ref().map(|keyed| {
+            let same = |old: &&Route| {
+                let by = old.plan.keyed.as_ref().map(|keyed| &keyed.by);
+                by == Some(&keyed.by)
+            };
+            let old = survivor.filter(same).and_then(|old| old.keyed.clone());
+            old.unwrap_or_else(|| {
+                let observer = key_observer(Arc::clone(name));
+                Keyed::new(plan.breaker.clone(), keyed.max_keys, seed, observer)
+            })
+        });
+        let shadows = (!plan.shadows.is_empty()).then(|| {
+            let old = survivor.and_then(|old| old.shadows.as_deref());
+            let observer = shadow_observer(Arc::clone(name));
+            Shadows::new(&plan.shadows, old, now, observer)
+        });
+        Self { keyed, shadows }
+    }
+}
+
+/// Gives what survived its new settings.
+pub(super) fn respec(route: &Route, now: Instant) {
+    let plan = &route.plan;
+    if let (Some(keyed), Some(KeyedPlan { by: _, max_keys })) = (&route.keyed, &plan.keyed) {
+        keyed.respec(&plan.breaker, *max_keys, now);
+    }
+    if let Some(shadows) = &route.shadows {
+        shadows.respec(&plan.shadows, now);
+    }
+}
