@@ -9,8 +9,9 @@
 
 mod balance;
 mod breaker;
+mod keyed;
 
 use criterion::{criterion_group, criterion_main};
 
-criterion_group!(benches, balance::benches, breaker::benches);
+criterion_group!(benches, balance::benches, breaker::benches, keyed::benches);
 criterion_main!(benches);

@@ -13,6 +13,7 @@ mod endpoints;
 mod fallback;
 mod forcing;
 mod headers;
+mod keyed;
 mod logs;
 mod metrics;
 mod names;

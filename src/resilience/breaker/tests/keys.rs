@@ -365,3 +365,14 @@ fn a_failed_call_is_named_in_both() {
     assert_eq!(&*named(&route.own), "test-1");
     assert_eq!(&*named(&route.child(ONE).unwrap()), "test-1");
 }
+
+#[test]
+fn a_key_costs_at_most_a_kibibyte_without_its_window() {
+    // The breaker with its counters, its observer with what that knows, its place in the queue and in the table.
+    let breaker = size_of::<Breaker>() + 2 * size_of::<usize>();
+    let observer = size_of::<KeyObserver>() + size_of::<Key>();
+    let place = size_of::<(Key, Arc<Breaker>)>() + 2 * size_of::<usize>();
+    let entry = 2 * size_of::<usize>() * 2 + 1;
+    let all = breaker + observer + place + entry;
+    assert!(all <= 1_024, "{all}");
+}

@@ -1,6 +1,7 @@
 //! The rules of the breaker as claims; "rule" numbers are those of the specification's list, "case" numbers those of the case table.
 
 mod exemplars;
+mod flapping;
 mod forcing;
 mod keys;
 mod orders;

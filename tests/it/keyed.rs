@@ -1,0 +1,148 @@
+//! The whole data path with a breaker for each key, and with candidates that watch.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use http_body_util::Full;
+use serde_json::Value;
+use sidefuse::resilience::{Key, State};
+use sidefuse::time::now;
+
+use crate::support::memory::{Said, Script, Stage, always, on_stage};
+
+const KEYED: &str = "\
+version: 1
+routes:
+  crm:
+    upstream: http://origin
+    breaker: {failure_threshold: 3, key: {header: X-Tenant-ID}}
+";
+
+/// Answers 500 to one tenant and 200 to everybody else.
+fn fails_for(tenant: &'static str) -> Script {
+    Arc::new(move |request| {
+        let fails = request
+            .headers()
+            .get("x-tenant-id")
+            .is_some_and(|id| id == tenant);
+        let status = if fails { 500 } else { 200 };
+        let answer = Response::builder()
+            .status(status)
+            .body(Full::default())
+            .unwrap();
+        Box::pin(std::future::ready(answer))
+    })
+}
+
+async fn ask(stage: &Stage, tenant: &str) -> Said {
+    let request = Request::get("/crm/x");
+    let request = if tenant.is_empty() {
+        request
+    } else {
+        request.header("x-tenant-id", tenant)
+    };
+    stage.ask(request).await
+}
+
+#[test]
+fn one_tenants_trouble_is_refused_to_that_tenant_and_everybody_else_is_served() {
+    on_stage(KEYED, fails_for("bad"), async |stage| {
+        for _ in 0..3 {
+            assert_eq!(ask(&stage, "bad").await.status, 500);
+            assert_eq!(ask(&stage, "good").await.status, 200);
+        }
+        let calls = stage.origin.calls();
+        let refused = ask(&stage, "bad").await;
+        assert_eq!(refused.status, 503);
+        assert_eq!(refused.header("x-sidefuse-reason"), "circuit_open");
+        assert_eq!(refused.header("retry-after"), "60");
+        let problem: Value = serde_json::from_str(refused.text()).unwrap();
+        let key = Key::of(b"bad").to_string();
+        let detail = problem["detail"].as_str().unwrap();
+        let begin = format!("the breaker of this call's key ({key}) alone: open since ");
+        assert!(detail.starts_with(&begin), "{detail}");
+        assert_eq!(stage.origin.calls(), calls, "the upstream is not asked");
+        assert_eq!(ask(&stage, "good").await.status, 200);
+        assert_eq!(ask(&stage, "").await.status, 200);
+
+        let route = stage.route("crm");
+        assert_eq!(route.breaker.in_force(now()).0, State::Closed);
+        let lines = stage.lines();
+        let access = |line: &&Value| line["requestPath"] == "/crm/x";
+        let keys: Vec<_> = lines
+            .iter()
+            .filter(access)
+            .map(|line| line["key"].as_str())
+            .collect();
+        let good = Key::of(b"good").to_string();
+        assert_eq!(keys[0], Some(&*key));
+        assert_eq!(keys[1], Some(&*good));
+        assert_eq!(keys.last(), Some(&None), "a call without a key has none");
+        let text = lines.iter().map(Value::to_string).collect::<String>();
+        assert!(
+            !text.contains("\"bad\""),
+            "the text of a key appears in no line"
+        );
+    });
+}
+
+#[test]
+fn calls_without_a_key_and_calls_of_all_keys_are_watched_by_the_routes_breaker() {
+    on_stage(KEYED, always(500), async |stage| {
+        for tenant in ["a", "", "b"] {
+            assert_eq!(ask(&stage, tenant).await.status, 500);
+        }
+        let refused = ask(&stage, "c").await;
+        let problem: Value = serde_json::from_str(refused.text()).unwrap();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with("open since "), "{detail}");
+        assert_eq!(stage.origin.calls(), 3);
+    });
+}
+
+#[test]
+fn rule_8_a_reload_keeps_the_breakers_of_keys_while_the_key_is_the_same_part() {
+    on_stage(KEYED, fails_for("bad"), async |stage| {
+        for _ in 0..3 {
+            ask(&stage, "good").await;
+            ask(&stage, "bad").await;
+        }
+        assert_eq!(ask(&stage, "bad").await.status, 503);
+        stage.reload(&KEYED.replace("failure_threshold: 3", "failure_threshold: 4"));
+        assert_eq!(ask(&stage, "bad").await.status, 503);
+        stage.reload(&KEYED.replace("header: X-Tenant-ID", "path_segment: 1"));
+        assert_eq!(
+            ask(&stage, "bad").await.status,
+            500,
+            "tenants are no longer told apart"
+        );
+    });
+}
+
+#[test]
+fn a_candidate_rejects_nobody_and_counts_whom_it_would_have_rejected_over_a_reload_too() {
+    let config = "\
+version: 1
+routes:
+  crm:
+    upstream: http://origin
+    shadow: {strict: {failure_threshold: 1}}
+";
+    on_stage(config, fails_for("bad"), async |stage| {
+        assert_eq!(ask(&stage, "bad").await.status, 500);
+        for _ in 0..4 {
+            assert_eq!(ask(&stage, "good").await.status, 200);
+        }
+        stage.reload(&config.replace("http://origin", "http://origin/v2"));
+        assert_eq!(ask(&stage, "good").await.status, 200);
+        let shadows = stage.route("crm").shadows.clone().unwrap();
+        let view = shadows.views(now()).remove(0);
+        let report = view.report;
+        assert_eq!((&*view.name, view.view.state()), ("strict", State::Open));
+        assert_eq!((report.would_open, report.would_reject), (1, 5));
+        assert_eq!(
+            (report.rejected_successes, report.rejected_failures),
+            (5, 0)
+        );
+    });
+}
