@@ -53,9 +53,11 @@ mod line;
 mod outcome;
 mod ramp;
 mod ratio;
+mod rule;
 mod signal;
 mod span;
 mod throttle;
+mod verdict;
 
 pub use breaker::{
     Admission, Author, Breaker, BreakerKeys, BreakerSpec, Cause, CountDistance, Distances,
@@ -74,7 +76,12 @@ pub use line::Wake;
 pub use outcome::{Label, Outcome, Sample};
 pub use ramp::RampSpec;
 pub use ratio::Ratio;
+pub use rule::{
+    Answer, BadPointer, Conditions, Expected, Pattern, Pointer, Rule, Rules, Statuses, Then, When,
+    grpc,
+};
 pub use signal::{Scope, Signal};
 pub use throttle::{
     Change, Halt, Pass, Place, Throttle, ThrottleObserver, ThrottleSpec, ThrottleView,
 };
+pub use verdict::Verdict;

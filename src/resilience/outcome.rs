@@ -72,12 +72,15 @@ pub enum Label {
 }
 
 impl Label {
-    /// Whether the call failed because time ran out ("timeout", "connect_timeout").
+    /// Whether the call failed because time ran out ("timeout", "connect_timeout", "grpc_deadline_exceeded").
     #[must_use]
     pub fn is_timeout(self) -> bool {
         match self {
             Self::Status(_) => false,
-            Self::Named(name) => matches!(name, "timeout" | "connect_timeout"),
+            Self::Named(name) => matches!(
+                name,
+                "timeout" | "connect_timeout" | "grpc_deadline_exceeded"
+            ),
         }
     }
 }
@@ -158,14 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn only_the_two_timeouts_are_timeouts() {
+    fn only_those_that_ran_out_of_time_are_timeouts() {
         let labels = [
             Label::Named("timeout"),
             Label::Named("connect_timeout"),
+            Label::Named("grpc_deadline_exceeded"),
             Label::Named("reset"),
             Label::Status(504),
         ];
-        assert_eq!(labels.map(Label::is_timeout), [true, true, false, false]);
+        assert_eq!(
+            labels.map(Label::is_timeout),
+            [true, true, true, false, false]
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub enum Scope {
 }
 
 /// An upstream's wish for a pause, as its answer told it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Signal {
     /// Whom it concerns.
     pub scope: Scope,

@@ -1,0 +1,79 @@
+//! What a gRPC status proves. HTTP says 200 to nearly all of them, so the status of the call stands in `grpc-status`.
+//!
+//! <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderName};
+
+use crate::resilience::{Label, Outcome, Scope, Signal, Verdict};
+
+/// Carries the status: in the trailers, or in the headers of an answer without a body.
+pub const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// The server's wish for a pause before a retry, in milliseconds (gRFC A6).
+const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+
+/// Whether an answer speaks gRPC. Its relative gRPC-Web does not count: that has its trailers inside the body.
+#[must_use]
+pub fn is_spoken(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+}
+
+/// The verdict of the status in these headers or trailers; `None` where there is none.
+#[must_use]
+pub fn verdict(fields: &HeaderMap) -> Option<Verdict> {
+    let status = fields.get(STATUS)?;
+    let code = status.to_str().ok().and_then(|text| text.parse().ok());
+    let mut verdict = of_code(code);
+    if let Some(signal) = &mut verdict.signal {
+        signal.pause = pushback(fields);
+    }
+    Some(verdict)
+}
+
+/// The verdict on a call that ended without a status, which gRPC never does.
+#[must_use]
+pub const fn without_status() -> Verdict {
+    Verdict::failure(Label::Named("grpc_no_status"))
+}
+
+/// A code that is none is UNKNOWN to a client of gRPC, and so it is here.
+fn of_code(code: Option<u32>) -> Verdict {
+    let failure = |label| Verdict::failure(Label::Named(label));
+    let plain = |outcome| Verdict {
+        outcome,
+        label: None,
+        signal: None,
+        config_error: false,
+    };
+    match code {
+        Some(0) => plain(Outcome::Success),
+        // CANCELLED: the caller's doing, says the definition.
+        Some(1) => plain(Outcome::Ignored),
+        Some(4) => failure("grpc_deadline_exceeded"),
+        Some(8) => Verdict {
+            signal: Some(Signal {
+                scope: Scope::Route,
+                pause: None,
+            }),
+            ..plain(Outcome::Throttled)
+        },
+        Some(13) => failure("grpc_internal"),
+        Some(14) => failure("grpc_unavailable"),
+        Some(15) => failure("grpc_data_loss"),
+        // INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE,
+        // UNIMPLEMENTED, UNAUTHENTICATED.
+        Some(3 | 5 | 6 | 7 | 9..=12 | 16) => plain(Outcome::Alive),
+        Some(2 | 17..) | None => failure("grpc_unknown"),
+    }
+}
+
+fn pushback(fields: &HeaderMap) -> Option<Duration> {
+    let text = fields.get(PUSHBACK)?.to_str().ok()?;
+    // A negative one forbids the retry and names no time.
+    text.parse().ok().map(Duration::from_millis)
+}
