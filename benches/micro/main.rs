@@ -14,6 +14,11 @@ mod keyed;
 
 use criterion::{criterion_group, criterion_main};
 
-criterion_group!(benches, balance::benches, breaker::benches, classify::benches, keyed::benches);
->>>>>>> 6a0524b (rule: judge answers by rules that are data)
+criterion_group!(
+    benches,
+    balance::benches,
+    breaker::benches,
+    classify::benches,
+    keyed::benches
+);
 criterion_main!(benches);

@@ -33,6 +33,7 @@ mod moment;
 mod obey;
 mod orders;
 mod reply;
+mod rules;
 mod serve;
 mod settings;
 #[cfg(test)]

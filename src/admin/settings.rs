@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::fallbacks::FallbackSettings;
 use super::moment::stamp;
-use crate::config::plan::{EndpointPlan, Forced, KeySource, OverridePlan, Resolve};
+use super::rules::RuleSettings;
+use crate::config::plan::{EndpointPlan, Forced, KeySource, OverridePlan, RefusalForm, Resolve};
 use crate::resilience::{BreakerKeys, Enforcement, RampSpec, Ratio, ResetBackoff, WindowSpec};
 use crate::snapshot::Route;
 
@@ -28,6 +29,8 @@ pub(super) struct Settings {
     connect_timeout: String,
     pool: PoolSettings,
     breaker: BreakerSettings,
+    classify: Vec<RuleSettings>,
+    refusals: &'static str,
     fallback: Vec<FallbackSettings>,
     probe: Option<ProbeSettings>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -152,6 +155,11 @@ impl Settings {
                 }),
                 max_keys: plan.keyed.as_ref().map(|keyed| keyed.max_keys),
                 ..BreakerSettings::of(route.breaker.spec().keys())
+            },
+            classify: plan.classify.iter().map(RuleSettings::of).collect(),
+            refusals: match plan.refusals {
+                RefusalForm::Problem => "problem",
+                RefusalForm::Graph => "graph",
             },
             fallback: FallbackSettings::all(&plan.fallback),
             probe: plan.probe.as_ref().map(|probe| ProbeSettings {

@@ -18,6 +18,7 @@ mod expand;
 mod fallback;
 mod fields;
 mod files;
+mod graph;
 mod load;
 mod preset;
 mod problem;

@@ -1,12 +1,16 @@
 //! Presets: named bundles of route settings, built in or from the file, and how the layers of a route's settings become one.
 
 use super::excerpt::show;
+use super::graph;
 use super::problem::{Code, Problem, Problems};
 use super::suggest::nearest;
 use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
 /// The preset of a route that names none.
 pub(crate) const DEFAULT: &str = "external-api";
+
+/// Stands in a list of rules for the rules of the layer below.
+pub(crate) const INHERITED: &str = "inherited";
 
 /// The most presets of a file.
 pub(crate) const MAX_PRESETS: usize = 256;
@@ -20,6 +24,8 @@ struct BuiltIn {
     timeout: &'static str,
     reset_timeout: &'static str,
     pool: Option<[(&'static str, &'static str); 5]>,
+    /// Speaks as Meta's Graph API does: codes in the body, refusals of its own in the same shape.
+    speaks_graph: bool,
 }
 
 const BUILT_IN: [BuiltIn; 5] = [
@@ -35,6 +41,7 @@ const BUILT_IN: [BuiltIn; 5] = [
             ("idle_timeout", "10s"),
             ("evict_every", "1s"),
         ]),
+        speaks_graph: false,
     },
     BuiltIn {
         name: "redis",
@@ -42,6 +49,7 @@ const BUILT_IN: [BuiltIn; 5] = [
         timeout: "5s",
         reset_timeout: "20s",
         pool: None,
+        speaks_graph: false,
     },
     BuiltIn {
         name: "whatsapp",
@@ -49,6 +57,7 @@ const BUILT_IN: [BuiltIn; 5] = [
         timeout: "15s",
         reset_timeout: "60s",
         pool: None,
+        speaks_graph: true,
     },
     BuiltIn {
         name: "email",
@@ -56,6 +65,7 @@ const BUILT_IN: [BuiltIn; 5] = [
         timeout: "10s",
         reset_timeout: "30s",
         pool: None,
+        speaks_graph: false,
     },
     EXTERNAL_API,
 ];
@@ -66,6 +76,7 @@ const EXTERNAL_API: BuiltIn = BuiltIn {
     timeout: "20s",
     reset_timeout: "60s",
     pool: None,
+    speaks_graph: false,
 };
 
 impl BuiltIn {
@@ -75,19 +86,16 @@ impl BuiltIn {
             ("failure_threshold", text(self.failure_threshold)),
             ("reset_timeout", text(self.reset_timeout)),
         ]);
-        let timeout = text(self.timeout);
-        match self.pool {
-            None => Node::built_in([("timeout", timeout), ("breaker", breaker)]),
-            Some(pool) => {
-                let pool = Node::built_in(pool.map(|(key, value)| (key, text(value))));
-                let upstream = Node::built_in([("pool", pool)]);
-                Node::built_in([
-                    ("timeout", timeout),
-                    ("breaker", breaker),
-                    ("upstream", upstream),
-                ])
-            }
+        let mut settings = vec![("timeout", text(self.timeout)), ("breaker", breaker)];
+        if let Some(pool) = self.pool {
+            let pool = Node::built_in(pool.map(|(key, value)| (key, text(value))));
+            settings.push(("upstream", Node::built_in([("pool", pool)])));
         }
+        if self.speaks_graph {
+            settings.push(("classify", graph::rules()));
+            settings.push(("refusals", text("graph")));
+        }
+        Node::built_in_mapping(settings)
     }
 }
 
@@ -225,7 +233,7 @@ const CHOICES: [&str; 3] = ["window", "key", "fallback"];
 /// Lays `over` on `base`: mappings merge, everything else replaces. A mapping without entries adds nothing.
 ///
 /// Keys are compared without case, as header names are; other keys in the wrong case are refused where they are read.
-/// What is a choice of one key replaces.
+/// What is a choice of one key replaces. `inherited` in a list of rules stands for those below.
 pub(crate) fn merge(base: &Node, over: &Node) -> Node {
     let (Value::Mapping(below), Value::Mapping(above)) = (&base.value, &over.value) else {
         let adds_nothing = matches!((&base.value, &over.value), (Value::Mapping(_), Value::Null));
@@ -240,19 +248,45 @@ pub(crate) fn merge(base: &Node, over: &Node) -> Node {
         .iter()
         .filter(|entry| !above.iter().any(|new| same(&entry.key, &new.key)))
         .cloned();
-    let laid =
-        above.iter().map(
-            |new| match below.iter().find(|entry| same(&entry.key, &new.key)) {
-                Some(old) if !CHOICES.contains(&new.key.text.as_str()) => Entry {
-                    key: new.key.clone(),
-                    node: merge(&old.node, &new.node),
-                },
-                Some(_) | None => new.clone(),
-            },
-        );
+    let laid = above.iter().map(|new| {
+        let Some(old) = below.iter().find(|entry| same(&entry.key, &new.key)) else {
+            return new.clone();
+        };
+        let node = match new.key.text.as_str() {
+            key if CHOICES.contains(&key) => new.node.clone(),
+            "classify" => inherit(&old.node, &new.node),
+            _ => merge(&old.node, &new.node),
+        };
+        let key = new.key.clone();
+        Entry { key, node }
+    });
     Node {
         span: over.span,
         value: Value::Mapping(kept.chain(laid).collect()),
+    }
+}
+
+/// The list `over` with the rules of `base` in place of the one word `inherited`. A list that says it more often is left as it is, to be
+/// refused where it is read.
+fn inherit(base: &Node, over: &Node) -> Node {
+    let (Value::Sequence(below), Value::Sequence(above)) = (&base.value, &over.value) else {
+        return over.clone();
+    };
+    let is_inherited =
+        |item: &&Node| matches!(&item.value, Value::Scalar(scalar) if scalar.text == INHERITED);
+    if above.iter().filter(is_inherited).count() != 1 {
+        return over.clone();
+    }
+    let items = above.iter().flat_map(|item| {
+        if is_inherited(&item) {
+            below.as_slice()
+        } else {
+            std::slice::from_ref(item)
+        }
+    });
+    Node {
+        span: over.span,
+        value: Value::Sequence(items.cloned().collect()),
     }
 }
 
@@ -334,6 +368,26 @@ mod tests {
         assert_eq!(
             flat(&merge(&tree("{set: {X-A: 1}}"), &tree("{set: {x-a: 2}}"))),
             "{set:{x-a:2}}"
+        );
+    }
+
+    #[test]
+    fn rules_replace_those_below_or_take_them_in_where_they_say_inherited() {
+        let laid = |base: &str, over: &str| {
+            let list = |items: &str| tree(&format!("{{classify: {items}}}"));
+            flat(&merge(&list(base), &list(over)))
+        };
+        assert_eq!(laid("[a, b]", "[c]"), "{classify:[c]}");
+        assert_eq!(laid("[a, b]", "[]"), "{classify:[]}");
+        assert_eq!(laid("[a, b]", "[c, inherited, d]"), "{classify:[c a b d]}");
+        assert_eq!(
+            laid("[a, inherited]", "[inherited, c]"),
+            "{classify:[a inherited c]}"
+        );
+        // Else sixteen presets that say it twice would make a list of 2^16.
+        assert_eq!(
+            laid("[a]", "[inherited, inherited]"),
+            "{classify:[inherited inherited]}"
         );
     }
 

@@ -130,6 +130,14 @@ codes! {
     File = "C063",
     /// A secret file can be read by everyone.
     ExposedSecret = "C064",
+    /// A rule of `classify` asks for nothing, or says what does not go together.
+    Rule = "C070",
+    /// A JSON pointer is malformed.
+    Pointer = "C071",
+    /// A rule names a failure that no upstream can be blamed for.
+    FailureLabel = "C072",
+    /// A rule can never hold, because one before it always does.
+    IdleRule = "C073",
     /// A fallback that is none, is several at once, or is never reached.
     Fallback = "C080",
     /// A fallback names a route that does not exist.

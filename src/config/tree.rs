@@ -98,6 +98,11 @@ impl Scalar {
 impl Node {
     /// A mapping of built-in settings.
     pub(crate) fn built_in<const N: usize>(entries: [(&str, Self); N]) -> Self {
+        Self::built_in_mapping(entries)
+    }
+
+    /// A mapping of built-in settings, however many.
+    pub(crate) fn built_in_mapping<'k>(entries: impl IntoIterator<Item = (&'k str, Self)>) -> Self {
         let entries = entries
             .into_iter()
             .map(|(key, node)| Entry {
@@ -119,6 +124,22 @@ impl Node {
         Self {
             span: Span::BUILT_IN,
             value: Value::Scalar(Scalar::literal(text)),
+        }
+    }
+
+    /// A built-in list.
+    pub(crate) const fn built_in_list(items: Vec<Self>) -> Self {
+        Self {
+            span: Span::BUILT_IN,
+            value: Value::Sequence(items),
+        }
+    }
+
+    /// A built-in key without a value.
+    pub(crate) const fn built_in_null() -> Self {
+        Self {
+            span: Span::BUILT_IN,
+            value: Value::Null,
         }
     }
 

@@ -44,6 +44,8 @@ pub struct AccessRecord<'a> {
     pub upstream: Option<&'a [u8]>,
     /// What the exchange proved about the upstream.
     pub outcome: Outcome,
+    /// What the upstream objects to is ours to put right.
+    pub config_error: bool,
     /// Tries at the upstream.
     pub attempts: u32,
     /// Bytes of the request's body.
@@ -80,7 +82,7 @@ pub struct Hosts<'a> {
 }
 
 impl AccessRecord<'_> {
-    /// The line's severity: error for failures, warn for our own refusals and for fallbacks, else info.
+    /// The line's severity: error for failures, warn for our own refusals, for fallbacks and for what is ours to put right, else info.
     #[must_use]
     pub fn level(&self) -> Level {
         let failed = self.outcome == Outcome::Failure || self.reason.is_some_and(is_failure);
@@ -89,7 +91,10 @@ impl AccessRecord<'_> {
             Level::Warn
         } else if failed {
             Level::Error
-        } else if self.outcome == Outcome::Throttled || self.reason.is_some_and(is_refusal) {
+        } else if self.outcome == Outcome::Throttled
+            || self.config_error
+            || self.reason.is_some_and(is_refusal)
+        {
             Level::Warn
         } else if self.status >= 500 {
             Level::Error
@@ -188,6 +193,9 @@ fn push_json(line: &mut Vec<u8>, record: &AccessRecord<'_>, stamp: &Stamp, times
 fn push_optional(line: &mut Vec<u8>, record: &AccessRecord<'_>) {
     if let Some(reason) = record.reason {
         push_word(line, b",\"reason\":\"", reason.label());
+    }
+    if record.config_error {
+        line.extend_from_slice(b",\"configError\":true");
     }
     if let Some(state) = record.breaker_state {
         push_word(line, b",\"breakerState\":\"", state);
@@ -302,6 +310,7 @@ pub(crate) mod tests {
             route: Some("whatsapp"),
             upstream: Some(b"graph.facebook.com:443"),
             outcome: Outcome::Success,
+            config_error: false,
             attempts: 1,
             bytes_in: 312,
             bytes_out: 147,
@@ -334,6 +343,7 @@ pub(crate) mod tests {
                 upstream_time: Some(Duration::from_micros(143_900)),
                 status: 404,
                 outcome: Outcome::Alive,
+                config_error: true,
                 ..relayed
             },
             AccessRecord {

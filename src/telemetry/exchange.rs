@@ -14,8 +14,9 @@ use crate::resilience::{Identity, Key, Outcome};
 use crate::time;
 
 use super::access_log::{AccessRecord, Hosts};
+use super::begin::{Begin, End};
 use super::byte_count::ByteCount;
-use super::correlation::{Correlation, CorrelationId, TraceId};
+use super::correlation::CorrelationId;
 use super::meters::Meters;
 use super::names::{CodeClass, FallbackLabel, MethodLabel};
 use super::refusal::is_refusal;
@@ -31,34 +32,6 @@ pub struct WorkerTelemetry {
     pub log: WorkerLog,
     /// Set when the worker cuts off what is in flight: whoever is left without an answer then has not gone away by himself.
     pub is_cutting: Cell<bool>,
-}
-
-/// What is known of a request when its exchange begins.
-#[derive(Clone, Debug)]
-pub struct Begin {
-    /// When it was accepted.
-    pub now: Instant,
-    /// Its id.
-    pub correlation: Correlation,
-    /// Its method; `None` when the request could not be read.
-    pub method: Option<Method>,
-    /// Its path, if its target has one.
-    pub path: Option<PathAndQuery>,
-    /// Whom it names as its user.
-    pub user_id: Option<HeaderValue>,
-    /// The trace it belongs to.
-    pub trace_id: Option<TraceId>,
-}
-
-/// How an exchange ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The caller got the whole answer, the upstream's or ours.
-    Complete,
-    /// The answer broke off for this reason.
-    Broken(Failure),
-    /// The caller left before it had the whole answer.
-    ClientGone,
 }
 
 /// The record of one request. [`Exchange::finish`] consumes it and is the only place that emits the access line and the metrics
@@ -87,6 +60,7 @@ pub struct Exchange {
     overhead: Option<Duration>,
     reason: Option<Failure>,
     outcome: Option<Outcome>,
+    config_error: bool,
     breaker_state: Option<&'static str>,
     key: Option<Key>,
     /// The target's host and the `Host` field, where they differ.
@@ -114,6 +88,7 @@ impl Exchange {
             overhead: None,
             reason: None,
             outcome: None,
+            config_error: false,
             breaker_state: None,
             key: None,
             hosts: None,
@@ -238,6 +213,11 @@ impl Exchange {
         self.outcome = Some(outcome);
     }
 
+    /// The upstream says that the call is wrong in a way that is ours to put right.
+    pub fn config_error(&mut self) {
+        self.config_error = true;
+    }
+
     /// Response headers go to the caller at `now`. What of the time until then was no wait for the upstream is our overhead.
     pub fn answered(&mut self, status: StatusCode, now: Instant) {
         let took = now.saturating_duration_since(self.begin.now);
@@ -300,6 +280,9 @@ impl Exchange {
         if self.is_coalesced {
             route.coalesced();
         }
+        if self.config_error {
+            route.config_error();
+        }
         if let Some(overhead) = self.overhead {
             meters.observe_overhead(overhead);
         }
@@ -326,6 +309,7 @@ impl Exchange {
             route: self.route.as_ref().map(|route| &**route.meters().name()),
             upstream: self.upstream.as_ref().map(|upstream| upstream.as_bytes()),
             outcome,
+            config_error: self.config_error,
             attempts: self.attempts,
             bytes_in: self.request_bytes.as_ref().map_or(0, ByteCount::get),
             bytes_out: self.response_bytes,
@@ -380,6 +364,7 @@ fn default_outcome(reason: Option<Failure>, status: Option<StatusCode>) -> Outco
 mod tests {
     use super::*;
     use crate::telemetry::access_log::tests::id;
+    use crate::telemetry::correlation::Correlation;
     use crate::telemetry::exposition::tests::parse;
     use crate::telemetry::worker_log::tests::spec;
     use crate::telemetry::writer::LogWriter;

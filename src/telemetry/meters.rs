@@ -193,6 +193,12 @@ impl Meters {
         );
         per_route(
             &mut text,
+            &names::CONFIG_ERRORS,
+            &routes,
+            RouteMeters::write_config_errors,
+        );
+        per_route(
+            &mut text,
             &names::RETRIES,
             &routes,
             RouteMeters::write_retries,

@@ -13,6 +13,7 @@
 //! them all, and its caller adds what only live objects know. The names stand in [`names`], all of them.
 
 pub mod access_log;
+mod begin;
 mod byte_count;
 pub mod correlation;
 mod escape;
@@ -32,9 +33,10 @@ pub mod worker_log;
 pub mod writer;
 
 pub use access_log::{AccessRecord, Hosts};
+pub use begin::{Begin, End};
 pub use byte_count::ByteCount;
 pub use correlation::{Acceptance, Correlation, CorrelationId};
-pub use exchange::{Begin, End, Exchange, WorkerTelemetry};
+pub use exchange::{Exchange, WorkerTelemetry};
 pub use exposition::Exposition;
 pub use line::{Level, LineFormat, Stamp};
 pub use logging::Logging;

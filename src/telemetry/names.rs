@@ -80,6 +80,8 @@ families! {
         "Exchanges that we refused without asking the upstream.";
     ATTEMPT_FAILURES = Counter "sidefuse_attempt_failures_total" ["route", "reason"]
         "Attempts at the upstream that failed without an answer to relay.";
+    CONFIG_ERRORS = Counter "sidefuse_config_errors_total" ["route"]
+        "Exchanges whose answer says that something on our side has to be put right: a token, a permission, an account.";
     RETRIES = Counter "sidefuse_retries_total" ["route", "result"]
         "Further attempts after the first, by how they ended.";
     FALLBACKS = Counter "sidefuse_fallbacks_total" ["route", "kind"]

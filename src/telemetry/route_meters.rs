@@ -54,6 +54,7 @@ pub struct RouteMeters {
     in_flight: AtomicU64,
     rejected: [AtomicU64; Failure::ALL.len()],
     attempt_failures: [AtomicU64; Failure::ALL.len()],
+    config_errors: AtomicU64,
     retries: [AtomicU64; RetryResult::ALL.len()],
     fallbacks: [AtomicU64; FallbackLabel::ALL.len()],
     coalesced: AtomicU64,
@@ -77,6 +78,7 @@ impl RouteMeters {
             in_flight: AtomicU64::new(0),
             rejected: [const { AtomicU64::new(0) }; Failure::ALL.len()],
             attempt_failures: [const { AtomicU64::new(0) }; Failure::ALL.len()],
+            config_errors: AtomicU64::new(0),
             retries: [const { AtomicU64::new(0) }; RetryResult::ALL.len()],
             fallbacks: [const { AtomicU64::new(0) }; FallbackLabel::ALL.len()],
             coalesced: AtomicU64::new(0),
@@ -174,6 +176,11 @@ impl RouteMeters {
         add_one(&self.rejected, reason as usize);
     }
 
+    /// Counts one ended exchange that is ours to put right. Only [`super::Exchange`] calls this.
+    pub(super) fn config_error(&self) {
+        self.config_errors.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn is_no_route(&self) -> bool {
         &*self.name == NO_ROUTE
     }
@@ -248,6 +255,10 @@ impl RouteMeters {
                 expected,
             );
         }
+    }
+
+    pub(super) fn write_config_errors(&self, series: &mut Series<'_>) {
+        series.integer(&[&self.name], self.config_errors.load(Ordering::Relaxed));
     }
 
     pub(super) fn write_retries(&self, series: &mut Series<'_>) {

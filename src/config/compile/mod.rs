@@ -1,6 +1,8 @@
 //! The walk over the tree that makes the plan and reports everything that stands in its way.
 
 mod breaker;
+mod classify;
+mod conditions;
 mod correlation;
 mod dns;
 mod endpoints;

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use ::http::HeaderName;
 
-use super::{Scope, breaker, fallback, headers, keys, matches, probe, shadow, some_time, upstream};
+use super::{
+    Scope, breaker, classify, fallback, headers, keys, matches, probe, shadow, some_time, upstream,
+};
 use crate::config::fields::Fields;
-use crate::config::plan::RoutePlan;
-use crate::config::readers::flag;
+use crate::config::plan::{RefusalForm, RoutePlan};
+use crate::config::readers::{flag, word};
 use crate::config::tree::Span;
 
 /// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 7] = [
+const NOT_YET: [&str; 6] = [
     "retry",
     "limits",
-    "classify",
     "throttle",
     "attempt_timeout",
     "max_duration",
@@ -22,7 +23,7 @@ const NOT_YET: [&str; 7] = [
 ];
 
 /// The keys of a route, in the order of the documentation.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "upstream",
     "match",
     "timeout",
@@ -37,8 +38,14 @@ const KEYS: [&str; 16] = [
     "fallback",
     "probe",
     "shadow",
+    "refusals",
     "headers",
     "preserve_host",
+];
+
+const REFUSALS: [(&str, RefusalForm); 2] = [
+    ("problem", RefusalForm::Problem),
+    ("graph", RefusalForm::Graph),
 ];
 
 /// Reads route settings; `None` when they are not a whole route.
@@ -78,6 +85,10 @@ pub(super) fn route(
         (breaker, keys::keyed(fields))
     });
     let shadows = shadow::shadows(fields, own, timeout, scope);
+    let classify = classify::classify(fields);
+    let refusals = fields
+        .parse("refusals", word(&REFUSALS))
+        .unwrap_or_default();
     let fallback = fallback::fallbacks(fields, correlation);
     let base_path = upstream.as_ref().map_or("", |upstream| &upstream.base_path);
     let probe = probe::probe(fields, base_path);
@@ -90,6 +101,8 @@ pub(super) fn route(
         idle_timeout,
         preserve_host,
         breaker: breaker?,
+        classify,
+        refusals,
         fallback,
         probe,
         keyed,

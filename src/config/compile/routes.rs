@@ -1,6 +1,6 @@
 //! `defaults:`, `presets:` and `routes:`: each checked by itself, then laid together route by route.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use ::http::HeaderName;
 
@@ -13,6 +13,7 @@ use crate::config::plan::RoutePlan;
 use crate::config::preset::{self, MAX_PRESETS, Presets, merge};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Key, Node, Scalar, Value};
+use crate::resilience::Rules;
 
 /// The most nodes of all routes together, what they inherit included: thousands of routes times large defaults are no plan.
 const MAX_LAID: usize = 200_000;
@@ -59,6 +60,8 @@ pub(super) fn routes(
     }
     let (mut plans, mut places) = (BTreeMap::new(), BTreeMap::new());
     let mut fallbacks = FallbackGraph::default();
+    // Thousands of routes of one preset have the same rules, so they share them.
+    let mut rules: HashSet<Rules> = HashSet::new();
     let mut laid = 0_usize;
     for Entry { key, node } in entries {
         check_name("a route", key, file.problems);
@@ -82,12 +85,17 @@ pub(super) fn routes(
         fallbacks.add(&key.text, &settings, key.span);
         let scope = Scope::Route(key.span);
         let name = show(&key.text);
-        let Some(plan) = mapping(&name, Some(&settings), file.problems, |fields| {
+        let Some(mut plan) = mapping(&name, Some(&settings), file.problems, |fields| {
             let _ = fields.take("preset");
             route(fields, scope, &preset, correlation)
         }) else {
             continue;
         };
+        if let Some(same) = rules.get(&plan.classify) {
+            plan.classify = same.clone();
+        } else {
+            rules.insert(plan.classify.clone());
+        }
         places.insert(
             key.text.clone(),
             node.entry("match").map_or(key.span, |entry| entry.key.span),

@@ -3,7 +3,9 @@
 //! Every default is applied, every unit is a type, every reference resolved; nothing downstream checks again.
 
 mod dns;
+mod form;
 mod keyed;
+mod logs;
 mod probe;
 
 use std::collections::BTreeMap;
@@ -16,10 +18,12 @@ use http::{HeaderName, HeaderValue, Method};
 
 pub use super::fallback::{FallbackKind, FallbackPlan, Obedience, RespondPlan, Sharing, StalePlan};
 pub use dns::DnsPlan;
+pub use form::RefusalForm;
 pub use keyed::{KeySource, KeyedPlan};
+pub use logs::{LogFormat, LogLevel, LogsPlan};
 pub use probe::ProbePlan;
 
-use crate::resilience::{BreakerSpec, Ratio};
+use crate::resilience::{BreakerSpec, Rules};
 
 /// A whole configuration that was found good.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,47 +101,6 @@ pub struct CorrelationPlan {
     pub max_length: usize,
 }
 
-/// The shape of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Pretty on a terminal or with `NODE_ENV=development`, else JSON.
-    Auto,
-    /// One JSON object per line.
-    Json,
-    /// For people.
-    Pretty,
-}
-
-/// From which severity on lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Everything.
-    Trace,
-    /// Details for a developer.
-    Debug,
-    /// Life cycle and access lines.
-    Info,
-    /// Refusals and degraded service.
-    Warn,
-    /// Failures.
-    Error,
-}
-
-/// The log lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogsPlan {
-    /// Their shape.
-    pub format: LogFormat,
-    /// From which severity on they are written.
-    pub level: LogLevel,
-    /// The request header that names the user.
-    pub user_id_header: Option<HeaderName>,
-    /// Share of uneventful access lines that is written.
-    pub sample: Ratio,
-    /// From which duration on an access line is never sampled away.
-    pub slow: Duration,
-}
-
 /// Limits of the proxy listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpPlan {
@@ -170,6 +133,10 @@ pub struct RoutePlan {
     pub preserve_host: bool,
     /// Its breaker.
     pub breaker: BreakerSpec,
+    /// What answers prove, where it is not what their status says.
+    pub classify: Rules,
+    /// The form of our own answers.
+    pub refusals: RefusalForm,
     /// What callers get instead of its answer, in the order of trying; empty for the plain refusal.
     pub fallback: Vec<FallbackPlan>,
     /// Its active probe.

@@ -4,6 +4,7 @@ mod catalogue;
 mod fallbacks;
 mod hostile;
 mod meaning;
+mod rules;
 
 use super::*;
 

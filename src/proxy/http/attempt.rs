@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use super::call::{Call, Keep};
 use super::carry::Context;
-use super::ending::verdict;
+use super::classify::{of_failure, sample};
 use super::framing::is_ambiguous;
 use super::outgoing::Outgoing;
 use crate::failure::Failure;
@@ -109,7 +109,8 @@ impl Attempt<'_, '_> {
         };
         if failed.1 == Again::Impossible {
             // What is made again at once was a kept-alive connection's end, which an endpoint is free to choose.
-            lease.record(verdict(failed.0, Some(took)), end);
+            let verdict = of_failure(failed.0, &self.outgoing.route.plan.classify);
+            lease.record(sample(verdict, took), end);
         }
         Err(failed)
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::ending::{BodyEnd, Ending};
+use super::peek::Source;
 use crate::failure::Failure;
 use crate::stale::Collector;
 use crate::time::{Alarm, Deadline};
@@ -34,7 +34,7 @@ pub(super) struct Own {
 
 /// The upstream's answer and the exchange that it ends.
 pub(super) struct Relayed {
-    source: Incoming,
+    source: Source,
     ending: Option<Box<Ending>>,
     idle_timeout: Duration,
     alarm: Alarm,
@@ -70,7 +70,7 @@ impl Body {
 
     /// The upstream's answer; `idle_timeout` bounds its pauses, `collector` keeps a copy.
     pub(super) fn relayed(
-        source: Incoming,
+        source: Source,
         ending: Box<Ending>,
         idle_timeout: Duration,
         collector: Option<Box<Collector>>,
@@ -114,6 +114,9 @@ impl Relayed {
                 self.collect(&frame);
                 if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_ref()) {
                     ending.relayed_bytes(data.len());
+                }
+                if let (Some(ending), Some(trailers)) = (&mut self.ending, frame.trailers_ref()) {
+                    ending.heard(trailers);
                 }
                 if self.source.is_end_stream() || frame.is_trailers() {
                     self.end(BodyEnd::Whole);

@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 
 use http::header::{HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::attempt::Attempt;
 use super::call::Call;
-use super::classify::{Certainty, classify};
+use super::classify::{Certainty, Judged, classify, look_into, of_failure, sample};
 use super::connection::Connection;
 use super::detail::detail;
-use super::ending::verdict;
+use super::ending::settle;
 use super::outgoing::Outgoing;
+use super::peek::{Patience, Source};
 use super::reply::Refusal;
 use crate::failure::{Blame, Failure};
 use crate::proxy::worker::Current;
-use crate::resilience::{Key, Permit, RefusalKind, Rejection, Sample, explain};
+use crate::resilience::{Key, Permit, RefusalKind, Rejection, explain};
 use crate::snapshot::{Route, Way};
 use crate::stale::Collector;
 use crate::telemetry::Exchange;
@@ -33,14 +33,14 @@ pub(super) struct Context<'a> {
 
 /// The upstream's answer, its body still to come.
 pub(super) struct Answer {
-    pub(super) response: Response<Incoming>,
+    pub(super) response: Response<Source>,
     /// The place of the route.
     pub(super) route: usize,
     pub(super) lease: Lease,
     pub(super) upload: Rc<UploadProgress>,
     /// The right to the attempt, if its verdict waits for the body's end.
     pub(super) permit: Option<Permit>,
-    pub(super) sample: Sample,
+    pub(super) judged: Judged,
     /// Both sides leave HTTP.
     pub(super) switch: Option<Switch>,
     /// Keeps a copy of the answer.
@@ -82,26 +82,41 @@ pub(super) async fn carry(
     };
     match attempt.make().await {
         Ok((response, mut lease)) => {
-            let latency = attempt.latency(begin, now());
-            let (sample, certainty) = classify(&response, latency, permit.is_probe());
+            let at_headers = now();
+            let latency = attempt.latency(begin, at_headers);
+            let patience = Patience {
+                until: attempt.deadline,
+                idle_timeout: route.plan.idle_timeout,
+            };
+            let rules = &route.plan.classify;
+            let response = look_into(response, rules, patience).await;
+            exchange.waited(now().saturating_duration_since(at_headers));
+            let (verdict, certainty) = classify(&response, rules, permit.is_probe());
+            let judged = Judged {
+                verdict,
+                certainty,
+                latency,
+                rules: rules.clone(),
+            };
             let permit = match certainty {
-                Certainty::AtEnd => Some(permit),
+                Certainty::AtEnd | Certainty::InTrailers => Some(permit),
                 Certainty::AtHeaders => {
+                    let sample = sample(verdict, latency);
                     lease.record(sample, now());
-                    permit.finish_as(sample, now(), || attempt.exchange.identity());
+                    permit.finish_as(sample, now(), || exchange.identity());
                     None
                 }
             };
-            Ok(answer(call, way.route, (permit, sample), response, lease))
+            Ok(answer(call, way.route, (permit, judged), response, lease))
         }
         Err(failure) => {
             let latency = attempt.latency(begin, now());
+            let verdict = of_failure(failure, &route.plan.classify);
             if failure.blame() == Blame::Upstream {
                 exchange.attempt_failed(failure);
+                settle(exchange, verdict);
             }
-            permit.finish_as(verdict(failure, Some(latency)), now(), || {
-                exchange.identity()
-            });
+            permit.finish_as(sample(verdict, latency), now(), || exchange.identity());
             Err(Refusal::new(failure, detail(failure, route)))
         }
     }
@@ -152,8 +167,8 @@ fn clock(at: Instant, now: Instant) -> String {
 fn answer(
     call: &mut Call,
     route: usize,
-    verdict: (Option<Permit>, Sample),
-    mut response: Response<Incoming>,
+    verdict: (Option<Permit>, Judged),
+    mut response: Response<Source>,
     lease: Lease,
 ) -> Answer {
     let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -168,14 +183,14 @@ fn answer(
         caller,
         upstream: hyper::upgrade::on(&mut response),
     });
-    let (permit, sample) = verdict;
+    let (permit, judged) = verdict;
     Answer {
         response,
         route,
         lease,
         upload: Rc::clone(&call.upload),
         permit,
-        sample,
+        judged,
         switch,
         collector: None,
     }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{Response, StatusCode};
-use http_body::Body;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::resilience::{Label, Outcome, Sample};
+use super::peek::{Patience, Source, announce_json};
+use crate::failure::{Blame, Failure};
+use crate::resilience::{Answer, Label, Outcome, Rules, Sample, Verdict, grpc};
 
 /// An answer up to this length is waited for even by a probe.
 const SHORT: u64 = 64 * 1024;
@@ -19,31 +21,64 @@ pub(super) enum Certainty {
     AtHeaders,
     /// When its body ended well; a body that breaks off is a failure.
     AtEnd,
+    /// When its trailers say so (gRPC).
+    InTrailers,
 }
 
-/// The sample of an answer by the default rules, and when it is certain.
+/// What is held of an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Judged {
+    /// The verdict if nothing happens to its body, or for good.
+    pub(super) verdict: Verdict,
+    /// Until when that may change.
+    pub(super) certainty: Certainty,
+    /// Time to its headers.
+    pub(super) latency: Duration,
+    /// What a body that breaks off is judged by.
+    pub(super) rules: Rules,
+}
+
+/// Reads the body ahead where a rule asks for it and it can be read as JSON.
+pub(super) async fn look_into(
+    response: Response<Incoming>,
+    rules: &Rules,
+    patience: Patience,
+) -> Response<Source> {
+    let (head, body) = response.into_parts();
+    let is_wanted = rules.want_body(head.status.as_u16(), &head.headers);
+    let source = if is_wanted && announce_json(&head.headers) {
+        Source::read_ahead(body, patience).await
+    } else {
+        Source::unread(body)
+    };
+    Response::from_parts(head, source)
+}
+
+/// The verdict on an answer: of the route's rules, of its gRPC status, or of its HTTP status; and when it is certain.
 ///
 /// At the headers: everything but a success, and a success whose body is endless by nature or, for a probe, not surely short: no
-/// download may hold a half-open breaker's probe.
+/// download and no stream may hold a half-open breaker's probe.
 pub(super) fn classify(
-    response: &Response<Incoming>,
-    latency: Duration,
+    response: &Response<Source>,
+    rules: &Rules,
     is_probe: bool,
-) -> (Sample, Certainty) {
-    let status = response.status();
-    let outcome = Outcome::of_status(
-        status.as_u16(),
-        response.headers().contains_key(RETRY_AFTER),
-    );
-    let label = (outcome == Outcome::Failure).then(|| Label::Status(status.as_u16()));
-    let sample = Sample {
-        outcome,
-        latency: Some(latency),
-        label,
+) -> (Verdict, Certainty) {
+    let (status, headers) = (response.status(), response.headers());
+    let json = response.body().json();
+    let answer = Answer {
+        status: status.as_u16(),
+        headers,
+        json: json.as_ref(),
+    };
+    let verdict = match rules.find(&answer) {
+        Some(verdict) => verdict,
+        None if status == StatusCode::OK && grpc::is_spoken(headers) => {
+            return grpc_verdict(response, is_probe);
+        }
+        None => rules.of_answer(&answer),
     };
     let is_open_ended = status == StatusCode::SWITCHING_PROTOCOLS
-        || response
-            .headers()
+        || headers
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     let is_short = response
@@ -51,13 +86,69 @@ pub(super) fn classify(
         .size_hint()
         .upper()
         .is_some_and(|length| length <= SHORT);
-    let is_certain = outcome != Outcome::Success || is_open_ended || is_probe && !is_short;
-    (
-        sample,
-        if is_certain {
-            Certainty::AtHeaders
-        } else {
-            Certainty::AtEnd
-        },
-    )
+    let is_certain = verdict.outcome != Outcome::Success || is_open_ended || is_probe && !is_short;
+    let certainty = if is_certain {
+        Certainty::AtHeaders
+    } else {
+        Certainty::AtEnd
+    };
+    (verdict, certainty)
+}
+
+/// A status in the headers is final, and there is no other where no body follows. A probe does not wait for trailers: a stream may go
+/// on for hours.
+fn grpc_verdict(response: &Response<Source>, is_probe: bool) -> (Verdict, Certainty) {
+    if let Some(verdict) = grpc::verdict(response.headers()) {
+        return (verdict, Certainty::AtHeaders);
+    }
+    if response.body().is_end_stream() {
+        return (grpc::without_status(), Certainty::AtHeaders);
+    }
+    let answered = Verdict::of_status(StatusCode::OK.as_u16(), false);
+    let certainty = if is_probe {
+        Certainty::AtHeaders
+    } else {
+        Certainty::InTrailers
+    };
+    (answered, certainty)
+}
+
+/// The verdict on a failure: nothing unless it is the upstream's doing.
+pub(super) fn of_failure(failure: Failure, rules: &Rules) -> Verdict {
+    match failure.blame() {
+        Blame::Upstream => rules.of_error(failure.label()),
+        Blame::Ours | Blame::Caller => {
+            Verdict::plain(Outcome::Ignored, Label::Named(failure.label()))
+        }
+    }
+}
+
+impl Judged {
+    /// What the trailers say, where they have a say.
+    pub(super) fn hear(&mut self, trailers: &HeaderMap) {
+        if self.certainty == Certainty::InTrailers
+            && let Some(verdict) = grpc::verdict(trailers)
+        {
+            self.verdict = verdict;
+            self.certainty = Certainty::AtHeaders;
+        }
+    }
+
+    /// The verdict when the body broke off before it was certain.
+    pub(super) fn at_break(&self, failure: Failure) -> Verdict {
+        of_failure(failure, &self.rules)
+    }
+
+    /// The verdict when the body has ended well.
+    pub(super) fn at_end(&self) -> Verdict {
+        match self.certainty {
+            Certainty::AtHeaders | Certainty::AtEnd => self.verdict,
+            Certainty::InTrailers => grpc::without_status(),
+        }
+    }
+}
+
+/// The sample for a breaker. What says nothing about the upstream was not slow either.
+pub(super) fn sample(verdict: Verdict, latency: Duration) -> Sample {
+    verdict.sample((verdict.outcome != Outcome::Ignored).then_some(latency))
 }

@@ -3,9 +3,12 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
+
+use super::classify::{Judged, sample};
 use super::connection::Busy;
-use crate::failure::{Blame, Failure};
-use crate::resilience::{Label, Outcome, Permit, Sample};
+use crate::failure::Failure;
+use crate::resilience::{Permit, Verdict};
 use crate::telemetry::{End, Exchange};
 use crate::time::{Deadline, now};
 use crate::upstream::{Lease, UploadProgress};
@@ -37,7 +40,7 @@ pub(super) struct UpstreamEnding {
     /// The right to the attempt, unless its verdict is given already.
     pub(super) permit: Option<Permit>,
     /// What the verdict is if the body ends well, or was.
-    pub(super) sample: Sample,
+    pub(super) judged: Judged,
 }
 
 impl Ending {
@@ -74,6 +77,13 @@ impl Ending {
         }
     }
 
+    /// Hears what the trailers say.
+    pub(super) fn heard(&mut self, trailers: &HeaderMap) {
+        if let Some(upstream) = &mut self.upstream {
+            upstream.judged.hear(trailers);
+        }
+    }
+
     /// Until when the answer may pause because the upload still moves.
     pub(super) fn patience(&self, idle_timeout: Duration) -> Option<Deadline> {
         self.upstream.as_ref()?.upload.patience(idle_timeout)
@@ -105,9 +115,11 @@ impl Ending {
 impl UpstreamEnding {
     /// Gives up an answer that the caller does not get.
     pub(super) fn give_up(self, exchange: &mut Exchange) {
-        exchange.settled(self.sample.outcome);
+        let verdict = self.judged.verdict;
+        settle(exchange, verdict);
         if let Some(permit) = self.permit {
-            permit.finish_as(self.sample, now(), || exchange.identity());
+            let sample = sample(verdict, self.judged.latency);
+            permit.finish_as(sample, now(), || exchange.identity());
         }
         let_go(self.lease, &self.upload);
     }
@@ -118,12 +130,14 @@ impl UpstreamEnding {
             mut lease,
             upload,
             permit,
-            sample,
+            judged,
         } = self;
         match (end, permit) {
             (BodyEnd::Whole, permit) => {
-                exchange.settled(sample.outcome);
+                let verdict = judged.at_end();
+                settle(exchange, verdict);
                 if let Some(permit) = permit {
+                    let sample = sample(verdict, judged.latency);
                     lease.record(sample, now);
                     permit.finish_as(sample, now, || exchange.identity());
                 }
@@ -133,12 +147,13 @@ impl UpstreamEnding {
             }
             (BodyEnd::Broken(failure), Some(permit)) => {
                 exchange.attempt_failed(failure);
-                exchange.settled(Outcome::Failure);
-                let verdict = verdict(failure, sample.latency);
-                lease.record(verdict, now);
-                permit.finish_as(verdict, now, || exchange.identity());
+                let verdict = judged.at_break(failure);
+                settle(exchange, verdict);
+                let sample = sample(verdict, judged.latency);
+                lease.record(sample, now);
+                permit.finish_as(sample, now, || exchange.identity());
             }
-            (BodyEnd::Broken(_), None) => exchange.settled(sample.outcome),
+            (BodyEnd::Broken(_), None) => settle(exchange, judged.verdict),
         }
         let_go(lease, &upload);
     }
@@ -152,7 +167,7 @@ impl Drop for Ending {
         };
         if upstream.permit.is_none() {
             // A verdict that stands since the headers stands.
-            exchange.settled(upstream.sample.outcome);
+            settle(&mut exchange, upstream.judged.verdict);
         }
         let_go(upstream.lease, &upstream.upload);
         exchange.finish(End::ClientGone, now());
@@ -168,18 +183,10 @@ fn let_go(lease: Lease, upload: &UploadProgress) {
     upload.abandon();
 }
 
-/// What a failure tells the breaker: nothing unless it is the upstream's doing.
-pub(super) fn verdict(failure: Failure, latency: Option<Duration>) -> Sample {
-    match failure.blame() {
-        Blame::Upstream => Sample {
-            outcome: Outcome::Failure,
-            latency,
-            label: Some(Label::Named(failure.label())),
-        },
-        Blame::Ours | Blame::Caller => Sample {
-            outcome: Outcome::Ignored,
-            latency: None,
-            label: None,
-        },
+/// The exchange is recorded as what the verdict says.
+pub(super) fn settle(exchange: &mut Exchange, verdict: Verdict) {
+    exchange.settled(verdict.outcome);
+    if verdict.config_error {
+        exchange.config_error();
     }
 }

@@ -18,6 +18,7 @@ mod front;
 mod headers;
 mod key;
 mod outgoing;
+mod peek;
 pub(crate) mod probing;
 mod relay;
 mod reply;

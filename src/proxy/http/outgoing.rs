@@ -1,6 +1,6 @@
 //! A call as its route's upstream gets it: rewritten for the route once, and for each attempt.
 
-use http::header::{HOST, HeaderValue};
+use http::header::{ACCEPT_ENCODING, HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Request, Version};
 
@@ -66,6 +66,10 @@ impl<'a> Outgoing<'a> {
             None => {
                 let mut headers = call.take_headers(keep).ok_or(Failure::Internal)?;
                 headers.remove(HOST);
+                if self.route.plan.classify.look_into_bodies() {
+                    // Clients ask for gzip by default, and what is encoded cannot be looked into.
+                    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+                }
                 let facts = Facts {
                     peer: &context.connection.peer,
                     correlation_header: &context.current.snapshot.plan.correlation.header,

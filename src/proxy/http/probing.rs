@@ -19,11 +19,11 @@ use http::{HeaderName, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 
-use super::ending::verdict;
+use super::classify::{self, of_failure};
 use super::framing::is_ambiguous;
 use super::{headers, target};
 use crate::failure::{Blame, Failure};
-use crate::resilience::{Identity, Label, Mode, Outcome, Permit, Sample, State};
+use crate::resilience::{Identity, Label, Mode, Outcome, Permit, Rules, Sample, State};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::CorrelationId;
 use crate::telemetry::names::ProbeResult;
@@ -134,7 +134,8 @@ impl Attempt {
         if let Some(permit) = permit {
             let (_, id) = &self.correlation;
             let identity = || Identity::new(id.as_str(), "GET", plan.path.path());
-            permit.finish_as(sample(&report, pause), now, identity);
+            let rules = &route.plan.classify;
+            permit.finish_as(sample(&report, pause, rules), now, identity);
         }
         route.meters.probed(if report.is_good {
             ProbeResult::Success
@@ -229,12 +230,12 @@ async fn read(
 }
 
 /// What a half-open breaker makes of it. What the route expects is a success, whatever it is; a wish for a pause is neither.
-fn sample(report: &Report, asks_for_pause: bool) -> Sample {
+fn sample(report: &Report, asks_for_pause: bool, rules: &Rules) -> Sample {
     match report.answer {
         Ok(_) if report.is_good => Sample::new(Outcome::Success).after(report.took),
         Ok(_) if asks_for_pause => Sample::new(Outcome::Throttled).after(report.took),
         Ok(status) => Sample::failure(Label::Status(status)).after(report.took),
-        Err(failure) => verdict(failure, Some(report.took)),
+        Err(failure) => classify::sample(of_failure(failure, rules), report.took),
     }
 }
 

@@ -23,10 +23,10 @@ use super::ending::{Ending, UpstreamEnding};
 use super::fallback::{self, Reply, X_SIDEFUSE_FALLBACK};
 use super::front::Refused;
 use super::headers::{self, Facts};
-use super::reply::{self, Circumstances, Refusal};
+use super::reply::{self, Circumstances, Form, Refusal};
 use super::shield::{Panicked, shield};
 use super::upgrade::tunnel;
-use crate::config::plan::Plan;
+use crate::config::plan::{Plan, RefusalForm};
 use crate::failure::Failure;
 use crate::net::Phase;
 use crate::proxy::worker::{Current, Worker};
@@ -187,7 +187,7 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
         lease,
         upload,
         permit,
-        sample,
+        judged,
         switch,
         collector,
     } = answer;
@@ -214,7 +214,7 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
         lease,
         upload,
         permit,
-        sample,
+        judged,
     };
     if let Some(switch) = switch {
         busy.tunnelling();
@@ -248,10 +248,16 @@ impl Told<'_> {
         if let Some(state) = refusal.state {
             exchange.breaker_state(state);
         }
+        let route = route.map(|route| &self.current.snapshot.routes[route]);
+        let form = match route.map(|route| route.plan.refusals) {
+            _ if self.as_text => Form::Text,
+            Some(RefusalForm::Graph) => Form::Graph,
+            Some(RefusalForm::Problem) | None => Form::Problem,
+        };
         let circumstances = Circumstances {
-            route: route.map(|route| &*self.current.snapshot.routes[route].name),
+            route: route.map(|route| &*route.name),
             correlation: exchange.correlation_id().as_str(),
-            as_text: self.as_text,
+            form,
             now,
         };
         let response = reply::answer(refusal, &circumstances);

@@ -1,4 +1,5 @@
-//! The answers that we give ourselves: problem details (RFC 9457) that say which route, why, and when to come back.
+//! The answers that we give ourselves: problem details (RFC 9457), or an error in the form of Meta's Graph API, that say which route, why,
+//! and when to come back.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use http::header::{
     RETRY_AFTER,
 };
 use http::{Response, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::telemetry::CorrelationId;
@@ -53,10 +54,21 @@ pub(super) struct Circumstances<'a> {
     pub(super) route: Option<&'a str>,
     /// The correlation id.
     pub(super) correlation: &'a str,
-    /// Whether the caller wants one line of text rather than JSON.
-    pub(super) as_text: bool,
+    /// The form of the answer.
+    pub(super) form: Form,
     /// Now.
     pub(super) now: Instant,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One line of text, as the caller asked.
+    Text,
+    /// Problem details.
+    Problem,
+    /// An error of Graph's.
+    Graph,
 }
 
 /// Whether the caller asks for plain text and not for JSON.
@@ -70,22 +82,22 @@ pub(super) fn wants_text(headers: &HeaderMap) -> bool {
 pub(super) fn answer(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Response<Bytes> {
     let Circumstances {
         route,
-        correlation,
-        as_text,
+        correlation: _,
+        form,
         now,
     } = *circumstances;
     let status = refusal.failure.answer().0;
     let wait = refusal.wait(now);
-    let (kind, text) = if as_text {
-        (
+    let (kind, text) = match form {
+        Form::Text => (
             "text/plain; charset=utf-8",
             format!("{}: {}\n", refusal.failure.label(), refusal.detail),
-        )
-    } else {
-        (
+        ),
+        Form::Problem => (
             "application/problem+json",
-            problem(refusal, status, route, correlation, wait, now),
-        )
+            problem(refusal, status, circumstances),
+        ),
+        Form::Graph => ("application/json", graph(refusal, status, circumstances)),
     };
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;
@@ -140,7 +152,7 @@ pub(super) fn bare_refusal(failure: Failure, correlation: &CorrelationId) -> Vec
     let circumstances = Circumstances {
         route: None,
         correlation: correlation.as_str(),
-        as_text: false,
+        form: Form::Problem,
         now: crate::time::now(),
     };
     let response = answer(&refusal, &circumstances);
@@ -182,14 +194,7 @@ fn summary(refusal: &Refusal, route: &str) -> String {
     }
 }
 
-fn problem(
-    refusal: &Refusal,
-    status: StatusCode,
-    route: Option<&str>,
-    correlation: &str,
-    wait: Option<u64>,
-    now: Instant,
-) -> String {
+fn problem(refusal: &Refusal, status: StatusCode, circumstances: &Circumstances<'_>) -> String {
     let mut members = Map::with_capacity(10);
     let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
     put("type", Value::from("about:blank"));
@@ -199,14 +204,56 @@ fn problem(
     );
     put("status", Value::from(status.as_u16()));
     put("detail", Value::from(refusal.detail.as_str()));
-    if let Some(route) = route {
+    add_why_and_when(&mut members, refusal, circumstances);
+    let id = Value::from(circumstances.correlation);
+    members.insert("correlationId".to_owned(), id);
+    Value::Object(members).to_string()
+}
+
+/// An error as Graph writes it. Its clients branch on `code`: 2 is "service down" and 4 "too many calls", both of which Meta's SDKs and
+/// typical callers try again later; 100 is "invalid parameter", which they do not. Its type is none of Meta's: `OAuthException` would make
+/// callers throw their token away. `error_data.details` is what the Cloud API's callers log.
+fn graph(refusal: &Refusal, status: StatusCode, circumstances: &Circumstances<'_>) -> String {
+    let (code, is_transient) = match status {
+        StatusCode::TOO_MANY_REQUESTS => (4, true),
+        StatusCode::REQUEST_TIMEOUT => (2, true),
+        status if status.is_client_error() => (100, false),
+        _ => (2, true),
+    };
+    let mut data = Map::with_capacity(6);
+    let detail = Value::from(refusal.detail.as_str());
+    data.insert("details".to_owned(), detail);
+    add_why_and_when(&mut data, refusal, circumstances);
+    json!({
+        "error": {
+            "message": format!("(#{code}) sidefuse: {}", refusal.detail),
+            "type": "SidefuseException",
+            "code": code,
+            "is_transient": is_transient,
+            "error_data": data,
+            "fbtrace_id": circumstances.correlation,
+        }
+    })
+    .to_string()
+}
+
+/// What a program can use of it.
+fn add_why_and_when(
+    members: &mut Map<String, Value>,
+    refusal: &Refusal,
+    circumstances: &Circumstances<'_>,
+) {
+    let now = circumstances.now;
+    let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
+    if let Some(route) = circumstances.route {
         put("route", Value::from(route));
     }
     put("reason", Value::from(refusal.failure.label()));
     if let Some(state) = refusal.state {
         put("state", Value::from(state));
     }
-    if let (Some(wait), Some(at)) = (wait, refusal.retry_at) {
+    if let Some(at) = refusal.retry_at {
+        let wait = whole_seconds(at.saturating_duration_since(now));
         put("retryAfter", Value::from(wait));
         // While it ramps up it is past its probes.
         if refusal.failure != Failure::Ramping {
@@ -214,8 +261,6 @@ fn problem(
             put("nextProbeAt", Value::from(at.to_string()));
         }
     }
-    put("correlationId", Value::from(correlation));
-    Value::Object(members).to_string()
 }
 
 /// Rounded up, so that who comes back then does not come too early; at least 1.
@@ -227,13 +272,13 @@ fn whole_seconds(wait: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn answered(refusal: &Refusal, as_text: bool, now: Instant) -> Response<Bytes> {
+    fn answered(refusal: &Refusal, form: Form, now: Instant) -> Response<Bytes> {
         answer(
             refusal,
             &Circumstances {
                 route: Some("whatsapp"),
                 correlation: "id-1",
-                as_text,
+                form,
                 now,
             },
         )
@@ -248,7 +293,7 @@ mod tests {
             state: Some("open"),
             retry_at: Some(now + Duration::from_millis(41_001)),
         };
-        let response = answered(&refusal, false, now);
+        let response = answered(&refusal, Form::Problem, now);
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["retry-after"], "42");
         assert_eq!(response.headers()["x-sidefuse-reason"], "circuit_open");
@@ -274,7 +319,7 @@ mod tests {
             state: Some("closed"),
             retry_at: Some(now + Duration::from_secs(27)),
         };
-        let response = answered(&refusal, false, now);
+        let response = answered(&refusal, Form::Problem, now);
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["retry-after"], "27");
         assert_eq!(response.headers()["x-sidefuse-reason"], "ramping");
@@ -294,11 +339,65 @@ mod tests {
     fn who_wants_text_gets_one_line() {
         let response = answered(
             &Refusal::new(Failure::Timeout, "no answer within 15s"),
-            true,
+            Form::Text,
             crate::time::now(),
         );
         assert_eq!(response.body(), "timeout: no answer within 15s\n");
         assert_eq!(response.status(), 504);
         assert!(!response.headers().contains_key("retry-after"));
+    }
+
+    #[test]
+    fn a_client_of_graph_finds_everything_where_it_looks() {
+        let now = crate::time::now();
+        let refusal = Refusal {
+            failure: Failure::CircuitOpen,
+            detail: "open since 02:14:09".into(),
+            state: Some("open"),
+            retry_at: Some(now + Duration::from_secs(42)),
+        };
+        let response = answered(&refusal, Form::Graph, now);
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["content-type"], "application/json");
+        assert_eq!(response.headers()["retry-after"], "42");
+        assert_eq!(response.headers()["x-sidefuse-reason"], "circuit_open");
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        let mut error = body["error"].clone();
+        assert!(error["error_data"]["nextProbeAt"].take().is_string());
+        assert_eq!(
+            error,
+            json!({
+                "message": "(#2) sidefuse: open since 02:14:09",
+                "type": "SidefuseException",
+                "code": 2,
+                "is_transient": true,
+                "error_data": {
+                    "details": "open since 02:14:09", "route": "whatsapp", "reason": "circuit_open", "state": "open",
+                    "retryAfter": 42, "nextProbeAt": null
+                },
+                "fbtrace_id": "id-1"
+            })
+        );
+    }
+
+    #[test]
+    fn the_code_says_whether_to_try_again() {
+        let table: String = Failure::ALL
+            .into_iter()
+            .map(|failure| {
+                let response =
+                    answered(&Refusal::new(failure, "x"), Form::Graph, crate::time::now());
+                let body: Value = serde_json::from_slice(response.body()).unwrap();
+                let error = &body["error"];
+                let transient = error["is_transient"].as_bool().unwrap();
+                let again = if transient { "transient" } else { "final" };
+                format!(
+                    "{:<19} {:<4} {again}\n",
+                    failure.label(),
+                    error["code"].to_string()
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(table);
     }
 }

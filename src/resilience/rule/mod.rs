@@ -178,6 +178,14 @@ impl Rules {
         self.0.iter().flat_map(|rules| rules.iter())
     }
 
+    /// Whether any of them looks into bodies.
+    #[must_use]
+    pub fn look_into_bodies(&self) -> bool {
+        self.iter()
+            .filter_map(Rule::conditions)
+            .any(|conditions| !conditions.json.is_empty())
+    }
+
     /// Whether the verdict on an answer with this status and these headers may depend on its body.
     #[must_use]
     pub fn want_body(&self, status: u16, headers: &HeaderMap) -> bool {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 /// A JSON pointer (RFC 6901), taken apart when it is read.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pointer(Box<[Box<str>]>);
 
 /// Why a text is no JSON pointer.
@@ -69,5 +69,11 @@ impl fmt::Display for Pointer {
         self.0
             .iter()
             .try_for_each(|token| write!(f, "/{}", token.replace('~', "~0").replace('/', "~1")))
+    }
+}
+
+impl fmt::Debug for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

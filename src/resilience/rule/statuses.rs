@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// A set of statuses as ranges, both ends included, in order, none touching another: equal sets are equal values.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Statuses(Cow<'static, [(u16, u16)]>);
 
 impl Statuses {
@@ -66,5 +66,11 @@ impl fmt::Display for Statuses {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

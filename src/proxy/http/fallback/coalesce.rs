@@ -8,7 +8,6 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::Response;
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::Reply;
 use super::stale::{answer_of, carry_and_keep, collect, prepare};
@@ -17,6 +16,7 @@ use crate::proxy::http::call::Call;
 use crate::proxy::http::carry::{Answer, Context, carry};
 use crate::proxy::http::detail::detail;
 use crate::proxy::http::ending::{BodyEnd, UpstreamEnding};
+use crate::proxy::http::peek::Source;
 use crate::proxy::http::reply::Refusal;
 use crate::resilience::Outcome;
 use crate::snapshot::{Route, Way};
@@ -99,7 +99,7 @@ async fn lead_on(
         }
     };
     let Some(collector) = collect(route, asked, &answer, now()) else {
-        match answer.sample.outcome {
+        match answer.judged.verdict.outcome {
             // One by one they find out whether it goes on so; the breaker ends it before long.
             Outcome::Failure | Outcome::Throttled => lead.landed(Landed::Again),
             Outcome::Success | Outcome::Alive | Outcome::Ignored => lead.landed(Landed::Alone),
@@ -118,14 +118,14 @@ async fn lead_on(
         lease,
         upload,
         permit,
-        sample,
+        judged,
         ..
     } = answer;
     let upstream = UpstreamEnding {
         lease,
         upload,
         permit,
-        sample,
+        judged,
     };
     match result {
         Ok(kept) => {
@@ -167,7 +167,7 @@ async fn whole(
 }
 
 /// The next data of a body; trailers count as none.
-async fn next(body: &mut Incoming) -> Option<Result<Bytes, Failure>> {
+async fn next(body: &mut Source) -> Option<Result<Bytes, Failure>> {
     let frame = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
     Some(match frame {
         Ok(frame) => Ok(frame.into_data().unwrap_or_default()),

@@ -152,7 +152,7 @@ impl Why {
     fn occasion(&self) -> Option<Occasion> {
         match self {
             Self::Refused(refusal) => occasion(refusal.failure),
-            Self::Answered(answer) => match answer.sample.outcome {
+            Self::Answered(answer) => match answer.judged.verdict.outcome {
                 // 101 is no failure, whatever a rule says: both sides have left HTTP.
                 _ if answer.switch.is_some() => None,
                 Outcome::Failure | Outcome::Throttled => Some(Occasion::Failed),
@@ -183,14 +183,14 @@ impl Why {
                     lease,
                     upload,
                     permit,
-                    sample,
+                    judged,
                     ..
                 } = answer;
                 let upstream = UpstreamEnding {
                     lease,
                     upload,
                     permit,
-                    sample,
+                    judged,
                 };
                 upstream.give_up(exchange);
             }

@@ -1,0 +1,48 @@
+//! The log lines.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::resilience::Ratio;
+
+/// The shape of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal or with `NODE_ENV=development`, else JSON.
+    Auto,
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// From which severity on lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// Details for a developer.
+    Debug,
+    /// Life cycle and access lines.
+    Info,
+    /// Refusals and degraded service.
+    Warn,
+    /// Failures.
+    Error,
+}
+
+/// The log lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogsPlan {
+    /// Their shape.
+    pub format: LogFormat,
+    /// From which severity on they are written.
+    pub level: LogLevel,
+    /// The request header that names the user.
+    pub user_id_header: Option<HeaderName>,
+    /// Share of uneventful access lines that is written.
+    pub sample: Ratio,
+    /// From which duration on an access line is never sampled away.
+    pub slow: Duration,
+}
