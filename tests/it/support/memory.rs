@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -31,6 +30,8 @@ use sidefuse::upstream::{LocalExecutor, Shed};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::pipes::{Pipes, Reach};
+use super::raw::{Speech, speak};
+pub(crate) use super::said::{Got, Said};
 
 /// What an origin does with a call.
 pub(crate) type Script = Arc<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>;
@@ -56,6 +57,8 @@ fn answer(status: u16) -> Response<Full<Bytes>> {
 /// The origin at the other end of the pipes. What it does can be changed at any time.
 pub(crate) struct MemoryOrigin {
     script: Mutex<Script>,
+    /// In place of the script.
+    speech: Mutex<Option<Speech>>,
     connections: AtomicUsize,
     calls: AtomicUsize,
     pub(super) reach: Mutex<Reach>,
@@ -65,6 +68,7 @@ impl MemoryOrigin {
     fn new(script: Script) -> Arc<Self> {
         Arc::new(Self {
             script: Mutex::new(script),
+            speech: Mutex::new(None),
             connections: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
             reach: Mutex::new(Reach::Open),
@@ -74,6 +78,11 @@ impl MemoryOrigin {
     /// From now on it does this.
     pub(crate) fn becomes(&self, script: Script) {
         *self.script.lock().unwrap() = script;
+    }
+
+    /// From now on it says this on every new connection.
+    pub(crate) fn says(&self, speech: Speech) {
+        *self.speech.lock().unwrap() = Some(speech);
     }
 
     /// From now on connecting to it takes for ever.
@@ -104,6 +113,10 @@ impl MemoryOrigin {
     pub(super) fn accept(self: &Arc<Self>) -> BoxIo {
         self.connections.fetch_add(1, Ordering::Relaxed);
         let (near, far) = tokio::io::duplex(64 * 1024);
+        if let Some(speech) = self.speech.lock().unwrap().clone() {
+            spawn_local(speak(far, speech));
+            return Box::new(near);
+        }
         let origin = Arc::clone(self);
         let service = service_fn(move |request| {
             origin.calls.fetch_add(1, Ordering::Relaxed);
@@ -131,39 +144,6 @@ pub(crate) struct Stage {
     pipes: Arc<Pipes>,
     lines: Arc<Mutex<Vec<u8>>>,
     writer: RefCell<Option<LogWriter>>,
-}
-
-/// An answer as the caller got it.
-#[derive(Debug)]
-pub(crate) struct Got {
-    pub(crate) status: u16,
-    pub(crate) reason: Option<String>,
-    pub(crate) retry_after: Option<String>,
-    /// Between the call and the answer's headers, on the still clock.
-    pub(crate) at: Instant,
-}
-
-/// A whole answer as the caller got it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Said {
-    pub(crate) status: u16,
-    pub(crate) headers: http::HeaderMap,
-    pub(crate) body: Bytes,
-    pub(crate) at: Instant,
-}
-
-impl Said {
-    /// The header of that name; empty when there is none.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// The body as text.
-    pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
 }
 
 /// Runs a test on a stage whose origin begins with `script`.
@@ -372,6 +352,17 @@ impl Caller {
             body: body.to_bytes(),
             at,
         }
+    }
+
+    /// The status of the answer to a call, and its body if that came to its end.
+    pub(crate) async fn try_get(&mut self, path: &str) -> (u16, Option<Bytes>) {
+        let request = Request::get(path).header("host", "stage");
+        let request = request.body(Full::default()).unwrap();
+        let response = self.sender.send_request(request).await.unwrap();
+        let status = response.status().as_u16();
+        #[expect(clippy::disallowed_methods, reason = "the body is bounded")]
+        let body = Limited::new(response.into_body(), 4 * 1024 * 1024).collect();
+        (status, body.await.ok().map(|body| body.to_bytes()))
     }
 
     /// Whether the connection has been closed from the other side.

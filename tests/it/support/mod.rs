@@ -13,6 +13,8 @@ pub(crate) mod nameserver;
 pub(crate) mod origin;
 mod pipes;
 pub(crate) mod process;
+pub(crate) mod raw;
+mod said;
 pub(crate) mod source;
 mod speech;
 pub(crate) mod tools;
