@@ -11,6 +11,7 @@ mod balance;
 mod breaker;
 mod classify;
 mod keyed;
+mod retry;
 
 use criterion::{criterion_group, criterion_main};
 
@@ -19,6 +20,7 @@ criterion_group!(
     balance::benches,
     breaker::benches,
     classify::benches,
-    keyed::benches
+    keyed::benches,
+    retry::benches
 );
 criterion_main!(benches);

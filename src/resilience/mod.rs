@@ -15,6 +15,7 @@
 //! - A [`Bulkhead`] bounds the calls that are out at once; a [`Ticket`] is the right to be one of them. A [`RateLimit`] bounds how many
 //!   go per second.
 //! - An [`Ejector`] leaves one endpoint of several alone while it fails; a breaker sees only what is left after it.
+//! - A [`RetrySpec`] judges whether a call that failed is made again; its [`RetryBudget`] keeps retries from becoming a storm.
 //! - A [`Transition`] is a change with its evidence; a [`View`] is the whole picture; [`explain()`] says it in one plain sentence.
 //!
 //! # Example
@@ -53,6 +54,7 @@ mod line;
 mod outcome;
 mod ramp;
 mod ratio;
+mod retry;
 mod rule;
 mod signal;
 mod span;
@@ -76,6 +78,7 @@ pub use line::Wake;
 pub use outcome::{Label, Outcome, Sample};
 pub use ramp::RampSpec;
 pub use ratio::Ratio;
+pub use retry::{Backoff, Facts, RetryBudget, RetryOn, RetrySpec, RetryVerdict, StatusSet, Stop};
 pub use rule::{
     Answer, BadPointer, Conditions, Expected, Pattern, Pointer, Rule, Rules, Statuses, Then, When,
     grpc,

@@ -3,7 +3,10 @@
 //! | file | what it reads |
 //! |---|---|
 //! | `hint` | how long an upstream wishes to be left alone, in the header fields that say so |
+//! | `timeout` | how long a caller will wait, in the header fields that say so |
 
 mod hint;
+mod timeout;
 
 pub use hint::{MOST, PauseHints};
+pub use timeout::{grpc_timeout, request_timeout, write_grpc_timeout, write_request_timeout};
