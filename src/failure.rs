@@ -50,6 +50,10 @@ pub enum Failure {
     Protocol,
     /// No response headers within the time allowed.
     Timeout,
+    /// No response headers before the caller's own deadline, which is earlier than ours.
+    CallerDeadline,
+    /// The exchange took longer than `max_duration`.
+    MaxDuration,
     /// The response body stalled for `idle_timeout`.
     IdleTimeout,
     /// The response body broke off before its end.
@@ -73,7 +77,7 @@ pub enum Blame {
 
 impl Failure {
     /// All of them, in the order of declaration: for metrics that exist from the start and for the table.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::NoRoute,
         Self::HostNotAllowed,
         Self::BadRequest,
@@ -95,6 +99,8 @@ impl Failure {
         Self::Reset,
         Self::Protocol,
         Self::Timeout,
+        Self::CallerDeadline,
+        Self::MaxDuration,
         Self::IdleTimeout,
         Self::Truncated,
         Self::ClientGone,
@@ -126,6 +132,8 @@ impl Failure {
             Self::Reset => "reset",
             Self::Protocol => "protocol",
             Self::Timeout => "timeout",
+            Self::CallerDeadline => "caller_deadline",
+            Self::MaxDuration => "max_duration",
             Self::IdleTimeout => "idle_timeout",
             Self::Truncated => "truncated",
             Self::ClientGone => "client_gone",
@@ -162,7 +170,7 @@ impl Failure {
             Self::Tls => (StatusCode::BAD_GATEWAY, "tls_protocol_error"),
             Self::Reset => (StatusCode::BAD_GATEWAY, "connection_terminated"),
             Self::Protocol => (StatusCode::BAD_GATEWAY, "http_protocol_error"),
-            Self::Timeout | Self::IdleTimeout => {
+            Self::Timeout | Self::CallerDeadline | Self::MaxDuration | Self::IdleTimeout => {
                 (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout")
             }
             Self::Truncated => (StatusCode::BAD_GATEWAY, "http_response_incomplete"),
@@ -185,6 +193,7 @@ impl Failure {
             | Self::UriTooLong
             | Self::HeadersTooLarge
             | Self::RequestTimeout
+            | Self::CallerDeadline
             | Self::ClientGone => Blame::Caller,
             Self::CircuitOpen
             | Self::ForcedOpen
@@ -193,6 +202,7 @@ impl Failure {
             | Self::RateLimited
             | Self::Overloaded
             | Self::Draining
+            | Self::MaxDuration
             | Self::Internal => Blame::Ours,
             Self::Dns
             | Self::Connect
@@ -230,6 +240,8 @@ impl Failure {
             | Self::Tls
             | Self::Protocol
             | Self::Timeout
+            | Self::CallerDeadline
+            | Self::MaxDuration
             | Self::IdleTimeout
             | Self::Truncated
             | Self::ClientGone

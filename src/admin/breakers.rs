@@ -59,6 +59,9 @@ pub(super) struct One {
     #[serde(skip_serializing_if = "Option::is_none")]
     kept_answers: Option<KeptAnswers>,
     probe: Option<Probed>,
+    /// How many retries the route's budget holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retries_left: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<Keys>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,6 +227,10 @@ impl One {
                 .map(|probe| Probed::of(probe, view, moment)),
             keys: None,
             shadows: None,
+            retries_left: route
+                .retry_budget
+                .as_ref()
+                .map(|budget| budget.left(moment.now)),
             settings: None,
         }
     }

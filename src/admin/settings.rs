@@ -11,7 +11,9 @@ use super::fallbacks::FallbackSettings;
 use super::moment::stamp;
 use super::rules::RuleSettings;
 use crate::config::plan::{EndpointPlan, Forced, KeySource, OverridePlan, RefusalForm, Resolve};
-use crate::resilience::{BreakerKeys, Enforcement, RampSpec, Ratio, ResetBackoff, WindowSpec};
+use crate::resilience::{
+    Backoff, BreakerKeys, Enforcement, RampSpec, Ratio, ResetBackoff, RetrySpec, WindowSpec,
+};
 use crate::snapshot::Route;
 
 /// The settings of a route and its breaker.
@@ -25,7 +27,9 @@ pub(super) struct Settings {
     endpoints: Vec<String>,
     resolve: &'static str,
     timeout: String,
+    attempt_timeout: Option<String>,
     idle_timeout: String,
+    max_duration: Option<String>,
     connect_timeout: String,
     pool: PoolSettings,
     breaker: BreakerSettings,
@@ -35,6 +39,8 @@ pub(super) struct Settings {
     probe: Option<ProbeSettings>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     shadow: BTreeMap<String, BreakerSettings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<RetrySettings>,
     /// The hold that the configuration orders, whether it is in force or not.
     #[serde(rename = "override")]
     overridden: Option<Overridden>,
@@ -54,6 +60,17 @@ struct Overridden {
     force: &'static str,
     until: Option<String>,
     reason: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RetrySettings {
+    attempts: u32,
+    retry_on: Vec<String>,
+    base: String,
+    max: String,
+    max_retry_after: String,
+    retry_non_idempotent: bool,
 }
 
 #[derive(Serialize)]
@@ -137,7 +154,9 @@ impl Settings {
                 Resolve::All => "all",
             },
             timeout: duration(plan.timeout),
+            attempt_timeout: plan.attempt_timeout.map(duration),
             idle_timeout: duration(plan.idle_timeout),
+            max_duration: plan.max_duration.map(duration),
             connect_timeout: duration(plan.upstream.connect_timeout),
             pool: PoolSettings {
                 max: pool.max,
@@ -173,6 +192,7 @@ impl Settings {
                 .iter()
                 .map(|(name, spec)| (name.clone(), BreakerSettings::of(spec.keys())))
                 .collect(),
+            retry: plan.retry.as_deref().map(RetrySettings::of),
             overridden: plan.overridden.as_ref().map(Overridden::of),
         }
     }
@@ -187,6 +207,28 @@ impl Overridden {
             },
             until: plan.until.map(stamp),
             reason: plan.reason.clone(),
+        }
+    }
+}
+
+impl RetrySettings {
+    fn of(spec: &RetrySpec) -> Self {
+        let RetrySpec {
+            attempts,
+            on,
+            backoff: Backoff { base, max },
+            max_retry_after,
+            non_idempotent,
+        } = spec;
+        let words = on.words.iter().map(|word| (*word).to_owned());
+        let statuses = on.statuses.iter().map(|status| status.to_string());
+        Self {
+            attempts: *attempts,
+            retry_on: words.chain(statuses).collect(),
+            base: duration(*base),
+            max: duration(*max),
+            max_retry_after: duration(*max_retry_after),
+            retry_non_idempotent: *non_idempotent,
         }
     }
 }

@@ -116,6 +116,10 @@ codes! {
     Timeouts = "C051",
     /// Pool settings that contradict each other.
     Pool = "C052",
+    /// Retry settings that make no sense together.
+    Retry = "C053",
+    /// A retry that can never happen.
+    IdleRetry = "C054",
     /// A breaker's key that says nothing, or two things.
     BreakerKey = "C056",
     /// Candidate breakers that are too many.

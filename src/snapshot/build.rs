@@ -25,7 +25,7 @@ use crate::config::plan::{
 };
 use crate::net::Connect;
 use crate::net::tls::TlsError;
-use crate::resilience::Breaker;
+use crate::resilience::{Breaker, RetryBudget};
 use crate::stale::Store;
 use crate::telemetry::Meters;
 use crate::time::wall;
@@ -209,6 +209,10 @@ impl Maker<'_> {
                 Breaker::new(self.plan.breaker.clone(), seed(), now, observer)
             }
         };
+        let retry_budget = self.plan.retry.as_ref().map(|_| {
+            let survivor = self.survivor.and_then(|route| route.retry_budget.clone());
+            survivor.unwrap_or_else(|| Arc::new(RetryBudget::new(now)))
+        });
         let upstream = &self.plan.upstream;
         let authority = upstream
             .authority
@@ -237,6 +241,7 @@ impl Maker<'_> {
             name,
             plan: self.plan.clone(),
             breaker,
+            retry_budget,
             upstream,
             stale: self.stale(&request_headers),
             probe: self.probe(now),

@@ -7,7 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
 
 use crate::config::plan::RoutePlan;
-use crate::resilience::{Breaker, Key, Keyed, Permit, Rejection, Shadows};
+use crate::resilience::{Breaker, Key, Keyed, Permit, Rejection, RetryBudget, Shadows};
 use crate::stale::Store;
 use crate::telemetry::RouteMeters;
 use crate::upstream::{Probe, Upstream};
@@ -25,6 +25,8 @@ pub struct Route {
     pub keyed: Option<Arc<Keyed>>,
     /// Candidates that watch its calls, where it has some.
     pub shadows: Option<Arc<Shadows>>,
+    /// How many retries it may make yet, if it makes any.
+    pub retry_budget: Option<Arc<RetryBudget>>,
     /// Its connections.
     pub upstream: Arc<Upstream>,
     /// Its answers kept for a bad day, if it keeps any.

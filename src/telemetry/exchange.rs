@@ -54,6 +54,7 @@ pub struct Exchange {
     upstream: Option<Arc<str>>,
     attempts: u32,
     upstream_time: Duration,
+    paused: Duration,
     request_bytes: Option<ByteCount>,
     response_bytes: u64,
     status: Option<StatusCode>,
@@ -82,6 +83,7 @@ impl Exchange {
             upstream: None,
             attempts: 0,
             upstream_time: Duration::ZERO,
+            paused: Duration::ZERO,
             request_bytes: None,
             response_bytes: 0,
             status: None,
@@ -171,6 +173,12 @@ impl Exchange {
         self.upstream = Some(Arc::clone(upstream));
     }
 
+    /// How many tries there were.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// The try just begun never reached the upstream and is made anew: it does not count.
     pub fn never_attempted(&mut self) {
         self.attempts = self.attempts.saturating_sub(1);
@@ -179,6 +187,11 @@ impl Exchange {
     /// Adds time spent waiting for the upstream: for a connection, and for response headers.
     pub fn waited(&mut self, wait: Duration) {
         self.upstream_time = self.upstream_time.saturating_add(wait);
+    }
+
+    /// Adds time in which the call was held back on purpose, by a policy of its route: neither the upstream's nor our overhead.
+    pub fn paused(&mut self, wait: Duration) {
+        self.paused = self.paused.saturating_add(wait);
     }
 
     /// The breaker's state, when it had a part in the ending.
@@ -213,15 +226,20 @@ impl Exchange {
         self.outcome = Some(outcome);
     }
 
+    /// Another attempt is made: what the one before proved says nothing about this exchange any more.
+    pub fn unsettled(&mut self) {
+        self.outcome = None;
+    }
+
     /// The upstream says that the call is wrong in a way that is ours to put right.
     pub fn config_error(&mut self) {
         self.config_error = true;
     }
 
-    /// Response headers go to the caller at `now`. What of the time until then was no wait for the upstream is our overhead.
+    /// Response headers go to the caller at `now`. What of the time until then was no wait is our overhead.
     pub fn answered(&mut self, status: StatusCode, now: Instant) {
         let took = now.saturating_duration_since(self.begin.now);
-        self.overhead = Some(took.saturating_sub(self.upstream_time));
+        self.overhead = Some(took.saturating_sub(self.upstream_time.saturating_add(self.paused)));
         self.status = Some(status);
     }
 

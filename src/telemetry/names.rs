@@ -83,7 +83,7 @@ families! {
     CONFIG_ERRORS = Counter "sidefuse_config_errors_total" ["route"]
         "Exchanges whose answer says that something on our side has to be put right: a token, a permission, an account.";
     RETRIES = Counter "sidefuse_retries_total" ["route", "result"]
-        "Further attempts after the first, by how they ended.";
+        "Further attempts after the first by how they ended, and those that were wanted but not made by what forbade them.";
     FALLBACKS = Counter "sidefuse_fallbacks_total" ["route", "kind"]
         "Exchanges whose caller got a fallback instead of the upstream's answer.";
     COALESCED = Counter "sidefuse_coalesced_total" ["route"]
@@ -245,11 +245,26 @@ pub enum RetryResult {
     Answered,
     /// It failed as well.
     Failed,
+    /// Not made: the route's budget was used up.
+    BudgetExhausted,
+    /// Not made: the wait would have outlasted the call's time, or what the policy allows.
+    NoTime,
+    /// Not made: the request's body was too long to be kept.
+    BodyTooLong,
+    /// Not made: the breaker, or another policy of the route, let no further attempt pass.
+    Refused,
 }
 
 impl RetryResult {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Answered, Self::Failed];
+    pub const ALL: [Self; 6] = [
+        Self::Answered,
+        Self::Failed,
+        Self::BudgetExhausted,
+        Self::NoTime,
+        Self::BodyTooLong,
+        Self::Refused,
+    ];
 
     /// The word.
     #[must_use]
@@ -257,6 +272,10 @@ impl RetryResult {
         match self {
             Self::Answered => "answered",
             Self::Failed => "failed",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::NoTime => "no_time",
+            Self::BodyTooLong => "body_too_long",
+            Self::Refused => "refused",
         }
     }
 }

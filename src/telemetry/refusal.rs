@@ -27,6 +27,8 @@ pub const fn is_refusal(reason: Failure) -> bool {
         | Failure::Reset
         | Failure::Protocol
         | Failure::Timeout
+        | Failure::CallerDeadline
+        | Failure::MaxDuration
         | Failure::IdleTimeout
         | Failure::Truncated
         | Failure::ClientGone

@@ -105,7 +105,7 @@ impl RouteMeters {
         add_one(&self.attempt_failures, reason as usize);
     }
 
-    /// Counts a further attempt after the first.
+    /// Counts a further attempt after the first, made or only wanted.
     pub fn retried(&self, result: RetryResult) {
         add_one(&self.retries, result as usize);
     }

@@ -22,6 +22,7 @@ mod http2;
 mod lease;
 pub mod pool;
 mod probe;
+mod replay;
 mod send_error;
 pub mod slots;
 mod upload;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::replay::{MOST, Record, Replay};
 use crate::telemetry::ByteCount;
 use crate::time::{Alarm, Deadline, now};
 
@@ -24,6 +25,8 @@ struct Source {
     progress: Rc<UploadProgress>,
     /// A later attempt's upload has another; this one then has nothing left to send.
     turn: u32,
+    /// What attempts before have sent already, and this one sends first.
+    replay: Option<Box<Replay>>,
     idle_timeout: Duration,
     alarm: Alarm,
 }
@@ -35,6 +38,10 @@ pub struct UploadProgress {
     body: RefCell<Option<Incoming>>,
     /// The body is none.
     is_empty: bool,
+    /// Its length, if its head tells. An attempt that frames it otherwise than the one before would not be the same call.
+    length: Option<u64>,
+    /// What has gone up, where another attempt may want it.
+    record: RefCell<Option<Box<Record>>>,
     /// Some of it has gone up.
     is_touched: Cell<bool>,
     /// The attempt that it goes up with.
@@ -72,10 +79,11 @@ impl UploadProgress {
     /// That of `body`, whose bytes, as they are handed to a connection, go into `bytes`.
     #[must_use]
     pub fn new(body: Incoming, bytes: ByteCount) -> Self {
-        let is_empty = body.is_end_stream();
+        let (is_empty, length) = (body.is_end_stream(), body.size_hint().exact());
         Self {
             body: RefCell::new((!is_empty).then_some(body)),
             is_empty,
+            length,
             is_whole: Cell::new(is_empty),
             bytes,
             ..Self::default()
@@ -88,10 +96,49 @@ impl UploadProgress {
         self.is_empty
     }
 
+    /// From now on keeps what goes up, for another attempt, unless it is longer than can be kept: then nothing is.
+    pub fn keep(&self) {
+        let is_short = self.length.is_none_or(|length| length <= MOST);
+        if is_short && !self.is_empty && !self.is_touched.get() {
+            self.record.borrow_mut().get_or_insert_default();
+        }
+    }
+
+    /// Keeps nothing any more.
+    pub fn forget(&self) {
+        *self.record.borrow_mut() = None;
+    }
+
     /// Whether an attempt could send it from its first byte on.
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        self.is_empty || !self.is_touched.get() && self.end.get().is_none()
+        let is_there = !self.is_touched.get() || self.record.borrow().is_some();
+        self.is_empty || is_there && self.end.get().is_none()
+    }
+
+    /// A frame came from the caller.
+    fn came(&self, frame: &Frame<Bytes>, is_last: bool) {
+        self.is_touched.set(true);
+        self.touch();
+        if let Some(data) = frame.data_ref() {
+            self.bytes.add(data.len() as u64);
+        }
+        let mut record = self.record.borrow_mut();
+        if record.as_mut().is_some_and(|record| !record.add(frame)) {
+            *record = None;
+        }
+        drop(record);
+        if is_last {
+            self.ended();
+        }
+    }
+
+    /// All of it came.
+    fn ended(&self) {
+        self.is_whole.set(true);
+        if let Some(record) = self.record.borrow_mut().as_mut() {
+            record.complete();
+        }
     }
 
     /// A byte has moved, this way or the other: neither way's idle time has begun before now.
@@ -156,10 +203,20 @@ impl Upload {
         let turn = progress.turn.get() + 1;
         progress.turn.set(turn);
         progress.is_held.set(true);
+        progress.is_whole.set(false);
+        progress.is_waiting.set(false);
+        // An upload of an attempt before shall notice that it is over.
+        if let Some(waker) = progress.waker.take() {
+            waker.wake();
+        }
+        let mut record = progress.record.borrow_mut();
+        let record = record.as_mut().filter(|_| progress.is_touched.get());
+        let replay = record.map(|record| Box::new(record.replay()));
         Self {
             source: Some(Source {
                 progress: Rc::clone(progress),
                 turn,
+                replay,
                 idle_timeout,
                 alarm: Alarm::default(),
             }),
@@ -170,6 +227,24 @@ impl Upload {
 impl Source {
     fn is_its_turn(&self) -> bool {
         self.progress.turn.get() == self.turn
+    }
+
+    /// What is to be sent again before the caller's own goes on; `Some(None)` when nothing follows.
+    fn again(&mut self) -> Option<Option<Frame<Bytes>>> {
+        let replay = self.replay.as_mut()?;
+        if let Some((frame, is_last)) = replay.next() {
+            self.progress.touch();
+            if is_last {
+                self.progress.is_whole.set(true);
+            }
+            return Some(Some(frame));
+        }
+        if replay.is_complete() {
+            self.progress.is_whole.set(true);
+            return Some(None);
+        }
+        self.replay = None;
+        None
     }
 }
 
@@ -211,9 +286,14 @@ impl Body for Upload {
         let Some(source) = &mut self.source else {
             return Poll::Ready(None);
         };
+        if !source.is_its_turn() {
+            return Poll::Ready(Some(Err(UploadError)));
+        }
+        if let Some(frame) = source.again() {
+            return Poll::Ready(frame.map(Ok));
+        }
         let mut body = source.progress.body.borrow_mut();
-        let body = body.as_mut().filter(|_| source.is_its_turn());
-        let Some(body) = body else {
+        let Some(body) = body.as_mut() else {
             return Poll::Ready(Some(Err(UploadError)));
         };
         let polled = Pin::new(&mut *body).poll_frame(cx);
@@ -221,14 +301,9 @@ impl Body for Upload {
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 source.alarm.clear();
-                source.progress.is_touched.set(true);
-                source.progress.touch();
-                if let Some(data) = frame.data_ref() {
-                    source.progress.bytes.add(data.len() as u64);
-                }
-                if body.is_end_stream() {
-                    source.progress.is_whole.set(true);
-                }
+                // The connection does not ask again after trailers.
+                let is_last = body.is_end_stream() || frame.is_trailers();
+                source.progress.came(&frame, is_last);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -241,7 +316,7 @@ impl Body for Upload {
                 Poll::Ready(Some(Err(UploadError)))
             }
             Poll::Ready(None) => {
-                source.progress.is_whole.set(true);
+                source.progress.ended();
                 Poll::Ready(None)
             }
             Poll::Pending => {
@@ -268,7 +343,7 @@ impl Body for Upload {
             return true;
         };
         let body = source.progress.body.borrow();
-        body.as_ref().is_some_and(Body::is_end_stream)
+        source.replay.is_none() && body.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -276,7 +351,13 @@ impl Body for Upload {
             return SizeHint::with_exact(0);
         };
         let body = source.progress.body.borrow();
-        body.as_ref()
-            .map_or_else(SizeHint::default, Body::size_hint)
+        let rest = || body.as_ref().and_then(|body| body.size_hint().exact());
+        let left = match (source.progress.length, &source.replay) {
+            (None, _) => None,
+            (Some(_), None) => rest(),
+            (Some(_), Some(replay)) if replay.is_complete() => Some(replay.len()),
+            (Some(_), Some(replay)) => rest().map(|rest| replay.len() + rest),
+        };
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

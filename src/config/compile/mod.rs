@@ -17,6 +17,7 @@ mod logs;
 mod matches;
 mod overrides;
 mod probe;
+mod retry;
 mod route;
 mod routes;
 mod service;

@@ -5,22 +5,17 @@ use std::time::Duration;
 use ::http::HeaderName;
 
 use super::{
-    Scope, breaker, classify, fallback, headers, keys, matches, probe, shadow, some_time, upstream,
+    Scope, breaker, classify, fallback, headers, keys, matches, probe, retry, shadow, some_time,
+    upstream,
 };
 use crate::config::fields::Fields;
 use crate::config::plan::{RefusalForm, RoutePlan};
-use crate::config::readers::{flag, word};
+use crate::config::problem::{Code, Problem};
+use crate::config::readers::{flag, or_off, word};
 use crate::config::tree::Span;
 
 /// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 6] = [
-    "retry",
-    "limits",
-    "throttle",
-    "attempt_timeout",
-    "max_duration",
-    "rewrite_redirects",
-];
+const NOT_YET: [&str; 3] = ["limits", "throttle", "rewrite_redirects"];
 
 /// The keys of a route, in the order of the documentation.
 const KEYS: [&str; 17] = [
@@ -55,6 +50,7 @@ pub(super) fn route(
     preset: &str,
     correlation: &HeaderName,
 ) -> Option<RoutePlan> {
+    let places = fields.entries();
     fields.order(&KEYS);
     fields.not_yet(&NOT_YET);
     let place = fields.key_span("upstream").unwrap_or(Span::BUILT_IN);
@@ -75,9 +71,12 @@ pub(super) fn route(
     let timeout = fields
         .parse("timeout", some_time())
         .unwrap_or(Duration::from_secs(20));
+    let attempt_timeout = fields.parse("attempt_timeout", or_off(some_time()));
+    let attempt_timeout = attempt_timeout.flatten();
     let idle_timeout = fields
         .parse("idle_timeout", some_time())
         .unwrap_or(Duration::from_secs(30));
+    let max_duration = fields.parse("max_duration", or_off(some_time())).flatten();
     let preserve_host = fields.parse("preserve_host", flag).unwrap_or(false);
     let own = fields.node("breaker");
     let (breaker, keyed) = fields.section("breaker", |fields| {
@@ -92,13 +91,42 @@ pub(super) fn route(
     let fallback = fallback::fallbacks(fields, correlation);
     let base_path = upstream.as_ref().map_or("", |upstream| &upstream.base_path);
     let probe = probe::probe(fields, base_path);
+    let retry = fields.section("retry", |fields| {
+        retry::retry(fields, attempt_timeout, scope)
+    });
     let headers = fields.section("headers", |fields| headers::headers(fields, correlation));
+    if let Scope::Route(name) = scope {
+        let place = |key| {
+            let entry = places.iter().find(|entry| entry.key.text == key);
+            entry
+                .map_or(Span::BUILT_IN, |entry| entry.key.span)
+                .or(name)
+        };
+        let mut contradict = |key, message: &str| {
+            let problem = Problem::error(Code::Timeouts, place(key), message);
+            fields.problems.push(problem);
+        };
+        if attempt_timeout.is_some_and(|attempt| attempt > timeout) {
+            contradict(
+                "attempt_timeout",
+                "`attempt_timeout` is longer than the route's `timeout`, which ends the call first",
+            );
+        }
+        if max_duration.is_some_and(|most| most < timeout) {
+            contradict(
+                "max_duration",
+                "`max_duration` is shorter than the route's `timeout`, which could then never be met",
+            );
+        }
+    }
     Some(RoutePlan {
         preset: preset.to_owned(),
         upstream: upstream?,
         matches,
         timeout,
+        attempt_timeout,
         idle_timeout,
+        max_duration,
         preserve_host,
         breaker: breaker?,
         classify,
@@ -107,6 +135,7 @@ pub(super) fn route(
         probe,
         keyed,
         shadows,
+        retry: retry.map(Box::new),
         headers,
         overridden: None,
     })

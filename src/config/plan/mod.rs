@@ -23,7 +23,7 @@ pub use keyed::{KeySource, KeyedPlan};
 pub use logs::{LogFormat, LogLevel, LogsPlan};
 pub use probe::ProbePlan;
 
-use crate::resilience::{BreakerSpec, Rules};
+use crate::resilience::{BreakerSpec, RetrySpec, Rules};
 
 /// A whole configuration that was found good.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,8 +127,12 @@ pub struct RoutePlan {
     pub matches: Option<MatchPlan>,
     /// From the accepted request to the response headers.
     pub timeout: Duration,
+    /// The same of each single attempt.
+    pub attempt_timeout: Option<Duration>,
     /// Without a byte in either direction while a body moves.
     pub idle_timeout: Duration,
+    /// From the accepted request to the end of the answer.
+    pub max_duration: Option<Duration>,
     /// Sends the caller's `Host` on instead of the upstream's.
     pub preserve_host: bool,
     /// Its breaker.
@@ -145,6 +149,8 @@ pub struct RoutePlan {
     pub keyed: Option<KeyedPlan>,
     /// Candidates that watch its calls, in the order of their names.
     pub shadows: Vec<(String, BreakerSpec)>,
+    /// When a failed attempt is made again; boxed, because most routes have none.
+    pub retry: Option<Box<RetrySpec>>,
     /// What happens to header fields.
     pub headers: HeadersPlan,
     /// The hold that `overrides` orders for its breaker.

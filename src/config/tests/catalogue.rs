@@ -47,7 +47,7 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("a key in the wrong place", route("connect_timeout: 5s")),
         ("a key with a control character", route("\"ti\\x1b[31mout\": 5s")),
         ("a merge key", owned("version: 1\ndefaults: &d {timeout: 5s}\nroutes:\n  partner:\n    <<: *d\n    upstream: https://api.example.com\n")),
-        ("retry", route("retry: {attempts: 3}")),
+        ("a route's key of later versions", route("rewrite_redirects: true")),
         ("client certificates", route("").replace(
             "upstream: https://api.example.com",
             "upstream:\n      url: https://api.example.com\n      tls: {cert_file: /x, key_file: /y}",
@@ -129,6 +129,12 @@ fn catalogue() -> Vec<(&'static str, String)> {
         ("two kinds of window", route("breaker: {window: {time: 30s, calls: 100}}")),
         ("a window of nothing", route("breaker: {window: {}}")),
         ("a probe longer than its call", route("timeout: 5s\nbreaker: {probe_timeout: 10s}")),
+        ("an attempt longer than its call", route("timeout: 5s\nattempt_timeout: 10s")),
+        ("an exchange shorter than its call", route("timeout: 5s\nmax_duration: 4s")),
+        ("a retry of nothing", route("retry: {attempts: 3, retry_on: []}")),
+        ("a retry of what is no failure", route("retry:\n  attempts: 0\n  retry_on: [200, 500-700, 504-502, resett, 5x]")),
+        ("a retry whose wait never grows", route("retry: {attempts: 2, base: 2s, max: 1s}")),
+        ("a retry of timeouts that leaves no time, beside an error", route("retry: {attempts: 2, retry_on: [timeout, 503], bas: 1s}")),
         ("a pool below its minimum", route("").replace("upstream: https://api.example.com", "upstream: {url: https://api.example.com, pool: {max: 2, min: 5}}")),
         ("rules that are no list", route("classify: {status: 404, as: failure}")),
         ("rules that ask for nothing, or too much", route("classify:\n  - {as: alive}\n  - {status: 404}\n  - {error: timeout, status: 500, as: ignored}\n  - {error: reset, as: success}\n  - inherit\n  - 404")),
@@ -245,7 +251,7 @@ routes:
     upstream: https://api.sendgrid.com
     breaker:
       failure_treshold: 5
-    retry: {attempts: 3}
+    rewrite_redirects: true
     headers: {request: {set: {Cookie: a=b}}}
 ");
     assert_eq!((report.error_count(), report.warning_count()), (5, 1));

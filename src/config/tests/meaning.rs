@@ -9,7 +9,7 @@ use super::plan::{
     LogLevel, OverridePlan, Resolve, RoutePlan,
 };
 use super::*;
-use crate::resilience::{Enforcement, WindowSpec};
+use crate::resilience::{Backoff, Enforcement, RetrySpec, WindowSpec};
 
 fn plan_of(text: &str) -> RoutePlan {
     good(text).plan.routes.remove("partner").unwrap()
@@ -549,4 +549,66 @@ fn an_override_that_is_over_is_worth_a_warning() {
     let warned = |at| good(&text).at(at).warnings.render();
     assert_eq!(warned(until - Duration::from_nanos(1)), "");
     insta::assert_snapshot!(warned(until));
+}
+
+#[test]
+fn a_route_retries_only_if_asked_and_then_what_is_usually_safe() {
+    for text in ["", "retry: {attempts: 1}", "retry: {base: 20ms}"] {
+        assert_eq!(plan_of(&route(text)).retry, None, "{text}");
+    }
+    let usual = RetrySpec {
+        attempts: 3,
+        ..RetrySpec::default()
+    };
+    let plan = plan_of(&route("retry: {attempts: 3}"));
+    assert_eq!(plan.retry.as_deref(), Some(&usual));
+    assert_eq!((plan.attempt_timeout, plan.max_duration), (None, None));
+    assert_eq!(
+        usual.backoff,
+        Backoff {
+            base: Duration::from_millis(50),
+            max: secs(1)
+        }
+    );
+    assert_eq!(usual.max_retry_after, secs(10));
+}
+
+#[test]
+fn a_retry_policy_merges_key_by_key_and_its_list_replaces() {
+    let text = format!(
+        "defaults: {{attempt_timeout: 2s, max_duration: 5m, retry: {{attempts: 4, retry_on: [429]}}}}\n{}",
+        route(
+            "retry: {retry_on: [connect, timeout, 502-504, 5xx], base: 2s, max_retry_after: 30s, retry_non_idempotent: true}"
+        )
+    );
+    let plan = plan_of(&text);
+    assert_eq!(
+        (plan.attempt_timeout, plan.max_duration),
+        (Some(secs(2)), Some(secs(300)))
+    );
+    let spec = plan.retry.unwrap();
+    assert_eq!((spec.attempts, spec.max_retry_after), (4, secs(30)));
+    assert!(spec.non_idempotent);
+    assert_eq!(
+        (spec.backoff.base, spec.backoff.max),
+        (secs(2), secs(2)),
+        "a maximum that nobody wrote cuts nothing"
+    );
+    assert_eq!(spec.on.words, ["connect", "timeout"]);
+    assert!(spec.on.statuses.iter().eq(500..=599));
+    let off = format!("{text}    attempt_timeout: off\n    max_duration: off\n");
+    let plan = plan_of(&off);
+    assert_eq!((plan.attempt_timeout, plan.max_duration), (None, None));
+}
+
+#[test]
+fn a_retry_of_timeouts_without_time_for_it_is_a_warning() {
+    let warned = |text: &str| good(&route(text)).warnings.warning_count();
+    assert_eq!(warned("retry: {attempts: 2, retry_on: [timeout]}"), 1);
+    assert_eq!(
+        warned("attempt_timeout: 5s\nretry: {attempts: 2, retry_on: [timeout]}"),
+        0
+    );
+    assert_eq!(warned("retry: {attempts: 2, retry_on: [503]}"), 0);
+    assert_eq!(warned("retry: {attempts: 2}"), 0);
 }

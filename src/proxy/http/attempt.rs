@@ -2,21 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::allowance::Allowance;
 use super::call::{Call, Keep};
 use super::carry::Context;
 use super::classify::{of_failure, sample};
 use super::framing::is_ambiguous;
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Sending};
 use crate::failure::Failure;
 use crate::telemetry::Exchange;
 use crate::telemetry::names::RetryResult;
-use crate::time::{Deadline, now, timeout_at};
-use crate::upstream::{
-    Checkout, EndpointId, Fate, Lease, Purpose, SendError, Unconnected, UploadEnd, Wanted,
-};
+use crate::time::{now, timeout_at};
+use crate::upstream::{Checkout, Fate, Lease, Purpose, SendError, Unconnected, UploadEnd, Wanted};
 
 /// What an attempt is made with.
 pub(super) struct Attempt<'a, 'c> {
@@ -24,31 +23,39 @@ pub(super) struct Attempt<'a, 'c> {
     pub(super) exchange: &'a mut Exchange,
     pub(super) call: &'a mut Call,
     pub(super) outgoing: &'a mut Outgoing<'c>,
-    pub(super) deadline: Deadline,
+    pub(super) allowance: Allowance,
+    /// Another attempt may follow.
+    pub(super) keep: Keep,
     /// Time spent in our own queue, which is nobody's slowness but ours.
     pub(super) queued: Duration,
-    /// The endpoint that it failed at.
-    pub(super) avoid: Option<EndpointId>,
 }
 
 /// Response headers and the connection that they came over.
 type Answered = (Response<Incoming>, Lease);
+
+/// An attempt that brought no response headers.
+pub(super) struct Lost {
+    pub(super) failure: Failure,
+    /// The upstream cannot have seen the call.
+    pub(super) is_unsent: bool,
+}
 
 impl Attempt<'_, '_> {
     /// Makes the attempt; once more at once if the call was surely never sent, or was lost with a kept-alive connection and is idempotent.
     ///
     /// # Errors
     /// Why there are no response headers.
-    pub(super) async fn make(&mut self) -> Result<Answered, Failure> {
+    pub(super) async fn make(&mut self) -> Result<Answered, Lost> {
         match self.try_once().await {
-            Err((failure, again))
-                if again != Again::Impossible
-                    && failure.is_retryable()
-                    && !self.deadline.has_passed(now()) =>
-            {
+            Err((failure, again)) if self.may_resend(failure, again) => {
                 if again == Again::Unseen {
                     self.exchange.never_attempted();
                 }
+                if let Some(budget) = &self.outgoing.route.retry_budget {
+                    // It counts against the budget but is not refused by it: it would be made without a policy, too.
+                    let _ = budget.withdraw(now());
+                }
+                self.outgoing.was_resent = true;
                 let second = self.try_once().await;
                 let result = if second.is_ok() {
                     RetryResult::Answered
@@ -60,7 +67,21 @@ impl Attempt<'_, '_> {
             }
             first => first,
         }
-        .map_err(|(failure, _)| failure)
+        .map_err(|(failure, again)| Lost {
+            failure,
+            is_unsent: again == Again::Unseen,
+        })
+    }
+
+    /// Whether a second try at once is in order: one per call. Where a policy can wait first, a connection that cannot be had is its
+    /// affair.
+    fn may_resend(&self, failure: Failure, again: Again) -> bool {
+        let has_policy = self.outgoing.route.plan.retry.is_some();
+        again != Again::Impossible
+            && failure.is_retryable()
+            && !self.outgoing.was_resent
+            && !(has_policy && failure == Failure::Connect)
+            && !self.allowance.until.has_passed(now())
     }
 
     /// How long the upstream took, at `now`, for an attempt that began then.
@@ -72,7 +93,11 @@ impl Attempt<'_, '_> {
     async fn try_once(&mut self) -> Result<Answered, (Failure, Again)> {
         let mut lease = self.connect().await?;
         let begin = now();
-        let keep = self.keep(&lease);
+        let sending = Sending {
+            lease: &lease,
+            keep: self.keep(&lease),
+            now: begin,
+        };
         let Self {
             context,
             exchange,
@@ -81,9 +106,9 @@ impl Attempt<'_, '_> {
             ..
         } = self;
         let request = outgoing
-            .request(call, context, exchange, (&lease, keep))
+            .request(call, context, exchange, sending)
             .map_err(|failure| (failure, Again::Impossible))?;
-        let sent = timeout_at(self.deadline, lease.send(request)).await;
+        let sent = timeout_at(self.allowance.until, lease.send(request)).await;
         let end = now();
         let took = end.saturating_duration_since(begin);
         exchange.waited(took);
@@ -107,12 +132,16 @@ impl Attempt<'_, '_> {
                 (Failure::Timeout, Again::Impossible)
             }
         };
-        if failed.1 == Again::Impossible {
+        let (failure, again) = failed;
+        // That a caller gave the upstream less time than its route does proves nothing about the upstream.
+        let failure = self.allowance.judge(failure, end);
+        if !self.may_resend(failure, again) {
             // What is made again at once was a kept-alive connection's end, which an endpoint is free to choose.
-            let verdict = of_failure(failed.0, &self.outgoing.route.plan.classify);
+            let verdict = of_failure(failure, &self.outgoing.route.plan.classify);
             lease.record(sample(verdict, took), end);
+            self.outgoing.avoid = Some(lease.endpoint().id());
         }
-        Err(failed)
+        Err((failure, again))
     }
 
     /// A connection for the call.
@@ -122,13 +151,13 @@ impl Attempt<'_, '_> {
         let pool = self.context.connection.worker.pool(route);
         let wanted = Wanted {
             start: begin,
-            deadline: self.deadline,
+            deadline: self.allowance.until,
             purpose: if self.call.upgrade.is_some() {
                 Purpose::Switch
             } else {
                 Purpose::Call
             },
-            avoid: self.avoid,
+            avoid: self.outgoing.avoid,
         };
         let checkout = pool.checkout(wanted).await;
         let end = now();
@@ -140,7 +169,7 @@ impl Attempt<'_, '_> {
                     self.queued += took;
                     route.meters.waited_for_connection(took);
                 }
-                if has_waited && self.deadline.has_passed(end) {
+                if has_waited && self.allowance.until.has_passed(end) {
                     // Its turn came too late: that the time is over is our doing, not the upstream's.
                     lease.keep(end);
                     return Err((Failure::Overloaded, Again::Unseen));
@@ -151,9 +180,9 @@ impl Attempt<'_, '_> {
             Err(Unconnected { failure, endpoint }) => {
                 if let Some(endpoint) = endpoint {
                     self.exchange.attempting(endpoint.label());
-                    self.avoid = Some(endpoint.id());
+                    self.outgoing.avoid = Some(endpoint.id());
                 }
-                Err((failure, Again::Unseen))
+                Err((self.allowance.judge(failure, end), Again::Unseen))
             }
         }
     }
@@ -163,7 +192,7 @@ impl Attempt<'_, '_> {
         if self.call.upload.is_empty() && lease.is_reused() {
             Keep::Copy
         } else {
-            Keep::Nothing
+            self.keep
         }
     }
 
@@ -186,7 +215,7 @@ impl Attempt<'_, '_> {
         let is_whole = self.outgoing.can_go_again(self.call);
         let again = match fate {
             Fate::NeverSent if is_whole => Again::Unseen,
-            Fate::Unanswered if is_whole && is_idempotent(&self.call.method) => Again::Unanswered,
+            Fate::Unanswered if is_whole && self.call.is_idempotent() => Again::Unanswered,
             Fate::NeverSent | Fate::Unanswered | Fate::Unknown => Again::Impossible,
         };
         (failure, again)
@@ -202,16 +231,4 @@ enum Again {
     Unanswered,
     /// It may do harm, or cannot be put together again.
     Impossible,
-}
-
-/// The methods that may be carried out twice (RFC 9110 §9.2.2).
-fn is_idempotent(method: &Method) -> bool {
-    [
-        Method::GET,
-        Method::HEAD,
-        Method::OPTIONS,
-        Method::PUT,
-        Method::DELETE,
-    ]
-    .contains(method)
 }

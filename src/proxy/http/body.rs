@@ -40,6 +40,17 @@ pub(super) struct Relayed {
     alarm: Alarm,
     /// Keeps a copy, as long as all goes well.
     collector: Option<Box<Collector>>,
+    /// Rings when the exchange has taken as long as it may.
+    most: Option<Box<Alarm>>,
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Its pauses.
+    pub(super) idle_timeout: Duration,
+    /// All of it.
+    pub(super) until: Option<Deadline>,
 }
 
 /// The answer broke off: the connection to the caller must not look as if it had ended well.
@@ -68,19 +79,24 @@ impl Body {
         })
     }
 
-    /// The upstream's answer; `idle_timeout` bounds its pauses, `collector` keeps a copy.
+    /// The upstream's answer; `collector` keeps a copy.
     pub(super) fn relayed(
         source: Source,
         ending: Box<Ending>,
-        idle_timeout: Duration,
+        pace: Pace,
         collector: Option<Box<Collector>>,
     ) -> Self {
         let mut relayed = Relayed {
             source,
             ending: Some(ending),
-            idle_timeout,
+            idle_timeout: pace.idle_timeout,
             alarm: Alarm::default(),
             collector,
+            most: pace.until.map(|until| {
+                let mut alarm = Box::<Alarm>::default();
+                alarm.set(until);
+                alarm
+            }),
         };
         if relayed.source.is_end_stream() {
             relayed.end(BodyEnd::Whole);
@@ -108,6 +124,11 @@ impl Relayed {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        // Before the upstream is asked, or one that always has a little more would never be cut.
+        let most = self.most.as_mut().filter(|_| self.ending.is_some());
+        if most.is_some_and(|most| most.poll(cx).is_ready()) {
+            return Poll::Ready(Some(Err(self.fail(Failure::MaxDuration))));
+        }
         match Pin::new(&mut self.source).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.alarm.clear();

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use super::allowance::Patience;
 use super::headers;
 use super::key::key_of;
 use crate::resilience::Key;
@@ -32,6 +33,8 @@ pub(super) struct Call {
     pub(super) upgrade: Option<(HeaderValue, OnUpgrade)>,
     /// Whom the route that now has the call keeps its breakers and pauses for.
     pub(super) key: Option<Key>,
+    /// Until when the caller will wait, if it says so.
+    pub(super) patience: Option<Patience>,
     /// When the route that now has the call got it: its time limits are counted from here.
     pub(super) begin: Instant,
 }
@@ -51,6 +54,7 @@ impl Call {
         let upgrade = headers::upgrade_of(request.version(), request.method(), request.headers())
             .map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
         let (parts, body) = request.into_parts();
+        let patience = Patience::of(&parts.headers, begin);
         Self {
             method: parts.method,
             uri: parts.uri,
@@ -61,6 +65,7 @@ impl Call {
             upload: Rc::new(UploadProgress::new(body, bytes)),
             upgrade,
             key: None,
+            patience,
             begin,
         }
     }
@@ -102,6 +107,18 @@ impl Call {
     /// Whether it could be sent (again) from its first byte to its last.
     pub(super) fn is_whole(&self) -> bool {
         !self.is_spent && self.upload.is_intact()
+    }
+
+    /// Whether its method may be carried out twice (RFC 9110 §9.2.2).
+    pub(super) fn is_idempotent(&self) -> bool {
+        [
+            Method::GET,
+            Method::HEAD,
+            Method::OPTIONS,
+            Method::PUT,
+            Method::DELETE,
+        ]
+        .contains(&self.method)
     }
 
     /// Its path and query.

@@ -7,7 +7,8 @@ use http::header::{HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
-use super::attempt::Attempt;
+use super::allowance::Allowance;
+use super::attempt::{Attempt, Lost};
 use super::call::Call;
 use super::classify::{Certainty, Judged, classify, look_into, of_failure, sample};
 use super::connection::Connection;
@@ -16,13 +17,14 @@ use super::ending::settle;
 use super::outgoing::Outgoing;
 use super::peek::{Patience, Source};
 use super::reply::Refusal;
+use super::retrying::{Next, Retrying};
 use crate::failure::{Blame, Failure};
 use crate::proxy::worker::Current;
-use crate::resilience::{Key, Permit, RefusalKind, Rejection, explain};
+use crate::resilience::{Key, Outcome, Permit, RefusalKind, Rejection, explain};
 use crate::snapshot::{Route, Way};
 use crate::stale::Collector;
 use crate::telemetry::Exchange;
-use crate::time::{Deadline, now, wall_at};
+use crate::time::{now, sleep_until, wall_at};
 use crate::upstream::{Lease, UploadProgress};
 
 /// What an exchange goes on in.
@@ -54,7 +56,16 @@ pub(super) struct Switch {
     pub(super) upstream: OnUpgrade,
 }
 
-/// Carries a call to the upstream of its route.
+/// What an attempt came to, with what a retry policy asks of it.
+pub(super) struct Ended {
+    pub(super) result: Result<Answer, Refusal>,
+    /// The upstream cannot have seen the call.
+    pub(super) is_unsent: bool,
+    /// The call could be sent again from its first byte to its last.
+    pub(super) is_whole: bool,
+}
+
+/// Carries a call to the upstream of its route: permit, attempt, verdict, and again for as long as the route's retry policy says so.
 ///
 /// # Errors
 /// Why the caller gets an answer of ours instead.
@@ -69,29 +80,78 @@ pub(super) async fn carry(
     call.find_key(route, way);
     exchange.keyed(call.key);
     let mut outgoing = Outgoing::new(call, route, way)?;
-    let begin = call.begin;
-    let permit = admit(route, call.key, begin)?;
-    let mut attempt = Attempt {
-        context,
+    let total = Allowance::of_call(call, &route.plan);
+    let mut begin = call.begin;
+    if total.is_over_for_caller(begin) {
+        let failure = Failure::CallerDeadline;
+        return Err(Refusal::new(failure, detail(failure, route, total)));
+    }
+    let mut retrying = Retrying::new(route, call);
+    loop {
+        let permit = match admit(route, call.key, begin) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                if let Some(state) = refusal.state {
+                    exchange.breaker_state(state);
+                }
+                return retrying.refused(refusal);
+            }
+        };
+        retrying.begin();
+        exchange.unsettled();
+        let allowance = total.of_attempt(&route.plan, &permit, begin);
+        let attempt = Attempt {
+            context,
+            exchange,
+            call,
+            outgoing: &mut outgoing,
+            allowance,
+            keep: retrying.keep(),
+            queued: Duration::ZERO,
+        };
+        let ended = conclude(attempt, permit, (way.route, begin)).await;
+        let now = now();
+        match retrying.judge(ended, total.until, now) {
+            Next::Done(result) => return result,
+            Next::Again(at) => {
+                sleep_until(at).await;
+                begin = self::now();
+                exchange.paused(begin.saturating_duration_since(now));
+            }
+        }
+    }
+}
+
+/// Makes an attempt and tells the breaker what it proved.
+async fn conclude(
+    mut attempt: Attempt<'_, '_>,
+    permit: Permit,
+    (place, begin): (usize, Instant),
+) -> Ended {
+    let made = attempt.make().await;
+    let made_at = now();
+    let latency = attempt.latency(begin, made_at);
+    let Attempt {
         exchange,
         call,
-        outgoing: &mut outgoing,
-        deadline: deadline(route, &permit, begin),
-        queued: Duration::ZERO,
-        avoid: None,
-    };
-    match attempt.make().await {
+        outgoing,
+        allowance,
+        ..
+    } = attempt;
+    let route = outgoing.route;
+    let rules = &route.plan.classify;
+    match made {
         Ok((response, mut lease)) => {
-            let at_headers = now();
-            let latency = attempt.latency(begin, at_headers);
             let patience = Patience {
-                until: attempt.deadline,
+                until: allowance.until,
                 idle_timeout: route.plan.idle_timeout,
             };
-            let rules = &route.plan.classify;
             let response = look_into(response, rules, patience).await;
-            exchange.waited(now().saturating_duration_since(at_headers));
+            exchange.waited(now().saturating_duration_since(made_at));
             let (verdict, certainty) = classify(&response, rules, permit.is_probe());
+            if verdict.outcome == Outcome::Failure {
+                outgoing.avoid = Some(lease.endpoint().id());
+            }
             let judged = Judged {
                 verdict,
                 certainty,
@@ -107,27 +167,25 @@ pub(super) async fn carry(
                     None
                 }
             };
-            Ok(answer(call, way.route, (permit, judged), response, lease))
+            Ended {
+                is_unsent: false,
+                is_whole: outgoing.can_go_again(call),
+                result: Ok(answer(call, place, (permit, judged), response, lease)),
+            }
         }
-        Err(failure) => {
-            let latency = attempt.latency(begin, now());
-            let verdict = of_failure(failure, &route.plan.classify);
+        Err(Lost { failure, is_unsent }) => {
+            let verdict = of_failure(failure, rules);
             if failure.blame() == Blame::Upstream {
                 exchange.attempt_failed(failure);
                 settle(exchange, verdict);
             }
             permit.finish_as(sample(verdict, latency), now(), || exchange.identity());
-            Err(Refusal::new(failure, detail(failure, route)))
+            Ended {
+                is_unsent,
+                is_whole: outgoing.can_go_again(call),
+                result: Err(Refusal::new(failure, detail(failure, route, allowance))),
+            }
         }
-    }
-}
-
-/// A probe may have less time than other calls.
-fn deadline(route: &Route, permit: &Permit, begin: Instant) -> Deadline {
-    let deadline = Deadline::after(begin, route.plan.timeout);
-    match route.plan.breaker.keys().probe_timeout {
-        Some(timeout) if permit.is_probe() => deadline.min(Deadline::after(begin, timeout)),
-        Some(_) | None => deadline,
     }
 }
 

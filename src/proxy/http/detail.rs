@@ -1,10 +1,11 @@
 //! What went wrong with an upstream, in a sentence for the caller's log.
 
+use super::allowance::Allowance;
 use crate::failure::Failure;
 use crate::snapshot::Route;
 
 /// The sentence for a failure on a route. It names the upstream and the limit that was met, never anything that the upstream sent.
-pub(super) fn detail(failure: Failure, route: &Route) -> String {
+pub(super) fn detail(failure: Failure, route: &Route, allowance: Allowance) -> String {
     let plan = &route.plan;
     let to = &route.upstream_label;
     match failure {
@@ -12,14 +13,20 @@ pub(super) fn detail(failure: Failure, route: &Route) -> String {
         Failure::Connect => format!("cannot connect to {to}"),
         Failure::ConnectTimeout => format!(
             "no connection to {to} within {:?}",
-            plan.upstream.connect_timeout
+            plan.upstream.connect_timeout.min(allowance.span)
         ),
         Failure::Tls => format!(
             "the TLS handshake with {to} failed: its certificate or protocol was not accepted"
         ),
         Failure::Reset => format!("{to} closed the connection before it answered"),
         Failure::Protocol => format!("{to} sent what is not HTTP"),
-        Failure::Timeout => format!("no response headers from {to} within {:?}", plan.timeout),
+        Failure::Timeout => format!("no response headers from {to} within {:?}", allowance.span),
+        Failure::CallerDeadline => {
+            format!(
+                "{to} has not answered within the {:?} that the caller gives it",
+                allowance.span
+            )
+        }
         Failure::Overloaded => format!(
             "all {} connections to {to} stayed in use",
             plan.upstream.pool.max
@@ -37,6 +44,7 @@ pub(super) fn detail(failure: Failure, route: &Route) -> String {
         | Failure::Throttled
         | Failure::RateLimited
         | Failure::Draining
+        | Failure::MaxDuration
         | Failure::IdleTimeout
         | Failure::Truncated
         | Failure::ClientGone

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use super::classify::{Judged, sample};
 use super::connection::Busy;
-use crate::failure::Failure;
+use crate::failure::{Blame, Failure};
 use crate::resilience::{Permit, Verdict};
 use crate::telemetry::{End, Exchange};
 use crate::time::{Deadline, now};
@@ -146,7 +146,9 @@ impl UpstreamEnding {
                 }
             }
             (BodyEnd::Broken(failure), Some(permit)) => {
-                exchange.attempt_failed(failure);
+                if failure.blame() == Blame::Upstream {
+                    exchange.attempt_failed(failure);
+                }
                 let verdict = judged.at_break(failure);
                 settle(exchange, verdict);
                 let sample = sample(verdict, judged.latency);
@@ -176,11 +178,16 @@ impl Drop for Ending {
 
 /// Gives up the connection, and with it an upload that may still be under way: neither outlives the exchange.
 fn let_go(lease: Lease, upload: &UploadProgress) {
+    give_back(lease, upload);
+    upload.abandon();
+}
+
+/// Gives up a connection whose call is over, but not what the caller still sends.
+pub(super) fn give_back(lease: Lease, upload: &UploadProgress) {
     if upload.is_under_way() && !upload.is_waiting() {
         // It waits for the upstream, and over HTTP/2 nothing but the end of the connection ends that.
         lease.retire();
     }
-    upload.abandon();
 }
 
 /// The exchange is recorded as what the verdict says.

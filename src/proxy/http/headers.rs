@@ -17,6 +17,9 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
+/// Which attempt it is, from the second on.
+const X_ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
+
 /// Carries the correlation id beside the configured header.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -41,7 +44,7 @@ const NEVER_HOP_BY_HOP: [&str; 10] = [
 ///
 /// `Trailer` is not among them (§6.6.2), and the HTTP library sends only the trailers that it announces.
 /// `Connection` stands first in both lists: [`strip`] looks there.
-static REQUEST_STAYS: [HeaderName; 12] = [
+static REQUEST_STAYS: [HeaderName; 13] = [
     CONNECTION,
     KEEP_ALIVE,
     PROXY_CONNECTION,
@@ -54,6 +57,7 @@ static REQUEST_STAYS: [HeaderName; 12] = [
     X_FORWARDED_HOST,
     X_FORWARDED_PROTO,
     X_REAL_IP,
+    X_ATTEMPT,
 ];
 
 /// What an answer does not take along.
@@ -116,6 +120,9 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits:
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     headers.insert(X_FORWARDED_FOR, facts.peer.clone());
+    if facts.attempt > 1 {
+        headers.insert(X_ATTEMPT, HeaderValue::from(facts.attempt));
+    }
     complete(headers, facts, edits);
 }
 
@@ -175,6 +182,8 @@ pub(super) struct Facts<'a> {
     pub(super) correlation: &'a HeaderValue,
     /// The protocol that is being switched to.
     pub(super) upgrade: Option<&'a HeaderValue>,
+    /// How many attempts there were, with this one.
+    pub(super) attempt: u32,
 }
 
 /// Sets the correlation id under both its names.
@@ -254,6 +263,7 @@ mod tests {
             correlation_header: &CORRELATION,
             correlation: &ID,
             upgrade: None,
+            attempt: 1,
         };
         prepare_request(&mut headers, &facts, &Edits::default());
         headers
@@ -301,6 +311,7 @@ mod tests {
             correlation_header: &CORRELATION,
             correlation: &ID,
             upgrade: None,
+            attempt: 1,
         };
         prepare_response(&mut back, &facts, &Edits::default());
         assert!(

@@ -1,8 +1,9 @@
 //! HTTP/1.1 and HTTP/2, relayed.
 //!
 //! Read `relay` first: it is one exchange from top to bottom. `call` is what the caller sent, `destination` finds its route, `carry` is
-//! the straight line to that route's upstream (`outgoing`: the call rewritten; `attempt`: one try), `ending` what happens last.
+//! the straight line to that route's upstream (`outgoing`: the call rewritten; `attempt`: one try; `retrying`: whether another follows), `ending` what happens last.
 
+mod allowance;
 mod attempt;
 mod body;
 mod call;
@@ -22,6 +23,7 @@ mod peek;
 pub(crate) mod probing;
 mod relay;
 mod reply;
+mod retrying;
 mod shield;
 mod target;
 mod upgrade;

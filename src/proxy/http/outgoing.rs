@@ -1,5 +1,7 @@
 //! A call as its route's upstream gets it: rewritten for the route once, and for each attempt.
 
+use std::time::Instant;
+
 use http::header::{ACCEPT_ENCODING, HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Request, Version};
@@ -12,7 +14,7 @@ use super::target;
 use crate::failure::Failure;
 use crate::snapshot::{Route, Way};
 use crate::telemetry::Exchange;
-use crate::upstream::{Lease, Upload};
+use crate::upstream::{EndpointId, Lease, Upload};
 
 /// A call as its route's upstream gets it.
 pub(super) struct Outgoing<'a> {
@@ -22,6 +24,18 @@ pub(super) struct Outgoing<'a> {
     host: Option<HeaderValue>,
     /// The fields of a request that came back unsent.
     unsent: Option<HeaderMap>,
+    /// The one try that a call which was never sent gets for nothing is used up.
+    pub(super) was_resent: bool,
+    /// The endpoint that it failed at last.
+    pub(super) avoid: Option<EndpointId>,
+}
+
+/// How a request is sent.
+#[derive(Clone, Copy)]
+pub(super) struct Sending<'a> {
+    pub(super) lease: &'a Lease,
+    pub(super) keep: Keep,
+    pub(super) now: Instant,
 }
 
 impl<'a> Outgoing<'a> {
@@ -47,10 +61,12 @@ impl<'a> Outgoing<'a> {
             path,
             host,
             unsent: None,
+            was_resent: false,
+            avoid: None,
         })
     }
 
-    /// The request of one attempt over `lease`.
+    /// The request of one attempt.
     ///
     /// # Errors
     /// When the call has been given away already, which is a defect of ours.
@@ -59,8 +75,9 @@ impl<'a> Outgoing<'a> {
         call: &mut Call,
         context: &Context<'_>,
         exchange: &Exchange,
-        (lease, keep): (&Lease, Keep),
+        sending: Sending<'_>,
     ) -> Result<Request<Upload>, Failure> {
+        let Sending { lease, keep, now } = sending;
         let mut headers = match self.unsent.take() {
             Some(headers) => headers,
             None => {
@@ -75,7 +92,11 @@ impl<'a> Outgoing<'a> {
                     correlation_header: &context.current.snapshot.plan.correlation.header,
                     correlation: exchange.correlation_id().header_value(),
                     upgrade: call.upgrade.as_ref().map(|(protocol, _)| protocol),
+                    attempt: exchange.attempts(),
                 };
+                if let Some(patience) = &call.patience {
+                    patience.tell(&mut headers, now);
+                }
                 headers::prepare_request(&mut headers, &facts, &self.route.request_headers);
                 headers
             }

@@ -15,7 +15,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use super::body::Body;
+use super::body::{Body, Pace};
 use super::call::Call;
 use super::carry::{Answer, Context};
 use super::connection::{Busy, Connection};
@@ -32,7 +32,7 @@ use crate::net::Phase;
 use crate::proxy::worker::{Current, Worker};
 use crate::telemetry::correlation::trace_id;
 use crate::telemetry::{Acceptance, Begin, Correlation, End, Exchange};
-use crate::time::now;
+use crate::time::{Deadline, now};
 
 /// Relays one request.
 pub(super) async fn relay(
@@ -111,9 +111,10 @@ async fn answer(
     }
     let mut call = Call::read(request, exchange.begun(), exchange.request_bytes());
     let way = context.find_way(&call).map_err(Refusal::anywhere)?;
-    fallback::answer(context, exchange, &mut call, &way)
-        .await
-        .map_err(|refusal| (refusal, Some(way.route)))
+    let reply = fallback::answer(context, exchange, &mut call, &way).await;
+    // Nobody sends it again, and the answer may take long.
+    call.upload.forget();
+    reply.map_err(|refusal| (refusal, Some(way.route)))
 }
 
 /// Leaves the record of a request that was refused before it was read as one.
@@ -204,6 +205,7 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
         correlation_header: &plan.correlation.header,
         correlation: exchange.correlation_id().header_value(),
         upgrade: switch.as_ref().map(|switch| &switch.protocol),
+        attempt: 0,
     };
     headers::prepare_response(response.headers_mut(), &facts, &route.response_headers);
     if let Some(kind) = exchange.fallback() {
@@ -216,22 +218,22 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
         permit,
         judged,
     };
+    let most = route.plan.max_duration;
+    let pace = Pace {
+        idle_timeout: route.plan.idle_timeout,
+        until: most.map(|most| Deadline::after(exchange.begun(), most)),
+    };
     if let Some(switch) = switch {
         busy.tunnelling();
         let ending = Ending::relayed(exchange, upstream, busy);
-        let joined = tunnel(
-            switch.caller,
-            switch.upstream,
-            route.plan.idle_timeout,
-            ending,
-        );
+        let joined = tunnel(switch.caller, switch.upstream, pace, ending);
         tokio::task::spawn_local(joined);
         return response.map(|_| Body::nothing());
     }
     told.close_if_draining(&mut response);
-    busy.answering(route.plan.idle_timeout);
+    busy.answering(pace.idle_timeout);
     let ending = Ending::relayed(exchange, upstream, busy);
-    response.map(|body| Body::relayed(body, ending, route.plan.idle_timeout, collector))
+    response.map(|body| Body::relayed(body, ending, pace, collector))
 }
 
 impl Told<'_> {

@@ -6,18 +6,20 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
+use super::body::Pace;
 use super::ending::{BodyEnd, Ending};
 use crate::failure::Failure;
 use crate::net::{Metered, Traffic};
 use crate::time::{Deadline, now, sleep_until};
 
-/// Joins the streams of caller and upstream once both have switched, until both have closed or nothing moves for `idle_timeout`.
+/// Joins the streams of caller and upstream once both have switched, until both have closed, nothing moves for the idle timeout, or the
+/// exchange has taken as long as it may.
 ///
 /// A half-closed direction stays open the other way. The breaker's verdict was given at the 101; this ends the exchange.
 pub(super) async fn tunnel(
     caller: OnUpgrade,
     upstream: OnUpgrade,
-    idle_timeout: Duration,
+    pace: Pace,
     mut ending: Box<Ending>,
 ) {
     let (Ok(caller), Ok(upstream)) = (caller.await, upstream.await) else {
@@ -28,11 +30,19 @@ pub(super) async fn tunnel(
     let traffic = upstream.traffic();
     let end = tokio::select! {
         _ = copy_bidirectional(&mut caller, &mut upstream) => BodyEnd::Whole,
-        () = silence(&traffic, idle_timeout) => BodyEnd::Broken(Failure::IdleTimeout),
+        () = silence(&traffic, pace.idle_timeout) => BodyEnd::Broken(Failure::IdleTimeout),
+        () = over(pace.until) => BodyEnd::Broken(Failure::MaxDuration),
     };
     ending.count_out(usize::try_from(traffic.read()).unwrap_or(usize::MAX));
     ending.count_in(traffic.written());
     ending.finish(end);
+}
+
+async fn over(until: Option<Deadline>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until nothing has moved for `timeout`.

@@ -12,9 +12,8 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -27,14 +26,18 @@ use sidefuse::snapshot::{Ingredients, Route, Snapshot, prepare};
 use sidefuse::telemetry::{Level, LineFormat, LogSpec, LogWriter, Logging, Meters, Sample, Stamp};
 use sidefuse::time::now;
 use sidefuse::upstream::{LocalExecutor, Shed};
+use tokio::io::DuplexStream;
 use tokio::task::{LocalSet, spawn_local};
 
+pub(crate) use super::caller::{Caller, Got, Said};
 use super::pipes::{Pipes, Reach};
-use super::raw::{Speech, speak};
-pub(crate) use super::said::{Got, Said};
 
 /// What an origin does with a call.
 pub(crate) type Script = Arc<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>;
+
+/// What an origin does with a connection, where it speaks for itself.
+pub(crate) type Speech =
+    Arc<dyn Fn(DuplexStream) -> Pin<Box<dyn Future<Output = ()>>> + Send + Sync>;
 
 /// An answer on its way.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>;
@@ -57,7 +60,6 @@ fn answer(status: u16) -> Response<Full<Bytes>> {
 /// The origin at the other end of the pipes. What it does can be changed at any time.
 pub(crate) struct MemoryOrigin {
     script: Mutex<Script>,
-    /// In place of the script.
     speech: Mutex<Option<Speech>>,
     connections: AtomicUsize,
     calls: AtomicUsize,
@@ -68,7 +70,7 @@ impl MemoryOrigin {
     fn new(script: Script) -> Arc<Self> {
         Arc::new(Self {
             script: Mutex::new(script),
-            speech: Mutex::new(None),
+            speech: Mutex::default(),
             connections: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
             reach: Mutex::new(Reach::Open),
@@ -80,8 +82,8 @@ impl MemoryOrigin {
         *self.script.lock().unwrap() = script;
     }
 
-    /// From now on it says this on every new connection.
-    pub(crate) fn says(&self, speech: Speech) {
+    /// From now on it does this with each new connection.
+    pub(crate) fn speaks(&self, speech: Speech) {
         *self.speech.lock().unwrap() = Some(speech);
     }
 
@@ -113,8 +115,8 @@ impl MemoryOrigin {
     pub(super) fn accept(self: &Arc<Self>) -> BoxIo {
         self.connections.fetch_add(1, Ordering::Relaxed);
         let (near, far) = tokio::io::duplex(64 * 1024);
-        if let Some(speech) = self.speech.lock().unwrap().clone() {
-            spawn_local(speak(far, speech));
+        if let Some(speech) = &*self.speech.lock().unwrap() {
+            spawn_local(speech(far));
             return Box::new(near);
         }
         let origin = Arc::clone(self);
@@ -273,8 +275,8 @@ impl Stage {
         &self.others[address]
     }
 
-    /// A new connection of a caller.
-    pub(crate) async fn caller(&self) -> Caller {
+    /// A new connection of a caller who speaks for himself.
+    pub(crate) fn pipe(&self) -> DuplexStream {
         let (near, far) = tokio::io::duplex(64 * 1024);
         self.worker
             .load()
@@ -285,13 +287,19 @@ impl Stage {
             far,
             IpAddr::V4(Ipv4Addr::LOCALHOST),
         ));
+        near
+    }
+
+    /// A new connection of a caller.
+    pub(crate) async fn caller(&self) -> Caller {
+        let near = self.pipe();
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near))
             .await
             .unwrap();
         spawn_local(async move {
             let _ = connection.await;
         });
-        Caller { sender }
+        Caller::new(sender)
     }
 
     /// One call over a connection of its own.
@@ -310,64 +318,6 @@ impl Stage {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
-    }
-}
-
-/// A caller's connection.
-pub(crate) struct Caller {
-    sender: SendRequest<Full<Bytes>>,
-}
-
-impl Caller {
-    /// A call and what counts of its answer.
-    pub(crate) async fn get(&mut self, path: &str) -> Got {
-        let said = self.ask(Request::get(path), "").await;
-        let header = |name: &str| Some(said.header(name).to_owned()).filter(|it| !it.is_empty());
-        Got {
-            status: said.status,
-            reason: header("x-sidefuse-reason"),
-            retry_after: header("retry-after"),
-            at: said.at,
-        }
-    }
-
-    /// A call with that body and its whole answer.
-    pub(crate) async fn ask(
-        &mut self,
-        request: http::request::Builder,
-        body: impl Into<Bytes>,
-    ) -> Said {
-        let request = request
-            .header("host", "stage")
-            .body(Full::new(body.into()))
-            .unwrap();
-        let response = self.sender.send_request(request).await.unwrap();
-        let at = now();
-        let (parts, body) = response.into_parts();
-        #[expect(clippy::disallowed_methods, reason = "the body is bounded")]
-        let body = Limited::new(body, 4 * 1024 * 1024).collect().await.unwrap();
-        Said {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: body.to_bytes(),
-            at,
-        }
-    }
-
-    /// The status of the answer to a call, and its body if that came to its end.
-    pub(crate) async fn try_get(&mut self, path: &str) -> (u16, Option<Bytes>) {
-        let request = Request::get(path).header("host", "stage");
-        let request = request.body(Full::default()).unwrap();
-        let response = self.sender.send_request(request).await.unwrap();
-        let status = response.status().as_u16();
-        #[expect(clippy::disallowed_methods, reason = "the body is bounded")]
-        let body = Limited::new(response.into_body(), 4 * 1024 * 1024).collect();
-        (status, body.await.ok().map(|body| body.to_bytes()))
-    }
-
-    /// Whether the connection has been closed from the other side.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
     }
 }
 

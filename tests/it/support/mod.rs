@@ -1,6 +1,7 @@
 //! What integration tests share: the real process, an origin that can be told how to misbehave, a client that shows every byte.
 
 pub(crate) mod answer;
+mod caller;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod gate;
@@ -13,8 +14,7 @@ pub(crate) mod nameserver;
 pub(crate) mod origin;
 mod pipes;
 pub(crate) mod process;
-pub(crate) mod raw;
-mod said;
+pub(crate) mod recorder;
 pub(crate) mod source;
 mod speech;
 pub(crate) mod tools;

@@ -12,6 +12,7 @@ use http_body::Body as _;
 use super::Reply;
 use super::stale::{answer_of, carry_and_keep, collect, prepare};
 use crate::failure::{Blame, Failure};
+use crate::proxy::http::allowance::Allowance;
 use crate::proxy::http::call::Call;
 use crate::proxy::http::carry::{Answer, Context, carry};
 use crate::proxy::http::detail::detail;
@@ -42,8 +43,9 @@ pub(super) async fn carry_for_many(
             .await
             .map(Reply::Upstream);
     };
-    let deadline = Deadline::after(call.begin, route.plan.timeout);
-    let refused = |failure| Err(Refusal::new(failure, detail(failure, route)));
+    let allowance = Allowance::of_call(call, &route.plan);
+    let deadline = allowance.until;
+    let refused = |failure| Err(Refusal::new(failure, detail(failure, route, allowance)));
     loop {
         let follow = match store.join(asked) {
             Place::Lead(lead) => {
@@ -71,7 +73,7 @@ pub(super) async fn carry_for_many(
             Ok(Landed::Again) if !deadline.has_passed(now()) => {}
             Ok(Landed::Again) | Err(_) => {
                 exchange.coalesced();
-                return refused(Failure::Timeout);
+                return refused(allowance.judge(Failure::Timeout, now()));
             }
         }
     }
@@ -112,7 +114,9 @@ async fn lead_on(
         answer.collector = Some(Box::new(collector));
         return Ok(Reply::Upstream(answer));
     }
-    let result = whole(&mut answer, collector, route).await;
+    let most = route.plan.max_duration;
+    let most = most.map(|most| Deadline::after(exchange.begun(), most));
+    let result = whole(&mut answer, collector, (route, most)).await;
     let Answer {
         response,
         lease,
@@ -140,7 +144,8 @@ async fn lead_on(
         Err(failure) => {
             upstream.finish(exchange, BodyEnd::Broken(failure), now());
             lead.landed(Landed::Failed(failure));
-            Err(Refusal::new(failure, detail(failure, route)))
+            let allowance = Allowance::of_call(call, &route.plan);
+            Err(Refusal::new(failure, detail(failure, route, allowance)))
         }
     }
 }
@@ -149,12 +154,14 @@ async fn lead_on(
 async fn whole(
     answer: &mut Answer,
     mut collector: Collector,
-    route: &Route,
+    (route, most): (&Route, Option<Deadline>),
 ) -> Result<std::sync::Arc<Kept>, Failure> {
     let body = answer.response.body_mut();
     while !body.is_end_stream() {
-        let until = Deadline::after(now(), route.plan.idle_timeout);
+        let idle = Deadline::after(now(), route.plan.idle_timeout);
+        let until = most.map_or(idle, |most| idle.min(most));
         match timeout_at(until, next(body)).await {
+            Err(_) if until < idle => return Err(Failure::MaxDuration),
             Err(_) => return Err(Failure::IdleTimeout),
             Ok(Some(Err(failure))) => return Err(failure),
             Ok(Some(Ok(data))) if collector.push(&data) => {}

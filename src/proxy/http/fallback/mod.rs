@@ -270,6 +270,8 @@ fn occasion(failure: Failure) -> Option<Occasion> {
         | Failure::RequestTimeout
         | Failure::RateLimited
         | Failure::Draining
+        | Failure::CallerDeadline
+        | Failure::MaxDuration
         | Failure::ClientGone
         | Failure::Internal => None,
     }

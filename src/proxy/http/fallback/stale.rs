@@ -130,6 +130,7 @@ pub(super) fn prepare(
         correlation_header: &context.current.snapshot.plan.correlation.header,
         correlation: exchange.correlation_id().header_value(),
         upgrade: None,
+        attempt: 0,
     };
     headers::prepare_response(headers, &facts, &route.response_headers);
 }

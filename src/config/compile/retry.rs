@@ -1,0 +1,155 @@
+//! `retry:` of a route.
+
+use std::time::Duration;
+
+use super::{Scope, some_time};
+use crate::config::fields::Fields;
+use crate::config::problem::{Code, Problem};
+use crate::config::readers::{flag, number};
+use crate::config::suggest::nearest;
+use crate::config::tree::{Entry, Span, Value};
+use crate::config::units::Invalid;
+use crate::resilience::{Label, RetryOn, RetrySpec};
+
+/// The most attempts; more than a few is a loop and no bridge.
+const MOST: u32 = 10;
+
+/// One item of `retry_on`.
+enum Item {
+    Word(&'static str),
+    Statuses(std::ops::RangeInclusive<u16>),
+}
+
+/// The retry policy of a route whose attempts may take `attempt_timeout` each; `None` when it makes none.
+pub(super) fn retry(
+    fields: &mut Fields<'_, '_>,
+    attempt_timeout: Option<Duration>,
+    scope: Scope,
+) -> Option<RetrySpec> {
+    let entries = fields.entries();
+    let place = |key: &str| {
+        let entry = entries.iter().find(|entry| entry.key.text == key);
+        entry.map_or(Span::BUILT_IN, |Entry { key, .. }| key.span)
+    };
+    let mut spec = RetrySpec::default();
+    spec.attempts = fields
+        .parse("attempts", number(1, MOST))
+        .unwrap_or(spec.attempts);
+    let names_nothing = entries.iter().any(|Entry { key, node }| {
+        key.text == "retry_on" && matches!(&node.value, Value::Sequence(items) if items.is_empty())
+    });
+    let written = fields.list("retry_on", item);
+    let is_written = written.is_some();
+    spec.on = written.map_or(spec.on, |items| {
+        if names_nothing {
+            let problem = Problem::error(
+                Code::Retry,
+                place("retry_on"),
+                "`retry_on` names nothing, so nothing is ever retried",
+            );
+            fields.problems.push(
+                problem.hint("remove it for the usual endings, or say `attempts: 1` for no retry"),
+            );
+        }
+        list(items)
+    });
+    spec.backoff.base = fields
+        .parse("base", some_time())
+        .unwrap_or(spec.backoff.base);
+    spec.backoff.max = fields
+        .parse("max", some_time())
+        .unwrap_or(spec.backoff.max.max(spec.backoff.base));
+    spec.max_retry_after = fields
+        .parse("max_retry_after", some_time())
+        .unwrap_or(spec.max_retry_after);
+    spec.non_idempotent = fields
+        .parse("retry_non_idempotent", flag)
+        .unwrap_or(spec.non_idempotent);
+    let Scope::Route(route) = scope else {
+        return None;
+    };
+    if spec.backoff.base > spec.backoff.max {
+        let at = place("base").or(place("max")).or(route);
+        fields.problems.push(Problem::error(
+            Code::Retry,
+            at,
+            "`base` is longer than `max`, so the wait never grows",
+        ));
+    }
+    if spec.attempts > 1
+        && is_written
+        && attempt_timeout.is_none()
+        && spec.on.names(Label::Named("timeout"))
+    {
+        let problem = Problem::warning(
+            Code::IdleRetry,
+            place("retry_on").or(route),
+            "`retry_on` names `timeout`, but an attempt that is too slow uses up all of the route's `timeout`",
+        );
+        fields.problems.push(
+            problem.hint("give the route an `attempt_timeout`, which leaves time for another one"),
+        );
+    }
+    (spec.attempts > 1).then_some(spec)
+}
+
+fn list(items: Vec<Item>) -> RetryOn {
+    let (mut words, mut statuses) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Item::Word(word) => words.push(word),
+            Item::Statuses(range) => statuses.extend(range),
+        }
+    }
+    RetryOn {
+        words,
+        statuses: statuses.into_iter().collect(),
+    }
+}
+
+/// `reset`, `503`, `5xx` or `500-504`.
+fn item(text: &str) -> Result<Item, Invalid> {
+    let words = RetryOn::WORDS;
+    if let Some(word) = words.iter().find(|word| **word == text) {
+        return Ok(Item::Word(word));
+    }
+    let range = match text {
+        "4xx" => Some((400, 499)),
+        "5xx" => Some((500, 599)),
+        _ => {
+            let (low, high) = text.split_once('-').unwrap_or((text, text));
+            status(low).zip(status(high))
+        }
+    };
+    match range {
+        Some((low, high)) if low <= high && low >= 400 && high <= 599 => {
+            Ok(Item::Statuses(low..=high))
+        }
+        Some((low, high)) if low > high => Err(Invalid::new(
+            Code::OutOfRange,
+            "holds a range that ends before it begins",
+        )),
+        Some(_) => Err(Invalid::new(
+            Code::OutOfRange,
+            "holds a status that is no failure: they are from 400 to 599",
+        )),
+        None => {
+            let invalid = Invalid::new(
+                Code::UnknownWord,
+                format!(
+                    "holds neither a status (`503`, `5xx`, `500-504`) nor one of {}",
+                    words.map(|word| format!("`{word}`")).join(", ")
+                ),
+            );
+            Err(match nearest(text, words) {
+                Some(meant) => invalid.hint(format!("did you mean `{meant}`?")),
+                None => invalid,
+            })
+        }
+    }
+}
+
+fn status(text: &str) -> Option<u16> {
+    let is_status = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_status)
+}

@@ -1,0 +1,209 @@
+//! The retries of one call: what there is to say after each attempt, and what is kept meanwhile.
+
+use std::time::{Duration, Instant};
+
+use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
+use http_body_util::{BodyExt, Limited};
+
+use super::call::{Call, Keep};
+use super::carry::{Answer, Ended};
+use super::classify::sample;
+use super::ending::give_back;
+use super::reply::Refusal;
+use crate::resilience::{Facts, Label, Outcome, RetryBudget, RetrySpec, RetryVerdict, Stop};
+use crate::snapshot::Route;
+use crate::telemetry::names::RetryResult;
+use crate::time::{Deadline, now, timeout_at, wall};
+use crate::wire::PauseHints;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The rest of an answer that nobody gets is read up to here, so that its connection can be used again.
+const UNWANTED: usize = 64 * 1024;
+/// And for so long.
+const UNWANTED_TIME: Duration = Duration::from_secs(1);
+
+/// The retries of one call on its route.
+pub(super) struct Retrying<'a> {
+    route: &'a Route,
+    policy: Option<(&'a RetrySpec, &'a RetryBudget)>,
+    is_idempotent: bool,
+    /// Attempts begun.
+    attempts: u32,
+    /// What the attempt before came to. The caller gets it if no further one may be made.
+    last: Option<Box<Result<Answer, Refusal>>>,
+}
+
+/// What follows an attempt.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and a box would be one more allocation for each call"
+)]
+pub(super) enum Next {
+    /// Its result is the caller's.
+    Done(Result<Answer, Refusal>),
+    /// Another attempt, from then on.
+    Again(Deadline),
+}
+
+impl<'a> Retrying<'a> {
+    pub(super) fn new(route: &'a Route, call: &Call) -> Self {
+        let policy = route
+            .plan
+            .retry
+            .as_deref()
+            .zip(route.retry_budget.as_deref());
+        let is_idempotent = policy.is_some()
+            && (call.is_idempotent() || call.headers().contains_key(IDEMPOTENCY_KEY));
+        if policy.is_some() {
+            call.upload.keep();
+        }
+        Self {
+            route,
+            policy,
+            is_idempotent,
+            attempts: 0,
+            last: None,
+        }
+    }
+
+    /// An attempt is about to be made, so what the one before came to is of no use any more.
+    pub(super) fn begin(&mut self) {
+        self.attempts += 1;
+        if let (1, Some((_, budget))) = (self.attempts, self.policy) {
+            budget.deposit();
+        }
+        if let Some(Ok(answer)) = self.last.take().map(|last| *last) {
+            discard(answer);
+        }
+    }
+
+    /// Whether another attempt could follow the one that has begun.
+    pub(super) fn keep(&self) -> Keep {
+        match self.policy {
+            Some((spec, _)) if self.attempts < spec.attempts => Keep::Copy,
+            Some(_) | None => Keep::Nothing,
+        }
+    }
+
+    /// What the caller gets when `refusal` stands in the way of an attempt: what the upstream said last, if it was asked at all.
+    pub(super) fn refused(self, refusal: Refusal) -> Result<Answer, Refusal> {
+        match self.last {
+            Some(last) => {
+                self.route.meters.retried(RetryResult::Refused);
+                *last
+            }
+            None => Err(refusal),
+        }
+    }
+
+    /// Judges an attempt that came to `ended`, of a call that has until `until`.
+    pub(super) fn judge(&mut self, ended: Ended, until: Deadline, now: Instant) -> Next {
+        let Some((spec, budget)) = self.policy else {
+            return Next::Done(ended.result);
+        };
+        let label = ended.label();
+        if self.attempts > 1 {
+            self.route.meters.retried(if ended.is_good() {
+                RetryResult::Answered
+            } else {
+                RetryResult::Failed
+            });
+        }
+        if !spec.on.names(label) {
+            return Next::Done(ended.result);
+        }
+        let facts = Facts {
+            attempts: self.attempts,
+            ended: label,
+            is_unsent: ended.is_unsent,
+            is_idempotent: self.is_idempotent,
+            is_whole: ended.is_whole,
+            retry_after: ended.retry_after(),
+            left: until.remaining(now),
+        };
+        match spec.judge(&facts, budget, now, random()) {
+            RetryVerdict::Again { after } => {
+                self.last = Some(Box::new(ended.result));
+                Next::Again(Deadline::after(now, after))
+            }
+            RetryVerdict::Stop(stop) => {
+                let told = match stop {
+                    Stop::NotListed | Stop::Unsafe | Stop::Attempts => None,
+                    Stop::Body => Some(RetryResult::BodyTooLong),
+                    Stop::Time => Some(RetryResult::NoTime),
+                    Stop::Budget => Some(RetryResult::BudgetExhausted),
+                };
+                if let Some(told) = told {
+                    self.route.meters.retried(told);
+                }
+                Next::Done(ended.result)
+            }
+        }
+    }
+}
+
+impl Ended {
+    /// How it ended, in the words of a policy.
+    fn label(&self) -> Label {
+        match &self.result {
+            Ok(answer) => Label::Status(answer.response.status().as_u16()),
+            Err(refusal) => Label::Named(refusal.failure.label()),
+        }
+    }
+
+    /// Whether it brought an answer that is no failure.
+    fn is_good(&self) -> bool {
+        match &self.result {
+            Ok(answer) => match answer.judged.verdict.outcome {
+                Outcome::Success | Outcome::Alive | Outcome::Ignored => true,
+                Outcome::Failure | Outcome::Throttled => false,
+            },
+            Err(_) => false,
+        }
+    }
+
+    /// How long the upstream wishes to be left alone.
+    fn retry_after(&self) -> Option<Duration> {
+        let headers = self.result.as_ref().ok()?.response.headers();
+        let text = |name| headers.get(name).map(HeaderValue::as_bytes);
+        let hints = PauseHints {
+            retry_after: Some(text(RETRY_AFTER)?),
+            date: text(DATE),
+            ..PauseHints::default()
+        };
+        hints.pause(wall())
+    }
+}
+
+/// Lets go of an answer that nobody gets. What is left of it is read, if it is not much: its connection can then be used again.
+fn discard(answer: Answer) {
+    let Answer {
+        response,
+        lease,
+        upload,
+        permit,
+        judged,
+        ..
+    } = answer;
+    if let Some(permit) = permit {
+        permit.finish(sample(judged.verdict, judged.latency), now());
+    }
+    let is_whole = upload.is_whole();
+    if !is_whole {
+        return give_back(lease, &upload);
+    }
+    tokio::task::spawn_local(async move {
+        let rest = Limited::new(response.into_body(), UNWANTED);
+        #[expect(clippy::disallowed_methods, reason = "the body is bounded")]
+        let read = timeout_at(Deadline::after(now(), UNWANTED_TIME), rest.collect()).await;
+        if let Ok(Ok(_)) = read {
+            lease.keep(now());
+        }
+    });
+}
+
+/// Evenly spread over all numbers, for the jitter.
+fn random() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}
