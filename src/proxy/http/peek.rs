@@ -37,6 +37,8 @@ struct Seen<E> {
     length: u64,
     /// How the body ended, if it has.
     end: Option<Result<(), E>>,
+    /// The pieces have had a moment to go out before the error that follows them.
+    has_paused: bool,
 }
 
 /// How long a look may take.
@@ -93,6 +95,7 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
             pieces: VecDeque::new(),
             length: 0,
             end: None,
+            has_paused: false,
         });
         while seen.end.is_none() && seen.length <= MOST && seen.pieces.len() < MOST_PIECES {
             let until = patience
@@ -160,6 +163,13 @@ where
             Some(Ok(())) => {
                 seen.end = Some(Ok(()));
                 Poll::Ready(None)
+            }
+            // At an error the library drops what it has not written yet, and the caller would not even see the head.
+            Some(Err(error)) if !seen.has_paused => {
+                seen.end = Some(Err(error));
+                seen.has_paused = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             Some(Err(error)) => {
                 seen.end = Some(Ok(()));

@@ -1,45 +1,12 @@
 //! A caller on the stage, and what it got.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::SendRequest;
 use sidefuse::time::now;
 
-/// An answer as the caller got it.
-#[derive(Debug)]
-pub(crate) struct Got {
-    pub(crate) status: u16,
-    pub(crate) reason: Option<String>,
-    pub(crate) retry_after: Option<String>,
-    /// Between the call and the answer's headers, on the still clock.
-    pub(crate) at: Instant,
-}
-
-/// A whole answer as the caller got it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Said {
-    pub(crate) status: u16,
-    pub(crate) headers: http::HeaderMap,
-    pub(crate) body: Bytes,
-    pub(crate) at: Instant,
-}
-
-impl Said {
-    /// The header of that name; empty when there is none.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// The body as text.
-    pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-}
+use super::said::{Got, Said};
 
 /// A caller's connection.
 pub(crate) struct Caller {
@@ -84,6 +51,17 @@ impl Caller {
             body: body.to_bytes(),
             at,
         }
+    }
+
+    /// The status of the answer to a call, and its body if that came to its end.
+    pub(crate) async fn try_get(&mut self, path: &str) -> (u16, Option<Bytes>) {
+        let request = Request::get(path).header("host", "stage");
+        let request = request.body(Full::default()).unwrap();
+        let response = self.sender.send_request(request).await.unwrap();
+        let status = response.status().as_u16();
+        #[expect(clippy::disallowed_methods, reason = "the body is bounded")]
+        let body = Limited::new(response.into_body(), 4 * 1024 * 1024).collect();
+        (status, body.await.ok().map(|body| body.to_bytes()))
     }
 
     /// Whether the connection has been closed from the other side.

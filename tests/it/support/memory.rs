@@ -29,8 +29,10 @@ use sidefuse::upstream::{LocalExecutor, Shed};
 use tokio::io::DuplexStream;
 use tokio::task::{LocalSet, spawn_local};
 
-pub(crate) use super::caller::{Caller, Got, Said};
+pub(crate) use super::caller::Caller;
 use super::pipes::{Pipes, Reach};
+use super::raw::{self, speak};
+pub(crate) use super::said::{Got, Said};
 
 /// What an origin does with a call.
 pub(crate) type Script = Arc<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>;
@@ -85,6 +87,13 @@ impl MemoryOrigin {
     /// From now on it does this with each new connection.
     pub(crate) fn speaks(&self, speech: Speech) {
         *self.speech.lock().unwrap() = Some(speech);
+    }
+
+    /// From now on it says this on every new connection.
+    pub(crate) fn says(&self, speech: raw::Speech) {
+        self.speaks(Arc::new(move |stream| {
+            Box::pin(speak(stream, speech.clone()))
+        }));
     }
 
     /// From now on connecting to it takes for ever.
