@@ -51,6 +51,7 @@ mod jitter;
 mod key;
 mod limit;
 mod line;
+mod memory;
 mod outcome;
 mod ramp;
 mod ratio;
@@ -65,9 +66,9 @@ pub use breaker::{
     Admission, Author, Breaker, BreakerKeys, BreakerSpec, Cause, CountDistance, Distances,
     Enforcement, Evidence, Exemplar, ForceRequest, Hold, Identity, KeyCounts, KeyObserver, Keyed,
     LOOKED_AT, LabelCount, Machine, Measure, Mode, Observer, Order, Permit, Probes, Ramping,
-    Refusal, RefusalKind, Rejection, ResetBackoff, ShadowObserver, ShadowReport, ShadowView,
+    Refusal, RefusalKind, Rejection, ResetBackoff, Saved, ShadowObserver, ShadowReport, ShadowView,
     Shadows, ShareDistance, SpecProblem, Standing, State, Statistics, Transition, View,
-    WindowCounts, WindowSpec, explain,
+    WindowCounts, WindowSpec, Words, explain,
 };
 pub use eject::{Ejection, Ejector, EjectorChange, Room, Trial, Visit, most_ejected};
 pub use key::Key;
@@ -75,6 +76,7 @@ pub use limit::{
     Bulkhead, BulkheadSpec, BulkheadView, Full, QueuePlace, RateLimit, RateSpec, Ticket,
 };
 pub use line::Wake;
+pub use memory::{Memory, MemoryError, Remembered};
 pub use outcome::{Label, Outcome, Sample};
 pub use ramp::RampSpec;
 pub use ratio::Ratio;

@@ -56,6 +56,15 @@ impl Ramp {
         }
     }
 
+    /// One that had come to this share at `since`.
+    pub(super) fn going_on(share: Ratio, since: Instant) -> Self {
+        Self {
+            share: u32::from(share.hundredths()) * 100,
+            since,
+            credit: 0,
+        }
+    }
+
     fn millionths(&self, spec: RampSpec, now: Instant) -> u32 {
         let elapsed = now.saturating_duration_since(self.since).as_nanos();
         let grown = u128::from(self.share) + spec.gain() * elapsed / spec.nanos();

@@ -21,6 +21,10 @@ pub fn explain(view: &View, clock: impl Fn(Instant) -> String) -> String {
         Some(hold) => held(view, hold, &clock),
         None => automatic(view, &clock),
     };
+    // What began before the restart needs the word; what came after it has its own time.
+    if let Some(resumed) = view.resumed.filter(|resumed| view.since < *resumed) {
+        parts.push(format!("resumed after a restart at {}", clock(resumed)));
+    }
     match view.standing.enforcement {
         Enforcement::Enforce => {}
         Enforcement::Shadow => parts.push("shadow: rejects nothing by itself".to_owned()),

@@ -74,6 +74,8 @@ pub struct Machine {
     pub(super) because: Option<Arc<Transition>>,
     pub(super) history: VecDeque<Arc<Transition>>,
     pub(super) unreported: VecDeque<Arc<Transition>>,
+    /// When it took up what was saved by an earlier process.
+    pub(super) resumed: Option<Instant>,
 }
 
 // === impl Machine ===
@@ -103,6 +105,7 @@ impl Machine {
             because: None,
             history: VecDeque::new(),
             unreported: VecDeque::new(),
+            resumed: None,
         }
     }
 

@@ -13,6 +13,7 @@
 //! | `shadow` | candidates that watch and never reject |
 //! | `window`, `labels`, `backoff` | its counts, and its patience |
 //! | `exemplar` | a few of the calls it judged by |
+//! | `saved` | what outlives its process |
 //! | `state`, `admission`, `transition`, `view` | what it says |
 //! | `explain` | the same in plain words |
 //! | `sync` | its locks, at which a test may let other threads go first |
@@ -31,6 +32,7 @@ mod machine;
 mod permit;
 mod ramping;
 mod roll;
+mod saved;
 mod shadow;
 mod spec;
 mod state;
@@ -60,6 +62,7 @@ pub use keyed::{KeyCounts, KeyObserver, Keyed, LOOKED_AT, Rejection};
 pub use labels::LabelCount;
 pub use machine::Machine;
 pub use permit::Permit;
+pub use saved::{Saved, Words};
 pub use shadow::{ShadowObserver, ShadowReport, ShadowView, Shadows};
 pub use spec::{BreakerKeys, BreakerSpec, Enforcement, ResetBackoff, SpecProblem, WindowSpec};
 pub use state::{Mode, Standing, State};
@@ -181,6 +184,16 @@ impl Breaker {
     /// The settings in force.
     pub fn spec(&self) -> BreakerSpec {
         self.lock().machine.spec().clone()
+    }
+
+    /// What is to be saved at `now`; nothing of a breaker that is as good as new.
+    pub fn save(&self, now: Instant) -> Option<Saved> {
+        self.with(|machine| machine.save(now))
+    }
+
+    /// Takes up what was saved so long before `now`; see [`Machine::resume`].
+    pub fn resume(&self, saved: &Saved, elapsed: Duration, words: Words<'_>, now: Instant) {
+        self.with(|machine| machine.resume(saved, elapsed, words, now));
     }
 
     /// Obeys an operator. Says whether anything changed: the same order twice changes something once.

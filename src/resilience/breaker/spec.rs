@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::resilience::ramp::RampSpec;
 use crate::resilience::ratio::Ratio;
 
@@ -26,7 +28,8 @@ pub struct ResetBackoff {
 }
 
 /// What a breaker does with its decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Enforcement {
     /// Rejects while open.
     Enforce,

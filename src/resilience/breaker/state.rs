@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::resilience::breaker::spec::Enforcement;
 
 /// The state of a breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Calls pass and are watched.
     Closed,
@@ -16,7 +19,8 @@ pub enum State {
 }
 
 /// Who decides: an axis beside the state, not more states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// The automatic state.
     Auto,
@@ -27,7 +31,8 @@ pub enum Mode {
 }
 
 /// Everything that decides what happens to the next call; a [`Transition`](super::Transition) is a change of this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub struct Standing {
     /// The state that the outcomes lead to, hold or no hold.
     pub automatic: State,

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::resilience::breaker::exemplar::Exemplar;
 use crate::resilience::breaker::force::Author;
 use crate::resilience::breaker::labels::LabelCount;
@@ -12,7 +14,8 @@ use crate::resilience::breaker::window::WindowCounts;
 use crate::resilience::ratio::Ratio;
 
 /// Why a breaker changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// So many failures in a row.
     ConsecutiveFailures,

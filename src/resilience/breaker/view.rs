@@ -136,6 +136,8 @@ pub struct View {
     pub last_failure: Option<Arc<Exemplar>>,
     /// What led to the automatic state; `None` if it never changed.
     pub because: Option<Arc<Transition>>,
+    /// When it took up what an earlier process had saved, if it did; its counts begin there.
+    pub resumed: Option<Instant>,
     /// The last 32 transitions, oldest first.
     pub transitions: Vec<Arc<Transition>>,
 }
@@ -171,6 +173,7 @@ impl Machine {
             run_exemplars: self.latest_failed(self.statistics.consecutive_failures),
             last_failure: self.last_failure.clone(),
             because: self.because.clone(),
+            resumed: self.resumed,
             transitions: self.history.iter().cloned().collect(),
         }
     }

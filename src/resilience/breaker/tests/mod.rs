@@ -10,6 +10,7 @@ mod ramping;
 mod reference;
 mod reload;
 mod rules;
+mod saved;
 mod sentences;
 mod shadows;
 mod simulation;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::resilience::memory::{Memory, Remembered};
 use crate::resilience::outcome::{Label, Outcome};
 use crate::resilience::ramp::RampSpec;
 use crate::resilience::ratio::Ratio;
@@ -28,6 +30,13 @@ use crate::resilience::ratio::Ratio;
 const SECOND: Duration = Duration::from_secs(1);
 const TIMEOUT: Sample = Sample::failure(Label::Named("timeout"));
 const SUCCESS: Sample = Sample::new(Outcome::Success);
+
+/// The words of the tests' labels.
+fn words(word: &str) -> Option<&'static str> {
+    ["timeout", "connect_timeout", "slow"]
+        .into_iter()
+        .find(|known| *known == word)
+}
 
 /// A small seeded generator: a red test names its seed, and the seed is the test.
 struct Dice(u64);
@@ -75,9 +84,12 @@ struct Bed {
 
 impl Bed {
     fn new(keys: BreakerKeys) -> Self {
+        Self::at(keys, crate::time::now())
+    }
+
+    fn at(keys: BreakerKeys, now: Instant) -> Self {
         let told = Arc::new(Mutex::new(Vec::new()));
         let ear = Arc::clone(&told);
-        let now = crate::time::now();
         let observer: Observer =
             Box::new(move |transition| ear.lock().unwrap().push(transition.clone()));
         Self {
@@ -85,6 +97,24 @@ impl Bed {
             now,
             told,
         }
+    }
+
+    /// Another process, begun so long after this one ended, with what this one saved in a file.
+    fn restarted(&self, keys: BreakerKeys, pause: Duration) -> Self {
+        let next = Self::at(keys, self.now + pause);
+        if let Some(saved) = self.breaker.save(self.now) {
+            let breaker = Some(saved);
+            let remembered = Remembered {
+                breaker,
+                ..Remembered::default()
+            };
+            let routes = [("route".to_owned(), remembered)].into();
+            let memory = Memory::new(std::time::SystemTime::UNIX_EPOCH, routes);
+            let memory = Memory::decode(memory.encode().as_bytes()).unwrap();
+            let saved = memory.routes["route"].breaker.as_ref().unwrap();
+            next.breaker.resume(saved, pause, &words, next.now);
+        }
+        next
     }
 
     /// One that was opened by as many failures as it takes.

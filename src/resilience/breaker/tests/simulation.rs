@@ -67,9 +67,32 @@ impl World {
                 bed.force(order);
                 assert!(!bed.force(order), "{order:?} twice changed something twice");
             }
-            77..99 => bed.wait(Duration::from_millis(dice.roll(0..800))),
+            77..79 => self.restart(),
+            79..99 => bed.wait(Duration::from_millis(dice.roll(0..800))),
             _ => bed.wait(SECOND * 3600 * dice.roll(1..48) as u32),
         }
+    }
+
+    /// The process ends and another one takes up what it saved. Calls of the old one are nobody's.
+    fn restart(&mut self) {
+        let pause = match self.dice.roll(0..3) {
+            0 => Duration::ZERO,
+            1 => Duration::from_millis(self.dice.roll(1..5_000)),
+            _ => SECOND * 3_600,
+        };
+        let before = self.bed.view();
+        self.out.clear();
+        let next = self.bed.restarted(self.keys, pause);
+        let after = next.view();
+        if pause.is_zero() {
+            check_resumed(&before, &after);
+        }
+        // What it took up was told by the process before.
+        let taken_up = after.transitions.iter().map(|told| (**told).clone());
+        *next.told.lock().unwrap() = taken_up.collect();
+        self.bed = next;
+        self.allowance = self.keys.half_open_max;
+        self.generation = 0;
     }
 
     fn check(&mut self) {
@@ -158,6 +181,39 @@ impl World {
         assert_eq!((view.state(), view.rejects), (State::Closed, None));
         assert_eq!(Arc::strong_count(&self.bed.breaker), 1, "a permit leaked");
     }
+}
+
+/// A restart that takes no time changes nothing that is saved, but for a part of a millisecond.
+fn check_resumed(before: &View, after: &View) {
+    let millisecond = Duration::from_millis(1);
+    assert_eq!(before.standing, after.standing);
+    assert_eq!(
+        before
+            .hold
+            .as_ref()
+            .map(|hold| (hold.mode, &hold.by, &hold.reason)),
+        after
+            .hold
+            .as_ref()
+            .map(|hold| (hold.mode, &hold.by, &hold.reason))
+    );
+    for (before, after) in [
+        (before.next_probe_at, after.next_probe_at),
+        (
+            before.hold.as_ref().and_then(|hold| hold.until),
+            after.hold.as_ref().and_then(|hold| hold.until),
+        ),
+    ] {
+        assert_eq!(before.is_some(), after.is_some());
+        if let (Some(before), Some(after)) = (before, after) {
+            assert!(after >= before && after - before <= millisecond);
+        }
+    }
+    if after.resumed.is_some() {
+        let kinds = |view: &View| view.because.as_ref().map(|told| told.cause);
+        assert_eq!(kinds(before), kinds(after));
+    }
+    assert_eq!(after.statistics, Statistics::default());
 }
 
 fn simulate(seed: u64) {

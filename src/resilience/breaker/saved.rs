@@ -1,0 +1,418 @@
+//! What outlives its process of a breaker: plain data out of a machine, and into a new one.
+//!
+//! Saved are the automatic state, the hold, the openings in a row (for the back-off), the ramp, and why all that is so. Counters,
+//! windows and the probes of a half-open breaker begin anew: what was counted before a restart says little about what comes after it.
+//!
+//! No clock is kept. Every time is a distance to the moment of saving in whole milliseconds; whoever resumes says how long ago that
+//! was.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::resilience::breaker::exemplar::{Exemplar, Identity, clip};
+use crate::resilience::breaker::force::{Author, Hold};
+use crate::resilience::breaker::labels::LabelCount;
+use crate::resilience::breaker::machine::Machine;
+use crate::resilience::breaker::state::{Mode, Phase, Standing, State};
+use crate::resilience::breaker::transition::{Cause, Evidence, Measure, Transition};
+use crate::resilience::breaker::window::WindowCounts;
+use crate::resilience::outcome::Label;
+use crate::resilience::ramp::Ramp;
+use crate::resilience::ratio::Ratio;
+
+/// So many transitions are saved: the latest.
+const TRANSITIONS: usize = 8;
+/// The longest that a resumed breaker stays open, however long was saved: no time of a breaker may be longer.
+const LONGEST_OPEN: Duration = Duration::from_secs(24 * 3600);
+/// The longest hold; what is longer has no end.
+const LONGEST_HOLD: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// The most characters of an author and of a reason.
+const LONGEST_TEXT: usize = 256;
+
+/// Gives words of labels back their life: the very text, if it is one of the program's own words.
+pub type Words<'a> = &'a dyn Fn(&str) -> Option<&'static str>;
+
+/// What is saved of a breaker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Saved {
+    state: State,
+    /// For how long.
+    since: Millis,
+    /// What is left of the reset time of an open breaker.
+    left: Option<Millis>,
+    openings: u32,
+    /// The share of a closed breaker on its ramp, in hundredths of a percent.
+    ramp: Option<u16>,
+    hold: Option<SavedHold>,
+    last_failure: Option<SavedExemplar>,
+    /// What led to the automatic state, if it is not among the latest.
+    because: Option<Box<SavedTransition>>,
+    /// The latest, oldest first.
+    transitions: Vec<SavedTransition>,
+}
+
+/// A distance in whole milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Millis(u64);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedHold {
+    mode: Mode,
+    since: Millis,
+    left: Option<Millis>,
+    by: Box<str>,
+    reason: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedExemplar {
+    ago: Millis,
+    label: Option<SavedLabel>,
+    /// Correlation id, method, path.
+    call: Option<(Box<str>, Box<str>, Box<str>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum SavedLabel {
+    Status(u16),
+    Named(Box<str>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SavedTransition {
+    ago: Millis,
+    before: Standing,
+    after: Standing,
+    cause: Cause,
+    observed: SavedMeasure,
+    threshold: SavedMeasure,
+    /// Calls, failed, slow.
+    window: (u32, u32, u32),
+    labels: Vec<(Option<SavedLabel>, u32)>,
+    exemplars: Vec<SavedExemplar>,
+    author: Option<SavedAuthor>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum SavedMeasure {
+    Nothing,
+    Count(u32),
+    Share(u16),
+    Time(Millis),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedAuthor {
+    by: Box<str>,
+    reason: Option<Box<str>>,
+}
+
+impl Millis {
+    /// Rounded up, so that nothing ends earlier than it would have.
+    fn of(time: Duration) -> Self {
+        Self(u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
+    }
+
+    fn time(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+// === saving ===
+
+impl Machine {
+    /// What is to be saved at `now`; nothing of a breaker that is as good as new.
+    pub fn save(&mut self, now: Instant) -> Option<Saved> {
+        self.roll(now);
+        let closed_for = self.latest.saturating_duration_since(self.phase_since);
+        let openings = match self.phase {
+            // From then on an opening would be the first again.
+            Phase::Closed if closed_for >= self.spec.keys().reset_timeout => 0,
+            Phase::Closed | Phase::Open { .. } | Phase::HalfOpen { .. } => self.openings,
+        };
+        let is_new = self.phase == Phase::Closed
+            && self.hold.is_none()
+            && self.ramp.is_none()
+            && openings == 0;
+        if is_new {
+            return None;
+        }
+        let ramp = self.ramp();
+        let ramp = ramp.map(|(ramp, spec)| ramp.share(spec, self.latest).hundredths());
+        Some(Saved {
+            state: self.phase.state(),
+            since: Millis::of(closed_for),
+            left: match self.phase {
+                Phase::Open { until } => Some(self.left(until)),
+                Phase::Closed | Phase::HalfOpen { .. } => None,
+            },
+            openings,
+            ramp,
+            hold: self.hold.as_deref().map(|hold| SavedHold {
+                mode: hold.mode,
+                since: self.ago(hold.since),
+                left: hold.until.map(|until| self.left(until)),
+                by: hold.by.clone(),
+                reason: hold.reason.clone(),
+            }),
+            last_failure: self
+                .last_failure
+                .as_deref()
+                .map(|last| self.save_exemplar(last)),
+            because: self
+                .because
+                .as_ref()
+                .filter(|because| !self.latest_told().any(|told| Arc::ptr_eq(told, because)))
+                .map(|because| Box::new(self.save_transition(because))),
+            transitions: self
+                .latest_told()
+                .map(|told| self.save_transition(told))
+                .collect(),
+        })
+    }
+
+    fn ago(&self, at: Instant) -> Millis {
+        Millis::of(self.latest.saturating_duration_since(at))
+    }
+
+    fn left(&self, until: Instant) -> Millis {
+        Millis::of(until.saturating_duration_since(self.latest))
+    }
+
+    fn latest_told(&self) -> impl Iterator<Item = &Arc<Transition>> {
+        let older = self.history.len().saturating_sub(TRANSITIONS);
+        self.history.iter().skip(older)
+    }
+
+    fn save_transition(&self, transition: &Transition) -> SavedTransition {
+        let Evidence {
+            observed,
+            threshold,
+            window,
+            labels,
+            exemplars,
+        } = &transition.evidence;
+        SavedTransition {
+            ago: self.ago(transition.at),
+            before: transition.before,
+            after: transition.after,
+            cause: transition.cause,
+            observed: SavedMeasure::of(*observed),
+            threshold: SavedMeasure::of(*threshold),
+            window: (window.calls, window.failed, window.slow),
+            labels: labels
+                .iter()
+                .map(|counted| (counted.label.map(SavedLabel::of), counted.count))
+                .collect(),
+            exemplars: exemplars
+                .iter()
+                .map(|exemplar| self.save_exemplar(exemplar))
+                .collect(),
+            author: transition.author.as_ref().map(|author| SavedAuthor {
+                by: author.by.clone(),
+                reason: author.reason.clone(),
+            }),
+        }
+    }
+
+    fn save_exemplar(&self, exemplar: &Exemplar) -> SavedExemplar {
+        let Exemplar { at, label, call } = exemplar;
+        SavedExemplar {
+            ago: self.ago(*at),
+            label: label.map(SavedLabel::of),
+            call: call
+                .clone()
+                .map(|Identity { id, method, path }| (id, method, path)),
+        }
+    }
+}
+
+impl SavedLabel {
+    fn of(label: Label) -> Self {
+        match label {
+            Label::Status(status) => Self::Status(status),
+            Label::Named(name) => Self::Named(name.into()),
+        }
+    }
+
+    fn label(&self, words: Words<'_>) -> Option<Label> {
+        match self {
+            Self::Status(status) => Some(Label::Status(*status)),
+            Self::Named(name) => words(name).map(Label::Named),
+        }
+    }
+}
+
+impl SavedMeasure {
+    fn of(measure: Measure) -> Self {
+        match measure {
+            Measure::Nothing => Self::Nothing,
+            Measure::Count(count) => Self::Count(count),
+            Measure::Share(ratio) => Self::Share(ratio.hundredths()),
+            Measure::Time(time) => Self::Time(Millis::of(time)),
+        }
+    }
+
+    fn measure(self) -> Measure {
+        match self {
+            Self::Nothing => Measure::Nothing,
+            Self::Count(count) => Measure::Count(count),
+            Self::Share(share) => {
+                Ratio::from_hundredths(share).map_or(Measure::Nothing, Measure::Share)
+            }
+            Self::Time(time) => Measure::Time(time.time()),
+        }
+    }
+}
+
+// === resuming ===
+
+/// Where the times of a saved breaker lie now.
+#[derive(Clone, Copy)]
+struct Anchor {
+    now: Instant,
+    /// Since the moment of saving.
+    elapsed: Duration,
+}
+
+impl Anchor {
+    fn past(self, ago: Millis) -> Instant {
+        let ago = ago.time().saturating_add(self.elapsed);
+        self.now.checked_sub(ago).unwrap_or(self.now)
+    }
+
+    /// May have passed already.
+    fn end(self, left: Duration) -> Instant {
+        let end = match left.checked_sub(self.elapsed) {
+            Some(ahead) => self.now.checked_add(ahead),
+            None => self.now.checked_sub(self.elapsed - left),
+        };
+        end.unwrap_or(self.now)
+    }
+}
+
+impl Machine {
+    /// Takes up what was saved so long before `now`, for a machine that has done nothing yet. What was due meanwhile happens at once,
+    /// each at the instant it was due: an open breaker whose time has passed is half-open, a hold that is over is gone.
+    pub fn resume(&mut self, saved: &Saved, elapsed: Duration, words: Words<'_>, now: Instant) {
+        self.roll(now);
+        let anchor = Anchor {
+            now: self.latest,
+            elapsed,
+        };
+        self.generation += 1;
+        self.phase_since = anchor.past(saved.since);
+        self.phase = match saved.state {
+            State::Closed => Phase::Closed,
+            State::Open => {
+                let left = saved.left.map_or(Duration::ZERO, Millis::time);
+                let until = anchor.end(left.min(LONGEST_OPEN));
+                Phase::Open { until }
+            }
+            State::HalfOpen => Phase::HalfOpen {
+                out: 0,
+                succeeded: 0,
+                verdict: None,
+            },
+        };
+        self.openings = saved.openings;
+        self.ramp = match (saved.state, saved.ramp, self.spec.keys().ramp) {
+            (State::Closed, Some(share), Some(_)) => Ratio::from_hundredths(share)
+                .map(|share| Ramp::going_on(share, anchor.past(Millis(0)))),
+            _ => None,
+        };
+        self.hold = saved
+            .hold
+            .as_ref()
+            .and_then(|hold| hold.hold(anchor))
+            .map(Box::new);
+        let exemplar = |saved: &SavedExemplar| Arc::new(saved.exemplar(words, anchor));
+        self.last_failure = saved.last_failure.as_ref().map(exemplar);
+        let told = |saved: &SavedTransition| Arc::new(saved.transition(words, anchor));
+        self.history = saved
+            .transitions
+            .iter()
+            .take(TRANSITIONS)
+            .map(told)
+            .collect();
+        let led = |told: &&Arc<Transition>| told.before.automatic != told.after.automatic;
+        let latest = self.history.iter().rev().find(led).cloned();
+        self.because = latest.or_else(|| saved.because.as_deref().map(told));
+        self.resumed = Some(self.latest);
+        self.roll(now);
+    }
+}
+
+impl SavedHold {
+    fn hold(&self, anchor: Anchor) -> Option<Hold> {
+        let left = self.left.map(Millis::time);
+        (self.mode != Mode::Auto).then(|| Hold {
+            mode: self.mode,
+            since: anchor.past(self.since),
+            until: left
+                .filter(|left| *left <= LONGEST_HOLD)
+                .map(|left| anchor.end(left)),
+            by: clip(&self.by, LONGEST_TEXT),
+            reason: self.reason.as_deref().map(|text| clip(text, LONGEST_TEXT)),
+        })
+    }
+}
+
+impl SavedExemplar {
+    fn exemplar(&self, words: Words<'_>, anchor: Anchor) -> Exemplar {
+        let call = self.call.as_ref();
+        Exemplar {
+            at: anchor.past(self.ago),
+            label: self.label.as_ref().and_then(|label| label.label(words)),
+            call: call.map(|(id, method, path)| Identity::new(id, method, path)),
+        }
+    }
+}
+
+impl SavedTransition {
+    fn transition(&self, words: Words<'_>, anchor: Anchor) -> Transition {
+        let (calls, failed, slow) = self.window;
+        Transition {
+            before: self.before,
+            after: self.after,
+            at: anchor.past(self.ago),
+            cause: self.cause,
+            evidence: Evidence {
+                observed: self.observed.measure(),
+                threshold: self.threshold.measure(),
+                window: WindowCounts {
+                    calls,
+                    failed,
+                    slow,
+                },
+                labels: self
+                    .labels
+                    .iter()
+                    .map(|(label, count)| LabelCount {
+                        label: label.as_ref().and_then(|label| label.label(words)),
+                        count: *count,
+                    })
+                    .collect(),
+                exemplars: self
+                    .exemplars
+                    .iter()
+                    .map(|saved| Arc::new(saved.exemplar(words, anchor)))
+                    .collect(),
+            },
+            author: self.author.as_ref().map(|author| Author {
+                by: clip(&author.by, LONGEST_TEXT),
+                reason: author
+                    .reason
+                    .as_deref()
+                    .map(|text| clip(text, LONGEST_TEXT)),
+                until: None,
+            }),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What outlives the process of all its breakers, and how that is written into a file.
+//!
+//! ```text
+//! sidefuse state 1                       version of the format
+//! 7d1a54127b222502…                      SHA-256 of everything below, in hexadecimal digits
+//! {"savedAt":1764000000000,"routes":…}   when that was (Unix time in ms), and the breakers, in one line of JSON
+//! ```
+//!
+//! A file is taken whole or not at all: cut short, with a bit flipped, of another program or of a newer version it is refused, and the
+//! breakers begin closed. The wall clock anchors the file and nothing else; see [`Memory::age`].
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::resilience::breaker::Saved;
+
+/// How a file begins; the version follows.
+const MAGIC: &str = "sidefuse state ";
+const VERSION: u32 = 1;
+
+/// Everything that is saved at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// When it was saved, in whole milliseconds.
+    pub saved_at: SystemTime,
+    /// What is saved of each route.
+    pub routes: BTreeMap<String, Remembered>,
+}
+
+/// What is saved of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Remembered {
+    /// Its breaker, if it is not as good as new.
+    pub breaker: Option<Saved>,
+    /// Names the override that its breaker has obeyed, so that it is not obeyed a second time.
+    pub overridden: Option<String>,
+}
+
+/// Why a file is of no use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemoryError {
+    /// Somebody else wrote it, or it was cut within its first line.
+    #[error("it is no state file of sidefuse")]
+    Foreign,
+    /// A newer sidefuse wrote it.
+    #[error("its format is version {0}, and this sidefuse knows version {VERSION}")]
+    Newer(u32),
+    /// It was cut short, or something in it was changed.
+    #[error("it is damaged: its checksum does not fit")]
+    Damaged,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    saved_at: u64,
+    routes: BTreeMap<String, Remembered>,
+}
+
+impl Memory {
+    /// The memory of that moment.
+    #[must_use]
+    pub fn new(wall: SystemTime, routes: BTreeMap<String, Remembered>) -> Self {
+        Self {
+            saved_at: SystemTime::UNIX_EPOCH + Duration::from_millis(millis(wall)),
+            routes,
+        }
+    }
+
+    /// How old it is at `wall`. A clock that was set back would make it younger than nothing: it is as old as nothing then, and what
+    /// was left of each time is left still.
+    #[must_use]
+    pub fn age(&self, wall: SystemTime) -> Duration {
+        wall.duration_since(self.saved_at).unwrap_or_default()
+    }
+
+    /// The content of a file.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let body = Body {
+            saved_at: millis(self.saved_at),
+            routes: self.routes.clone(),
+        };
+        // Plain data with text keys always makes JSON; a defect here must cost the file, not the process.
+        let mut body = serde_json::to_string(&body).unwrap_or_default();
+        body.push('\n');
+        format!("{MAGIC}{VERSION}\n{}\n{body}", digest(body.as_bytes()))
+    }
+
+    /// Reads the content of a file.
+    ///
+    /// # Errors
+    /// [`MemoryError`] for everything that [`Memory::encode`] did not write.
+    pub fn decode(content: &[u8]) -> Result<Self, MemoryError> {
+        let (first, rest) = line(content).ok_or(MemoryError::Foreign)?;
+        let version = first
+            .strip_prefix(MAGIC.as_bytes())
+            .and_then(|version| std::str::from_utf8(version).ok())
+            .filter(|version| version.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|version| version.parse::<u32>().ok())
+            .ok_or(MemoryError::Foreign)?;
+        match version {
+            VERSION => {}
+            newer if newer > VERSION => return Err(MemoryError::Newer(newer)),
+            _ => return Err(MemoryError::Foreign),
+        }
+        let (sum, body) = line(rest).ok_or(MemoryError::Damaged)?;
+        if sum != digest(body).as_bytes() {
+            return Err(MemoryError::Damaged);
+        }
+        let Body { saved_at, routes } =
+            serde_json::from_slice(body).map_err(|_| MemoryError::Damaged)?;
+        let saved_at = SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_millis(saved_at))
+            .ok_or(MemoryError::Damaged)?;
+        Ok(Self { saved_at, routes })
+    }
+}
+
+fn millis(wall: SystemTime) -> u64 {
+    let since = wall
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What stands before the first line break and behind it.
+fn line(content: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = content.iter().position(|byte| *byte == b'\n')?;
+    Some((&content[..end], &content[end + 1..]))
+}
+
+fn digest(body: &[u8]) -> String {
+    let mut digits = String::with_capacity(64);
+    for byte in Sha256::digest(body) {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}
