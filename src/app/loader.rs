@@ -7,6 +7,8 @@ use super::addresses::Addresses;
 use super::error::StartError;
 use super::listeners::{Bound, Listeners};
 use super::logs::Audience;
+use tokio::sync::Notify;
+
 use crate::config::{Loaded, Report, load_content, read_file};
 use crate::net::{Connect, Names};
 use crate::snapshot::{Ingredients, Prepared, Snapshot, prepare};
@@ -59,6 +61,7 @@ impl Loader {
             meters: shared.meters,
             connect: Arc::clone(&self.connect),
             sheds: Arc::clone(shared.sheds),
+            changed: shared.changed,
         };
         Ok((prepare(ingredients, now())?, bound, addresses))
     }
@@ -73,4 +76,5 @@ impl Loader {
 pub(super) struct Ground<'a> {
     pub(super) meters: &'a Meters,
     pub(super) sheds: &'a Arc<[Shed]>,
+    pub(super) changed: &'a Arc<Notify>,
 }

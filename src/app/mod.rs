@@ -19,6 +19,7 @@ mod reload;
 mod resolve;
 mod signals;
 mod start;
+mod state;
 mod watch;
 mod workers;
 

@@ -183,6 +183,7 @@ impl Reloader {
         let ground = Ground {
             meters: &self.shared().meters,
             sheds: &self.shared().sheds,
+            changed: &self.shared().changed,
         };
         match self
             .loader

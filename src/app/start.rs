@@ -19,6 +19,7 @@ use super::logs::{Audience, spec};
 use super::reload::{Reloader, Trigger, warn};
 use super::resolve::resolve;
 use super::signals::Signals;
+use super::state::{self, Keeper};
 use super::watch::{Writing, watch};
 use super::workers::Workers;
 use crate::admin::{self, ConfigStatus, ReloadRequest};
@@ -60,7 +61,10 @@ pub fn run(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8, Start
         .build();
     let runtime =
         runtime.map_err(|error| StartError::System("the control thread's runtime", error))?;
-    runtime.block_on(control(options, ready))
+    let code = runtime.block_on(control(options, ready));
+    // What a disk or a name server still holds up is nothing to wait for.
+    runtime.shutdown_background();
+    code
 }
 
 async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8, StartError> {
@@ -90,17 +94,20 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
     let warnings = loaded.warnings.clone();
     let workers = worker_count(loaded.plan.workers);
     let sheds: Arc<[Shed]> = (0..workers).map(|_| Shed::default()).collect();
+    let changed = Arc::new(Notify::new());
     let ground = Ground {
         meters: &meters,
         sheds: &sheds,
+        changed: &changed,
     };
-    let (prepared, bound, addresses) =
+    let (mut prepared, bound, addresses) =
         loader.prepare(loaded, None, &Listeners::default(), &ground)?;
     let writer = LogWriter::spawn(sink, meters.log_lines_dropped())
         .map_err(|error| StartError::System("the log's thread", error))?;
     let logging = Logging::new(writer.handle(), spec(&prepared.snapshot().plan, audience));
     install(&logging);
     loader.names.respec(&prepared.snapshot().plan.dns);
+    state::recall(&mut prepared);
     let snapshot = prepared.commit(&meters, now());
     let shared = Arc::new(Shared {
         snapshot: Arc::new(ArcSwap::new(snapshot)),
@@ -109,6 +116,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         phases: Arc::new(Phases::default()),
         loads: (0..workers).map(|_| Load::default()).collect(),
         sheds,
+        changed,
     });
     let workers = Workers::start(&shared, &writer.handle())?;
     let life = Life {
@@ -210,12 +218,14 @@ impl Life {
         warn(&warnings);
         ready(&addresses);
 
+        let keeper = Keeper::new(Arc::clone(&shared));
         let ending = {
             let watching = watch(file, triggers.clone(), writing);
             let forwarding = forward(hangup, requests, triggers);
             let names = reloader.loader.names.clone();
             let resolving = resolve(&shared, &names);
             let reloading = reloader.run(received);
+            let keeping = keeper.keep();
             let finishing = async {
                 let why = tokio::select! {
                     (name, _) = Signals::ending(&mut terminate, &mut interrupt) => name,
@@ -240,10 +250,12 @@ impl Life {
                 () = watching => Ok(0),
                 () = forwarding => Ok(0),
                 () = reloading => Ok(0),
+                never = keeping => match never {},
                 () = resolving => Ok(0),
             }
         };
         shared.phases.advance(Phase::Closing);
+        keeper.save_at_last().await;
         reloader.listeners.close();
         workers.stop();
         tracing::info!("sidefuse has ended");

@@ -166,6 +166,8 @@ codes! {
     UnknownRoute = "C090",
     /// An override was over before it was read.
     Lapsed = "C091",
+    /// The state file cannot be kept where it is to be kept.
+    StateFile = "C092",
 }
 
 impl fmt::Display for Code {

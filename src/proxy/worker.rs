@@ -12,6 +12,8 @@ use arc_swap::cache::Cache;
 
 use super::http::connection::ConnectionState;
 use super::http::probing::probe_due;
+use tokio::sync::Notify;
+
 use crate::net::{Phase, Phases};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{LogHandle, Logging, Meters, WorkerLog, WorkerTelemetry};
@@ -36,6 +38,8 @@ pub struct Shared {
     pub loads: Arc<[Load]>,
     /// Wakes a worker to give up unused connections, one per worker.
     pub sheds: Arc<[Shed]>,
+    /// Told when a breaker changes.
+    pub changed: Arc<Notify>,
 }
 
 /// How busy a worker is. Written by that worker, but for connections on their way to it.

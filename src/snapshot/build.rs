@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use http::header::HeaderValue;
 use http::uri::{Authority, Scheme};
+use tokio::sync::Notify;
 
 use super::Snapshot;
 use super::observer::observer;
@@ -47,6 +48,8 @@ pub struct Ingredients<'a> {
     pub connect: Arc<dyn Connect>,
     /// Wakes a worker to give up unused connections, one per worker.
     pub sheds: Arc<[Shed]>,
+    /// Told when a breaker changes.
+    pub changed: &'a Arc<Notify>,
 }
 
 /// Why a plan cannot come alive.
@@ -66,10 +69,10 @@ pub enum BuildError {
 /// A snapshot that is ready but not in force.
 #[derive(Debug)]
 pub struct Prepared {
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
     forgotten: Vec<Arc<str>>,
     /// The routes that have an override or had one, by their places, with the one they had.
-    overridden: Vec<(usize, Option<OverridePlan>)>,
+    pub(super) overridden: Vec<(usize, Option<OverridePlan>)>,
 }
 
 /// Makes all live objects; those in force notice nothing of it.
@@ -85,6 +88,7 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
         meters,
         connect,
         sheds,
+        changed,
     } = ingredients;
     let mut routes = Vec::with_capacity(plan.routes.len());
     let mut overridden = Vec::new();
@@ -101,6 +105,7 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
             meters,
             connect: &connect,
             sheds: &sheds,
+            changed,
         };
         match maker.make(now) {
             Ok(route) => routes.push(route),
@@ -184,6 +189,7 @@ struct Maker<'a> {
     meters: &'a Meters,
     connect: &'a Arc<dyn Connect>,
     sheds: &'a Arc<[Shed]>,
+    changed: &'a Arc<Notify>,
 }
 
 impl Maker<'_> {
@@ -205,7 +211,11 @@ impl Maker<'_> {
         let breaker = match self.survivor {
             Some(route) => Arc::clone(&route.breaker),
             None => {
-                let observer = observer(Arc::clone(&name), Arc::clone(&meters));
+                let observer = observer(
+                    Arc::clone(&name),
+                    Arc::clone(&meters),
+                    Arc::clone(self.changed),
+                );
                 Breaker::new(self.plan.breaker.clone(), seed(), now, observer)
             }
         };

@@ -6,6 +6,7 @@
 mod build;
 mod observer;
 mod overrides;
+mod remember;
 pub mod route;
 pub mod router;
 mod watchers;

@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::resilience::{Cause, Key, KeyObserver, Observer, ShadowObserver, State, Transition};
 use crate::telemetry::RouteMeters;
 use crate::telemetry::route_meters::TransitionLabels;
 
 /// The observer of a route's breaker.
-pub(super) fn observer(route: Arc<str>, meters: Arc<RouteMeters>) -> Observer {
+pub(super) fn observer(
+    route: Arc<str>,
+    meters: Arc<RouteMeters>,
+    changed: Arc<Notify>,
+) -> Observer {
     meters.expect_transitions(USUAL);
     Box::new(move |transition| {
+        changed.notify_one();
         if transition.changes_state() {
             meters.transitioned(labels(transition));
         }

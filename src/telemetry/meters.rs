@@ -13,6 +13,7 @@ use super::histogram::{FixedHistogram, OVERHEAD_EDGES};
 use super::names::{self, DnsResult, Family, NO_ROUTE};
 use super::process;
 use super::route_meters::RouteMeters;
+use super::write_result::WriteResult;
 
 /// The commit that the build was made from, when the build said so.
 const BUILD_REVISION: &str = match option_env!("SIDEFUSE_REVISION") {
@@ -32,6 +33,7 @@ struct Storage {
     connections: Arc<AtomicU64>,
     connections_accepted: Arc<AtomicU64>,
     dns_lookups: [AtomicU64; DnsResult::ALL.len()],
+    state_writes: [AtomicU64; WriteResult::ALL.len()],
     log_lines_dropped: Arc<AtomicU64>,
     config: Mutex<ConfigState>,
 }
@@ -52,6 +54,7 @@ impl Default for Storage {
             connections: Arc::default(),
             connections_accepted: Arc::default(),
             dns_lookups: [const { AtomicU64::new(0) }; DnsResult::ALL.len()],
+            state_writes: [const { AtomicU64::new(0) }; WriteResult::ALL.len()],
             log_lines_dropped: Arc::default(),
             config: Mutex::default(),
         }
@@ -106,6 +109,11 @@ impl Meters {
     /// Counts a look at a name.
     pub fn dns_lookup(&self, result: DnsResult) {
         self.0.dns_lookups[result as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a write of the state file.
+    pub fn state_written(&self, result: WriteResult) {
+        self.0.state_writes[result as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Log lines that were lost.
@@ -244,6 +252,11 @@ impl Meters {
         for result in DnsResult::ALL {
             let count = self.0.dns_lookups[result as usize].load(Ordering::Relaxed);
             lookups.integer(&[result.label()], count);
+        }
+        let mut writes = text.family(&names::STATE_WRITES);
+        for result in WriteResult::ALL {
+            let count = self.0.state_writes[result as usize].load(Ordering::Relaxed);
+            writes.integer(&[result.label()], count);
         }
         let dropped = self.0.log_lines_dropped.load(Ordering::Acquire);
         text.family(&names::LOG_LINES_DROPPED).integer(&[], dropped);

@@ -30,6 +30,7 @@ pub mod refusal;
 pub mod route_meters;
 pub mod sample;
 pub mod worker_log;
+mod write_result;
 pub mod writer;
 
 pub use access_log::{AccessRecord, Hosts};
@@ -44,4 +45,5 @@ pub use meters::Meters;
 pub use route_meters::{InFlight, RouteMeters};
 pub use sample::Sample;
 pub use worker_log::{LogSpec, WorkerLog};
+pub use write_result::WriteResult;
 pub use writer::{LogHandle, LogWriter};

@@ -106,6 +106,8 @@ families! {
         "Connections of callers that were accepted.";
     DNS_LOOKUPS = Counter "sidefuse_dns_lookups_total" ["result"]
         "Names of upstreams that were looked up, by the result; and how often an answer beyond its time was used for want of a newer one.";
+    STATE_WRITES = Counter "sidefuse_state_file_writes_total" ["result"]
+        "Writes of the state file.";
     LOG_LINES_DROPPED = Counter "sidefuse_log_lines_dropped_total" []
         "Log lines lost because their reader was slower than traffic, or gone.";
     CONFIG_RELOAD_SUCCESSFUL = Gauge "sidefuse_config_last_reload_successful" []

@@ -28,6 +28,7 @@ mod routing;
 mod shutdown;
 mod signals;
 mod start;
+mod state;
 mod support;
 mod timeouts;
 mod upstream;

@@ -124,6 +124,7 @@ routes:
                 meters.clone(),
             ))),
             sheds: Arc::from([]),
+            changed: &Arc::default(),
         };
         let snapshot = prepare(ingredients, begin).unwrap().commit(&meters, begin);
         let (reload, reloads) = mpsc::channel(1);

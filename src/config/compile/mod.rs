@@ -22,6 +22,7 @@ mod route;
 mod routes;
 mod service;
 mod shadow;
+mod state;
 mod upstream;
 
 use std::num::NonZeroUsize;
@@ -35,9 +36,6 @@ use super::problem::{Code, Problem, Problems};
 use super::readers::number;
 use super::tree::{Node, Span, Value};
 use super::units::{self, Invalid};
-
-/// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 1] = ["state_file"];
 
 /// Makes the plan of a file whose references are replaced. A plan made while errors were reported is not to be used.
 pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) -> Option<Plan> {
@@ -62,7 +60,7 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
         let logs = file.section("logs", |fields| logs::logs(fields, env));
         let http = file.section("http", http::http);
         let dns = file.section("dns", dns::dns);
-        file.not_yet(&NOT_YET);
+        let state = state::state(file);
         let named = overrides::names(file);
         let mut routes = routes::routes(file, &correlation.header);
         file.section("overrides", |fields| {
@@ -78,6 +76,7 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
             logs,
             http,
             dns,
+            state,
             routes,
         }
     });

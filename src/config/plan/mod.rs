@@ -7,6 +7,7 @@ mod form;
 mod keyed;
 mod logs;
 mod probe;
+mod state;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub use form::RefusalForm;
 pub use keyed::{KeySource, KeyedPlan};
 pub use logs::{LogFormat, LogLevel, LogsPlan};
 pub use probe::ProbePlan;
+pub use state::StatePlan;
 
 use crate::resilience::{BreakerSpec, RetrySpec, Rules};
 
@@ -46,6 +48,8 @@ pub struct Plan {
     pub http: HttpPlan,
     /// How names of upstreams are looked up.
     pub dns: DnsPlan,
+    /// Where the state of the breakers outlives the process, if it does.
+    pub state: Option<StatePlan>,
     /// The routes by name.
     pub routes: BTreeMap<String, RoutePlan>,
 }

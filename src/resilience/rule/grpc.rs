@@ -41,6 +41,16 @@ pub const fn without_status() -> Verdict {
     Verdict::failure(Label::Named("grpc_no_status"))
 }
 
+/// The labels of failures that a gRPC status makes.
+pub const LABELS: [&str; 6] = [
+    "grpc_no_status",
+    "grpc_deadline_exceeded",
+    "grpc_internal",
+    "grpc_unavailable",
+    "grpc_data_loss",
+    "grpc_unknown",
+];
+
 /// A code that is none is UNKNOWN to a client of gRPC, and so it is here.
 fn of_code(code: Option<u32>) -> Verdict {
     let failure = |label| Verdict::failure(Label::Named(label));

@@ -212,6 +212,7 @@ impl Stage {
             meters: &meters,
             connect: Arc::<Pipes>::clone(&pipes),
             sheds: Arc::clone(&sheds),
+            changed: &Arc::default(),
         };
         let snapshot = prepare(ingredients, now()).unwrap().commit(&meters, now());
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -230,6 +231,7 @@ impl Stage {
             phases: Arc::new(Phases::default()),
             loads: Arc::from([Load::default()]),
             sheds,
+            changed: Arc::default(),
         });
         let worker = Worker::new(0, shared, writer.handle());
         let writer = RefCell::new(Some(writer));
@@ -256,6 +258,7 @@ impl Stage {
             meters: &shared.meters,
             connect: Arc::<Pipes>::clone(&self.pipes),
             sheds: Arc::clone(&shared.sheds),
+            changed: &Arc::default(),
         };
         let prepared = prepare(ingredients, now()).unwrap();
         let snapshot = prepared.commit(&shared.meters, now());

@@ -1,0 +1,212 @@
+//! The state file: what the breakers know outlives the process.
+//!
+//! Written whole or not at all (a file beside it, synchronised, renamed), when a breaker changes but at most once a second, and at the
+//! end. The control thread decides and a thread of its own writes: no worker waits for a disk. A file that cannot be used costs what
+//! it would have told, never the start.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tempfile::NamedTempFile;
+
+use super::error::chain;
+use crate::config::plan::StatePlan;
+use crate::proxy::Shared;
+use crate::resilience::{Memory, MemoryError};
+use crate::snapshot::Prepared;
+use crate::telemetry::WriteResult;
+use crate::time::{Deadline, now, sleep_until, timeout_at, wall};
+
+/// Two writes are at least so far apart.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often the file is written while something is remembered though nothing changes: it must not grow too old under a long outage,
+/// and an order that only moved the end of a hold is no change of a state.
+const REFRESH: Duration = Duration::from_secs(30);
+
+/// How long the end of the program waits for a disk.
+const LAST_WRITE: Duration = Duration::from_secs(1);
+
+/// More than 10 000 routes with all their transitions have.
+const MAX_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Why a state file is passed over.
+#[derive(Debug, thiserror::Error)]
+enum Useless {
+    #[error("it cannot be read")]
+    Unreadable(#[source] io::Error),
+    #[error("it is larger than 128 MiB")]
+    TooLarge,
+    #[error(transparent)]
+    Content(#[from] MemoryError),
+    #[error("it was saved {age:?} ago, and `state_max_age` is {max:?}")]
+    TooOld { age: Duration, max: Duration },
+}
+
+/// Takes up what an earlier process left, if it left something.
+pub(super) fn recall(prepared: &mut Prepared) {
+    let Some(StatePlan { file, max_age }) = prepared.snapshot().plan.state.clone() else {
+        return;
+    };
+    let wall = wall();
+    match read(&file, max_age, wall) {
+        Ok(None) => {}
+        Ok(Some(memory)) => {
+            let breakers = prepared.recall(&memory, wall, now());
+            let age = humantime::format_duration(whole_seconds(memory.age(wall)));
+            tracing::info!(file = %file.display(), breakers, %age, "State resumed");
+        }
+        Err(useless) => tracing::warn!(
+            file = %file.display(),
+            error = chain(&useless),
+            "State file passed over; every breaker begins closed"
+        ),
+    }
+}
+
+/// `None` when there is none.
+fn read(file: &Path, max_age: Duration, wall: SystemTime) -> Result<Option<Memory>, Useless> {
+    // Opening a pipe would wait for its writer.
+    let opened = match fs::metadata(file) {
+        Ok(metadata) if metadata.is_file() => File::open(file),
+        Ok(_) => Err(io::Error::other("not a regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => Err(error),
+    };
+    let opened = opened.map_err(Useless::Unreadable)?;
+    let mut content = Vec::new();
+    let read = opened.take(MAX_BYTES + 1).read_to_end(&mut content);
+    if read.map_err(Useless::Unreadable)? as u64 > MAX_BYTES {
+        return Err(Useless::TooLarge);
+    }
+    let memory = Memory::decode(&content)?;
+    let age = memory.age(wall);
+    if age > max_age {
+        let age = whole_seconds(age);
+        return Err(Useless::TooOld { age, max: max_age });
+    }
+    Ok(Some(memory))
+}
+
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs())
+}
+
+/// Keeps the state file of the configuration in force.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    /// Whether the file may hold what would be wrong if it were left.
+    is_filled: Cell<bool>,
+    has_failed: Cell<bool>,
+    /// Counts the writes; the number of the latest that was begun is behind the lock, which one write at a time holds.
+    number: Cell<u64>,
+    latest: Arc<Mutex<u64>>,
+}
+
+impl Keeper {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            is_filled: Cell::new(true),
+            has_failed: Cell::new(false),
+            number: Cell::new(0),
+            latest: Arc::default(),
+        }
+    }
+
+    /// Writes what changes, for as long as the program lives. The first write comes at once: that a file cannot be written is better
+    /// known before it is needed.
+    pub(super) async fn keep(&self) -> Infallible {
+        loop {
+            let begin = now();
+            self.save().await;
+            sleep_until(Deadline::after(begin, PAUSE)).await;
+            // Either way it is time to look again.
+            let _ = timeout_at(
+                Deadline::after(begin, REFRESH),
+                self.shared.changed.notified(),
+            )
+            .await;
+        }
+    }
+
+    /// The last write, after the last call. A disk that hangs does not keep us from ending.
+    pub(super) async fn save_at_last(&self) {
+        let late = Deadline::after(now(), LAST_WRITE);
+        if timeout_at(late, self.save()).await.is_err() {
+            tracing::warn!(
+                "State file was not written in time; the next start begins with an older one"
+            );
+        }
+    }
+
+    /// A write that nobody waits for any more may still be under way when the next begins: it must not come after it.
+    async fn save(&self) {
+        let Some((file, memory)) = self.due() else {
+            return;
+        };
+        let number = self.number.get() + 1;
+        self.number.set(number);
+        let latest = Arc::clone(&self.latest);
+        let writing = tokio::task::spawn_blocking(move || {
+            let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+            if *latest > number {
+                return Ok(());
+            }
+            *latest = number;
+            write(&file, &memory.encode())
+        });
+        let written = writing.await;
+        self.told(&written.unwrap_or_else(|end| Err(io::Error::other(end))));
+    }
+
+    /// What is to be written, unless the file says nothing and there is nothing to say.
+    fn due(&self) -> Option<(PathBuf, Memory)> {
+        let snapshot = self.shared.snapshot.load();
+        let file = snapshot.plan.state.as_ref()?.file.clone();
+        let memory = snapshot.remember(wall(), now());
+        let is_filled = !memory.routes.is_empty();
+        (self.is_filled.replace(is_filled) || is_filled).then_some((file, memory))
+    }
+
+    /// Says so when writing begins to fail, and when it works again.
+    fn told(&self, written: &io::Result<()>) {
+        let had_failed = self.has_failed.replace(written.is_err());
+        match written {
+            Ok(()) => {
+                self.shared.meters.state_written(WriteResult::Written);
+                if had_failed {
+                    tracing::info!("State file is written again");
+                }
+            }
+            Err(error) => {
+                self.shared.meters.state_written(WriteResult::Failed);
+                // What should have been written is due again.
+                self.is_filled.set(true);
+                if !had_failed {
+                    tracing::warn!(%error, "State file cannot be written; a restart would forget the state of the breakers");
+                }
+            }
+        }
+    }
+}
+
+/// Replaces the file in one step. It names operators and paths, so nobody else may read it: such a draft has mode 0600, and a name
+/// that no other process uses, so of two with one file the last to rename wins.
+fn write(file: &Path, content: &str) -> io::Result<()> {
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    let mut draft = NamedTempFile::new_in(directory)?;
+    draft.write_all(content.as_bytes())?;
+    draft.as_file().sync_all()?;
+    draft.persist(file).map_err(|refused| refused.error)?;
+    // The new name is on the disk once its directory is.
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,62 @@
+//! `state_file` and `state_max_age`: what outlives the process.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::some_time;
+use crate::config::fields::{Fields, scalar};
+use crate::config::plan::StatePlan;
+use crate::config::problem::{Code, Problem};
+
+/// What is older than this says little about how an upstream is now.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+
+pub(super) fn state(file: &mut Fields<'_, '_>) -> Option<StatePlan> {
+    let path = path(file);
+    let place = file.key_span("state_max_age");
+    let max_age = file.parse("state_max_age", some_time());
+    if let (None, Some(place)) = (&path, place) {
+        let problem = Problem::warning(
+            Code::StateFile,
+            place,
+            "`state_max_age` does nothing without a `state_file`",
+        );
+        file.problems.push(problem);
+    }
+    Some(StatePlan {
+        file: path?,
+        max_age: max_age.unwrap_or(MAX_AGE),
+    })
+}
+
+/// The file need not be there yet, but its directory must.
+fn path(file: &mut Fields<'_, '_>) -> Option<PathBuf> {
+    let node = &file.take("state_file")?.node;
+    let (text, span) = scalar("state_file", node, file.problems)?;
+    let path = PathBuf::from(&text.text);
+    let problem = match (path.file_name(), directory(&path)) {
+        (None, _) => format!("`state_file` names no file: {}", text.shown()),
+        (Some(_), _) if path.is_dir() => {
+            format!("`state_file` is a directory: {}", text.shown())
+        }
+        (Some(_), directory) if !directory.is_dir() => {
+            format!(
+                "the directory of `state_file` does not exist: {}",
+                text.shown()
+            )
+        }
+        (Some(_), _) => return Some(path),
+    };
+    let problem = Problem::error(Code::StateFile, span, problem);
+    file.problems
+        .push(problem.hint("write a path like `/var/lib/sidefuse/state` whose directory exists"));
+    None
+}
+
+/// Where a file lies.
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    }
+}

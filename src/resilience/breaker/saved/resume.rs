@@ -1,0 +1,166 @@
+//! A new machine takes up what was saved.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Millis, Saved, SavedExemplar, SavedHold, SavedTransition, TRANSITIONS, Words};
+use crate::resilience::breaker::exemplar::{Exemplar, Identity, clip};
+use crate::resilience::breaker::force::{Author, Hold};
+use crate::resilience::breaker::labels::LabelCount;
+use crate::resilience::breaker::machine::Machine;
+use crate::resilience::breaker::state::{Mode, Phase, State};
+use crate::resilience::breaker::transition::{Evidence, Transition};
+use crate::resilience::breaker::window::WindowCounts;
+use crate::resilience::ramp::Ramp;
+use crate::resilience::ratio::Ratio;
+
+/// The longest that a resumed breaker stays open, however long was saved: no time of a breaker may be longer.
+const LONGEST_OPEN: Duration = Duration::from_secs(24 * 3600);
+/// The longest hold; what is longer has no end.
+const LONGEST_HOLD: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// The most characters of an author and of a reason.
+const LONGEST_TEXT: usize = 256;
+
+/// Where the times of a saved breaker lie now.
+#[derive(Clone, Copy)]
+struct Anchor {
+    now: Instant,
+    /// Since the moment of saving.
+    elapsed: Duration,
+}
+
+impl Anchor {
+    fn past(self, ago: Millis) -> Instant {
+        let ago = ago.time().saturating_add(self.elapsed);
+        self.now.checked_sub(ago).unwrap_or(self.now)
+    }
+
+    /// May have passed already.
+    fn end(self, left: Duration) -> Instant {
+        let end = match left.checked_sub(self.elapsed) {
+            Some(ahead) => self.now.checked_add(ahead),
+            None => self.now.checked_sub(self.elapsed - left),
+        };
+        end.unwrap_or(self.now)
+    }
+}
+
+impl Machine {
+    /// Takes up what was saved so long before `now`, for a machine that has done nothing yet. What was due meanwhile happens at once,
+    /// each at the instant it was due: an open breaker whose time has passed is half-open, a hold that is over is gone.
+    pub fn resume(&mut self, saved: &Saved, elapsed: Duration, words: Words<'_>, now: Instant) {
+        self.roll(now);
+        let anchor = Anchor {
+            now: self.latest,
+            elapsed,
+        };
+        self.generation += 1;
+        self.phase_since = anchor.past(saved.since);
+        self.phase = match saved.state {
+            State::Closed => Phase::Closed,
+            State::Open => {
+                let left = saved.left.map_or(Duration::ZERO, Millis::time);
+                let until = anchor.end(left.min(LONGEST_OPEN));
+                Phase::Open { until }
+            }
+            State::HalfOpen => Phase::HalfOpen {
+                out: 0,
+                succeeded: 0,
+                verdict: None,
+            },
+        };
+        self.openings = saved.openings;
+        self.ramp = match (saved.state, saved.ramp, self.spec.keys().ramp) {
+            (State::Closed, Some(share), Some(_)) => Ratio::from_hundredths(share)
+                .map(|share| Ramp::going_on(share, anchor.past(Millis(0)))),
+            _ => None,
+        };
+        self.hold = saved
+            .hold
+            .as_ref()
+            .and_then(|hold| hold.hold(anchor))
+            .map(Box::new);
+        let exemplar = |saved: &SavedExemplar| Arc::new(saved.exemplar(words, anchor));
+        self.last_failure = saved.last_failure.as_ref().map(exemplar);
+        let told = |saved: &SavedTransition| Arc::new(saved.transition(words, anchor));
+        self.history = saved
+            .transitions
+            .iter()
+            .take(TRANSITIONS)
+            .map(told)
+            .collect();
+        let led = |told: &&Arc<Transition>| told.before.automatic != told.after.automatic;
+        let latest = self.history.iter().rev().find(led).cloned();
+        self.because = latest.or_else(|| saved.because.as_deref().map(told));
+        self.resumed = Some(self.latest);
+        self.roll(now);
+    }
+}
+
+impl SavedHold {
+    fn hold(&self, anchor: Anchor) -> Option<Hold> {
+        let left = self.left.map(Millis::time);
+        (self.mode != Mode::Auto).then(|| Hold {
+            mode: self.mode,
+            since: anchor.past(self.since),
+            until: left
+                .filter(|left| *left <= LONGEST_HOLD)
+                .map(|left| anchor.end(left)),
+            by: clip(&self.by, LONGEST_TEXT),
+            reason: self.reason.as_deref().map(|text| clip(text, LONGEST_TEXT)),
+        })
+    }
+}
+
+impl SavedExemplar {
+    fn exemplar(&self, words: Words<'_>, anchor: Anchor) -> Exemplar {
+        let call = self.call.as_ref();
+        Exemplar {
+            at: anchor.past(self.ago),
+            label: self.label.as_ref().and_then(|label| label.label(words)),
+            call: call.map(|(id, method, path)| Identity::new(id, method, path)),
+        }
+    }
+}
+
+impl SavedTransition {
+    fn transition(&self, words: Words<'_>, anchor: Anchor) -> Transition {
+        let (calls, failed, slow) = self.window;
+        Transition {
+            before: self.before,
+            after: self.after,
+            at: anchor.past(self.ago),
+            cause: self.cause,
+            evidence: Evidence {
+                observed: self.observed.measure(),
+                threshold: self.threshold.measure(),
+                window: WindowCounts {
+                    calls,
+                    failed,
+                    slow,
+                },
+                labels: self
+                    .labels
+                    .iter()
+                    .map(|(label, count)| LabelCount {
+                        label: label.as_ref().and_then(|label| label.label(words)),
+                        count: *count,
+                    })
+                    .collect(),
+                exemplars: self
+                    .exemplars
+                    .iter()
+                    .map(|saved| Arc::new(saved.exemplar(words, anchor)))
+                    .collect(),
+            },
+            author: self.author.as_ref().map(|author| Author {
+                by: clip(&author.by, LONGEST_TEXT),
+                reason: author
+                    .reason
+                    .as_deref()
+                    .map(|text| clip(text, LONGEST_TEXT)),
+                until: None,
+            }),
+        }
+    }
+}
