@@ -11,6 +11,7 @@ mod balance;
 mod breaker;
 mod classify;
 mod keyed;
+mod limits;
 mod retry;
 
 use criterion::{criterion_group, criterion_main};
@@ -21,6 +22,7 @@ criterion_group!(
     breaker::benches,
     classify::benches,
     keyed::benches,
+    limits::benches,
     retry::benches
 );
 criterion_main!(benches);

@@ -6,12 +6,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::fallbacks::KeptAnswers;
+use super::limits::{Limited, Throttle, sentence};
 use super::moment::Moment;
 use super::settings::{Settings, enforcement};
 use super::upstream::{Endpoint, Live, Pool, Upstream};
 use super::watchers::{Keys, Shadow, key_counts, shadows};
 use crate::failure::Failure;
-use crate::resilience::{Label, Mode, State, Statistics, View, explain};
+use crate::resilience::{Label, Mode, State, Statistics, View};
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::{Probe, Report, Urgency};
 
@@ -62,6 +63,8 @@ pub(super) struct One {
     /// How many retries the route's budget holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     retries_left: Option<u64>,
+    throttle: Option<Throttle>,
+    limits: Limited,
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<Keys>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,9 +125,12 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
         let live = Live::of(route);
         let keys = key_counts(route, moment);
         summary.add(&view);
+        let pause = route.limits.throttle.view(moment.now);
+        summary.throttled += usize::from(pause.is_throttled());
+        let bulkhead = route.limits.bulkhead.as_ref().map(|it| it.view());
         // What the sentence says beyond this is how much time is left, which alone makes no new version.
         digest.update(format!(
-            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {live:?} {keys:?} {:?}\n",
+            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {live:?} {keys:?} {:?} {:?} {:?} {:?} {bulkhead:?}\n",
             route.name,
             view.standing,
             view.since,
@@ -137,6 +143,9 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
                 .probe
                 .as_ref()
                 .map(|probe| probe.seen(Urgency::Usual).0),
+            (pause.since, pause.until),
+            pause.signals_in_a_row,
+            (pause.waiting, pause.keys),
         ));
         breakers.push(One {
             keys,
@@ -202,7 +211,7 @@ impl One {
             until: hold.and_then(|hold| hold.until).map(stamp),
             by: hold.map(|hold| (*hold.by).to_owned()),
             reason: hold.and_then(|hold| hold.reason.as_deref().map(str::to_owned)),
-            explanation: explain(view, |instant| moment.phrase(instant)),
+            explanation: sentence(view, &route.limits, moment),
             statistics: Numbers::of(view),
             last_failure: view.last_failure.as_deref().map(|failure| {
                 let (reason, status) = match failure.label {
@@ -231,6 +240,8 @@ impl One {
                 .retry_budget
                 .as_ref()
                 .map(|budget| budget.left(moment.now)),
+            throttle: Throttle::of(&route.limits, moment),
+            limits: Limited::of(&route.limits),
             settings: None,
         }
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::limits::{Throttle, sentence};
 use super::moment::Moment;
 use super::settings::{duration, enforcement};
 use super::watchers::{Keys, Shadow, keys, shadows};
 use crate::resilience::{
     CountDistance, Exemplar, Label, LabelCount, Measure, Probes, Ramping, ShareDistance, Standing,
-    Transition, View, explain,
+    Transition, View,
 };
 use crate::snapshot::Route;
 
@@ -29,6 +30,8 @@ pub(super) struct Explanation {
     probes: Option<Probing>,
     /// While it has closed and lets only a share of the calls pass.
     ramp: Option<Ramp>,
+    /// The pause that the upstream asked for.
+    throttle: Option<Throttle>,
     distances: Distances,
     /// The failures of the present run.
     run: Vec<Counted>,
@@ -138,7 +141,7 @@ pub(super) fn explanation(route: &Route, view: &View, moment: &Moment) -> Explan
         state: view.state().label(),
         mode: view.mode().label(),
         enforcement: enforcement(view.standing.enforcement),
-        explanation: explain(view, |instant| moment.phrase(instant)),
+        explanation: sentence(view, &route.limits, moment),
         rejects: view.rejects.map(|kind| kind.phrase()),
         next_probe_at: view.next_probe_at.map(stamp),
         probes: view.probes.as_ref().map(|probes| {
@@ -159,6 +162,7 @@ pub(super) fn explanation(route: &Route, view: &View, moment: &Moment) -> Explan
             share: share.to_string(),
             full_at: stamp(full_at),
         }),
+        throttle: Throttle::of(&route.limits, moment),
         distances: Distances {
             consecutive_failures: view.distances.consecutive_failures.map(Count::from),
             failure_ratio: view.distances.failure_ratio.map(Share::from),

@@ -7,7 +7,8 @@ use crate::resilience::{Mode, State};
 use crate::snapshot::Snapshot;
 use crate::telemetry::names::{
     BREAKER_FORCED, BREAKER_KEYS, BREAKER_KEYS_UNTRACKED, BREAKER_RAMP, BREAKER_STATE, ENDPOINTS,
-    POOL_CONNECTIONS, SHADOW_OPENINGS, SHADOW_REJECTED, STALE_BYTES, STALE_ENTRIES,
+    LIMIT_IN_USE, LIMIT_MAX, LIMIT_QUEUED, LimitLabel, POOL_CONNECTIONS, SHADOW_OPENINGS,
+    SHADOW_REJECTED, STALE_BYTES, STALE_ENTRIES, THROTTLED_SECONDS,
 };
 use crate::telemetry::{Exposition, Meters};
 
@@ -71,6 +72,7 @@ pub fn render_metrics(context: &Context, now: Instant) -> String {
                 endpoints.integer(&[name, state], count as u64);
             }
         }
+        limits(text, &snapshot, now);
     })
 }
 
@@ -119,6 +121,46 @@ fn write_shadows(text: &mut Exposition, snapshot: &Snapshot, now: Instant) {
     for (name, shadows) in &watched {
         for (shadow, report) in shadows.reports(now) {
             openings.integer(&[name, shadow], report.would_open);
+        }
+    }
+}
+
+/// What bounds calls besides breakers. A route without a limit has no series for it.
+fn limits(text: &mut Exposition, snapshot: &Snapshot, now: Instant) {
+    let routes: Vec<_> = snapshot
+        .routes
+        .iter()
+        .map(|route| {
+            let limits = &route.limits;
+            let bulkhead = limits.bulkhead.as_ref().map(|it| it.view());
+            (&*route.name, limits.throttle.view(now), bulkhead)
+        })
+        .collect();
+    let mut throttled = text.family(&THROTTLED_SECONDS);
+    for (name, pause, _) in &routes {
+        throttled.float(&[name], pause.paused.as_secs_f64());
+    }
+    let mut most = text.family(&LIMIT_MAX);
+    for (name, _, bulkhead) in &routes {
+        if let Some(bulkhead) = bulkhead {
+            most.integer(&[name], bulkhead.max as u64);
+        }
+    }
+    let mut in_use = text.family(&LIMIT_IN_USE);
+    for (name, _, bulkhead) in &routes {
+        if let Some(bulkhead) = bulkhead {
+            in_use.integer(&[name], bulkhead.in_use as u64);
+        }
+    }
+    let mut queued = text.family(&LIMIT_QUEUED);
+    for (place, (name, pause, bulkhead)) in routes.iter().enumerate() {
+        if let Some(bulkhead) = bulkhead {
+            let label = LimitLabel::Concurrency.label();
+            queued.integer(&[name, label], bulkhead.waiting as u64);
+        }
+        let throttle = snapshot.routes[place].plan.throttle;
+        if pause.waiting > 0 || throttle.is_some_and(|spec| !spec.wait.is_zero()) {
+            queued.integer(&[name, LimitLabel::Throttle.label()], pause.waiting as u64);
         }
     }
 }

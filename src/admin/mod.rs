@@ -28,6 +28,7 @@ mod explain;
 mod fallbacks;
 mod guard;
 mod health;
+mod limits;
 mod metrics;
 mod moment;
 mod obey;

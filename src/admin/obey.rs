@@ -42,7 +42,14 @@ pub(super) fn obey(
         by: deed.actor.to_owned(),
         reason: reason.clone(),
     };
-    let changed = breaker.force(request, moment.now);
+    let mut changed = breaker.force(request, moment.now);
+    // Who says that the upstream is well again need not wait for the end of a pause.
+    let throttle = &route.limits.throttle;
+    let is_all_well = key.is_none() && matches!(verb, Verb::Close | Verb::Clear);
+    if is_all_well && throttle.view(moment.now).is_throttled() {
+        throttle.release(moment.now);
+        changed = true;
+    }
     let after = breaker.view(moment.now);
     tracing::info!(
         actor = deed.actor,

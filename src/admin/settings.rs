@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::fallbacks::FallbackSettings;
+use super::limits::{LimitSettings, ThrottleSettings};
 use super::moment::stamp;
 use super::rules::RuleSettings;
 use crate::config::plan::{EndpointPlan, Forced, KeySource, OverridePlan, RefusalForm, Resolve};
@@ -37,6 +38,8 @@ pub(super) struct Settings {
     refusals: &'static str,
     fallback: Vec<FallbackSettings>,
     probe: Option<ProbeSettings>,
+    throttle: Option<ThrottleSettings>,
+    limits: LimitSettings,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     shadow: BTreeMap<String, BreakerSettings>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,6 +190,8 @@ impl Settings {
                 timeout: duration(probe.timeout),
                 expect: probe.expect.iter().map(statuses).collect(),
             }),
+            throttle: plan.throttle.as_ref().map(ThrottleSettings::of),
+            limits: LimitSettings::of(&plan.limits),
             shadow: plan
                 .shadows
                 .iter()

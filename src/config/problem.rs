@@ -142,6 +142,10 @@ codes! {
     FailureLabel = "C072",
     /// A rule can never hold, because one before it always does.
     IdleRule = "C073",
+    /// Throttle settings that contradict each other.
+    Throttle = "C075",
+    /// Limits that make no sense.
+    Limits = "C076",
     /// A fallback that is none, is several at once, or is never reached.
     Fallback = "C080",
     /// A fallback names a route that does not exist.

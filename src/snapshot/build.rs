@@ -16,6 +16,7 @@ use http::uri::{Authority, Scheme};
 use tokio::sync::Notify;
 
 use super::Snapshot;
+use super::limits::{Limits, Origin};
 use super::observer::observer;
 use super::overrides::{Moment, Turn, overrule};
 use super::route::{Edits, Route};
@@ -155,6 +156,7 @@ impl Prepared {
             if route.breaker.spec() != route.plan.breaker {
                 route.breaker.respec(route.plan.breaker.clone(), now);
             }
+            route.limits.respec(&route.plan, now);
             // What a name resolves to is not for a plan to say: those endpoints stay.
             if route.plan.upstream.resolve == Resolve::One {
                 let addresses = route.plan.upstream.addresses();
@@ -223,6 +225,13 @@ impl Maker<'_> {
             let survivor = self.survivor.and_then(|route| route.retry_budget.clone());
             survivor.unwrap_or_else(|| Arc::new(RetryBudget::new(now)))
         });
+        let origin = Origin {
+            plan: self.plan,
+            survivor: self.survivor.map(|route| &route.limits),
+            meters: &meters,
+            seed: seed(),
+        };
+        let limits = Limits::new(&origin, now);
         let upstream = &self.plan.upstream;
         let authority = upstream
             .authority
@@ -252,6 +261,7 @@ impl Maker<'_> {
             plan: self.plan.clone(),
             breaker,
             retry_budget,
+            limits,
             upstream,
             stale: self.stale(&request_headers),
             probe: self.probe(now),

@@ -4,6 +4,7 @@
 //! over by name: a route keeps its breaker and counters, an upstream whose settings did not change keeps its connections.
 
 mod build;
+pub mod limits;
 mod observer;
 mod overrides;
 mod remember;
@@ -15,6 +16,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use build::{BuildError, Ingredients, Prepared, prepare};
+pub use limits::Limits;
 pub use route::{Edits, Route};
 pub use router::{Call, Destination, Miss, Router, Way};
 

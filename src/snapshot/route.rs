@@ -8,6 +8,7 @@ use http::uri::{Authority, Scheme};
 
 use crate::config::plan::RoutePlan;
 use crate::resilience::{Breaker, Key, Keyed, Permit, Rejection, RetryBudget, Shadows};
+use crate::snapshot::limits::Limits;
 use crate::stale::Store;
 use crate::telemetry::RouteMeters;
 use crate::upstream::{Probe, Upstream};
@@ -27,6 +28,8 @@ pub struct Route {
     pub shadows: Option<Arc<Shadows>>,
     /// How many retries it may make yet, if it makes any.
     pub retry_budget: Option<Arc<RetryBudget>>,
+    /// What bounds its calls besides.
+    pub limits: Limits,
     /// Its connections.
     pub upstream: Arc<Upstream>,
     /// Its answers kept for a bad day, if it keeps any.

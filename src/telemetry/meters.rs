@@ -235,6 +235,12 @@ impl Meters {
             &routes,
             RouteMeters::write_pool_wait,
         );
+        per_route(
+            &mut text,
+            &names::LIMIT_WAIT,
+            &routes,
+            RouteMeters::write_limit_waits,
+        );
         at_scrape(&mut text);
         self.write_process_wide(&mut text);
         process::write(&mut text);
@@ -329,6 +335,11 @@ mod tests {
             .integer(&["mail", "using"], 2);
         text.family(&names::ENDPOINTS)
             .integer(&["mail", "available"], 1);
+        text.family(&names::THROTTLED_SECONDS).float(&["mail"], 1.5);
+        text.family(&names::LIMIT_MAX).integer(&["mail"], 9);
+        text.family(&names::LIMIT_IN_USE).integer(&["mail"], 2);
+        text.family(&names::LIMIT_QUEUED)
+            .integer(&["mail", "throttle"], 1);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod escape;
 pub mod exchange;
 pub mod exposition;
 pub mod histogram;
+mod limit_label;
 pub mod line;
 pub mod logging;
 pub mod meters;

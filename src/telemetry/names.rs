@@ -5,6 +5,8 @@
 
 use http::{Method, StatusCode};
 
+pub use super::limit_label::LimitLabel;
+
 /// What a metric is to Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -100,6 +102,16 @@ families! {
         "Time that an attempt waited for a connection.";
     ENDPOINTS = Gauge "sidefuse_endpoints" ["route", "state"]
         "Endpoints of the upstream: those that get calls, and those left alone because they failed.";
+    THROTTLED_SECONDS = Counter "sidefuse_throttled_seconds_total" ["route"]
+        "Time that the whole route was paused because its upstream asked for it.";
+    LIMIT_MAX = Gauge "sidefuse_limit_max" ["route"]
+        "Calls that the route's concurrency limit lets out at once.";
+    LIMIT_IN_USE = Gauge "sidefuse_limit_in_use" ["route"]
+        "Calls that are out under the route's concurrency limit.";
+    LIMIT_QUEUED = Gauge "sidefuse_limit_queued" ["route", "limit"]
+        "Calls that wait: for a place under the concurrency limit, or for the end of a pause.";
+    LIMIT_WAIT = Histogram "sidefuse_limit_wait_seconds" ["route", "limit"]
+        "Time that a call waited in a queue of ours, whatever came of it.";
     CONNECTIONS = Gauge "sidefuse_connections" []
         "Open connections of callers.";
     CONNECTIONS_ACCEPTED = Counter "sidefuse_connections_accepted_total" []

@@ -9,7 +9,9 @@ use crate::failure::{Blame, Failure};
 
 use super::exposition::Series;
 use super::histogram::{DURATION_EDGES, FixedHistogram};
-use super::names::{CodeClass, FallbackLabel, MethodLabel, NO_ROUTE, ProbeResult, RetryResult};
+use super::names::{
+    CodeClass, FallbackLabel, LimitLabel, MethodLabel, NO_ROUTE, ProbeResult, RetryResult,
+};
 use super::refusal::is_refusal;
 use crate::resilience::Outcome;
 
@@ -61,6 +63,8 @@ pub struct RouteMeters {
     /// Of a route that is probed.
     probes: OnceLock<[AtomicU64; ProbeResult::ALL.len()]>,
     pool_wait: FixedHistogram,
+    /// Only for limits that the route has.
+    limit_waits: [OnceLock<Box<FixedHistogram>>; LimitLabel::ALL.len()],
     transitions: Mutex<BTreeMap<TransitionLabels, u64>>,
 }
 
@@ -84,6 +88,7 @@ impl RouteMeters {
             coalesced: AtomicU64::new(0),
             probes: OnceLock::new(),
             pool_wait: FixedHistogram::new(DURATION_EDGES),
+            limit_waits: [const { OnceLock::new() }; LimitLabel::ALL.len()],
             transitions: Mutex::default(),
         }
     }
@@ -133,6 +138,21 @@ impl RouteMeters {
     /// Records how long an attempt waited for a connection.
     pub fn waited_for_connection(&self, wait: Duration) {
         self.pool_wait.observe(wait);
+    }
+
+    /// Makes the series of the waits for this limit exist at 0.
+    pub fn expect_waits(&self, limit: LimitLabel) {
+        let _ = self.waits(limit);
+    }
+
+    /// Records how long a call waited for this limit.
+    pub fn waited_for_limit(&self, limit: LimitLabel, wait: Duration) {
+        self.waits(limit).observe(wait);
+    }
+
+    fn waits(&self, limit: LimitLabel) -> &FixedHistogram {
+        self.limit_waits[limit as usize]
+            .get_or_init(|| Box::new(FixedHistogram::new(DURATION_EDGES)))
     }
 
     /// Makes the series of these changes of the breaker's state exist at 0.
@@ -300,6 +320,14 @@ impl RouteMeters {
 
     pub(super) fn write_pool_wait(&self, series: &mut Series<'_>) {
         series.histogram(&[&self.name], &self.pool_wait.read());
+    }
+
+    pub(super) fn write_limit_waits(&self, series: &mut Series<'_>) {
+        for limit in LimitLabel::ALL {
+            if let Some(waits) = self.limit_waits[limit as usize].get() {
+                series.histogram(&[&self.name, limit.label()], &waits.read());
+            }
+        }
     }
 
     pub(super) fn write_transitions(&self, series: &mut Series<'_>) {

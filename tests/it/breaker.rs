@@ -59,7 +59,10 @@ fn transitions(sidefuse: &mut Sidefuse) -> Vec<String> {
 fn case_131_what_is_not_the_upstreams_doing_never_counts() {
     let gate = Gate::closed();
     let origin = scripted(&gate);
-    let sidefuse = sidefuse_to(&origin, "timeout: 30s, breaker: {failure_threshold: 1}");
+    let sidefuse = sidefuse_to(
+        &origin,
+        "timeout: 30s, throttle: off, breaker: {failure_threshold: 1}",
+    );
     for path in [
         "/r/status-400",
         "/r/status-404",

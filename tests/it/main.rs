@@ -15,6 +15,7 @@ mod fallback;
 mod forcing;
 mod headers;
 mod keyed;
+mod limits;
 mod logs;
 mod metrics;
 mod names;

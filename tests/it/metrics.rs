@@ -21,7 +21,7 @@ fn start(origin: &Origin) -> Sidefuse {
         route(
             "crm",
             &url,
-            "timeout: 5s, breaker: {ramp: {}, key: {header: X-Tenant-ID}}, shadow: {strict: {failure_threshold: 2}}, probe: {path: /200, every: 24h}",
+            "timeout: 5s, breaker: {ramp: {}, key: {header: X-Tenant-ID}}, shadow: {strict: {failure_threshold: 2}}, probe: {path: /200, every: 24h}, limits: {concurrency: {max: 100, queue: 1}}",
         ),
         route("frail", &url, "breaker: {failure_threshold: 2}"),
         route("spare", &url, "fallback: {stale: {}}"),

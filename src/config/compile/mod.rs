@@ -12,6 +12,7 @@ mod headers;
 mod host;
 mod http;
 mod keys;
+mod limits;
 mod listen;
 mod logs;
 mod matches;
@@ -23,6 +24,7 @@ mod routes;
 mod service;
 mod shadow;
 mod state;
+mod throttle;
 mod upstream;
 
 use std::num::NonZeroUsize;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ::http::HeaderName;
 
 use super::{
-    Scope, breaker, classify, fallback, headers, keys, matches, probe, retry, shadow, some_time,
-    upstream,
+    Scope, breaker, classify, fallback, headers, keys, limits, matches, probe, retry, shadow,
+    some_time, throttle, upstream,
 };
 use crate::config::fields::Fields;
 use crate::config::plan::{RefusalForm, RoutePlan};
@@ -15,7 +15,7 @@ use crate::config::readers::{flag, or_off, word};
 use crate::config::tree::Span;
 
 /// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 3] = ["limits", "throttle", "rewrite_redirects"];
+const NOT_YET: [&str; 1] = ["rewrite_redirects"];
 
 /// The keys of a route, in the order of the documentation.
 const KEYS: [&str; 17] = [
@@ -88,6 +88,8 @@ pub(super) fn route(
     let refusals = fields
         .parse("refusals", word(&REFUSALS))
         .unwrap_or_default();
+    let throttle = throttle::throttle(fields, timeout, scope);
+    let limits = fields.section("limits", |fields| limits::limits(fields, timeout, scope));
     let fallback = fallback::fallbacks(fields, correlation);
     let base_path = upstream.as_ref().map_or("", |upstream| &upstream.base_path);
     let probe = probe::probe(fields, base_path);
@@ -131,6 +133,8 @@ pub(super) fn route(
         breaker: breaker?,
         classify,
         refusals,
+        throttle,
+        limits,
         fallback,
         probe,
         keyed,

@@ -4,7 +4,9 @@
 
 mod dns;
 mod form;
+mod headers;
 mod keyed;
+mod limits;
 mod logs;
 mod probe;
 mod state;
@@ -20,12 +22,14 @@ use http::{HeaderName, HeaderValue, Method};
 pub use super::fallback::{FallbackKind, FallbackPlan, Obedience, RespondPlan, Sharing, StalePlan};
 pub use dns::DnsPlan;
 pub use form::RefusalForm;
+pub use headers::{HeaderEdits, HeaderText, HeadersPlan};
 pub use keyed::{KeySource, KeyedPlan};
+pub use limits::{LimitsPlan, RateKey, RatePlan};
 pub use logs::{LogFormat, LogLevel, LogsPlan};
 pub use probe::ProbePlan;
 pub use state::StatePlan;
 
-use crate::resilience::{BreakerSpec, RetrySpec, Rules};
+use crate::resilience::{BreakerSpec, RetrySpec, Rules, ThrottleSpec};
 
 /// A whole configuration that was found good.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,6 +149,10 @@ pub struct RoutePlan {
     pub classify: Rules,
     /// The form of our own answers.
     pub refusals: RefusalForm,
+    /// How it obeys an upstream that asks for a pause; `None`: not at all.
+    pub throttle: Option<ThrottleSpec>,
+    /// How many calls may go.
+    pub limits: LimitsPlan,
     /// What callers get instead of its answer, in the order of trying; empty for the plain refusal.
     pub fallback: Vec<FallbackPlan>,
     /// Its active probe.
@@ -337,36 +345,4 @@ pub enum HostPattern {
     Exact(String),
     /// Every host that ends with this, written `*.example.com`, held as `.example.com`.
     Suffix(String),
-}
-
-/// What happens to header fields on the way.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HeadersPlan {
-    /// On the way up.
-    pub request: HeaderEdits,
-    /// On the way back.
-    pub response: HeaderEdits,
-}
-
-/// Changes to a header section: first the removals, then the settings.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HeaderEdits {
-    /// Set to this, replacing what was there.
-    pub set: Vec<(HeaderName, HeaderText)>,
-    /// Taken away.
-    pub remove: Vec<HeaderName>,
-}
-
-/// The value a header field is set to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum HeaderText {
-    /// As written.
-    Literal(HeaderValue),
-    /// A secret in a file.
-    File {
-        /// The file; its final newline does not count.
-        path: PathBuf,
-        /// Stands before the file's text.
-        prefix: String,
-    },
 }

@@ -6,10 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use super::plan::{
     AdminAddress, EndpointPlan, Forced, HeaderText, HostPattern, HttpVersion, KeySource, KeyedPlan,
-    LogLevel, OverridePlan, Resolve, RoutePlan,
+    LimitsPlan, LogLevel, OverridePlan, RateKey, Resolve, RoutePlan,
 };
 use super::*;
-use crate::resilience::{Backoff, Enforcement, RetrySpec, WindowSpec};
+use crate::resilience::{
+    Backoff, BulkheadSpec, Enforcement, Ratio, RetrySpec, ThrottleSpec, WindowSpec,
+};
 
 fn plan_of(text: &str) -> RoutePlan {
     good(text).plan.routes.remove("partner").unwrap()
@@ -611,4 +613,67 @@ fn a_retry_of_timeouts_without_time_for_it_is_a_warning() {
     );
     assert_eq!(warned("retry: {attempts: 2, retry_on: [503]}"), 0);
     assert_eq!(warned("retry: {attempts: 2}"), 0);
+}
+
+#[test]
+fn an_upstreams_wish_for_a_pause_is_obeyed_unless_it_is_off() {
+    assert_eq!(plan_of(&route("")).throttle, Some(ThrottleSpec::default()));
+    assert_eq!(plan_of(&route("throttle: off")).throttle, None);
+    let text = "throttle: {wait: 2s, max_waiting: 9, min: 1s, max: 10m, jitter: 10%}";
+    let spec = ThrottleSpec {
+        wait: secs(2),
+        max_waiting: 9,
+        min: secs(1),
+        max: secs(600),
+        jitter: Ratio::from_hundredths(1_000).unwrap(),
+    };
+    assert_eq!(plan_of(&route(text)).throttle, Some(spec));
+    let over_off = format!(
+        "defaults: {{throttle: off}}\n{}",
+        route("throttle: {wait: 1s}")
+    );
+    let throttle = plan_of(&over_off).throttle;
+    assert_eq!(throttle.map(|spec| spec.wait), Some(secs(1)));
+}
+
+#[test]
+fn limits_are_off_until_they_are_written() {
+    assert_eq!(plan_of(&route("")).limits, LimitsPlan::default());
+    let limits = plan_of(&route(
+        "limits:\n  concurrency: {max: 100, queue: 50}\n  rate: {per_second: 0.5, key: {header: X-Tenant-ID}}",
+    ))
+    .limits;
+    let bulkhead = BulkheadSpec {
+        max: 100,
+        queue: 50,
+        queue_timeout: secs(1),
+    };
+    assert_eq!(limits.concurrency, Some(bulkhead));
+    let rate = limits.rate.unwrap();
+    assert_eq!((rate.spec.interval(), rate.spec.burst()), (secs(2), 1));
+    assert_eq!(
+        rate.key,
+        Some(RateKey::Header("x-tenant-id".parse().unwrap()))
+    );
+}
+
+#[test]
+fn limits_of_the_defaults_merge_with_the_routes_and_can_be_turned_off() {
+    let shared = "defaults: {limits: {concurrency: {max: 9, queue: 2}, rate: {per_second: 60, burst: 80, key: {header: X-A}}}}\n";
+    let limits = |settings: &str| plan_of(&format!("{shared}{}", route(settings))).limits;
+    let merged =
+        limits("limits: {concurrency: {queue: 5, queue_timeout: 2s}, rate: {key: client_ip}}");
+    let bulkhead = BulkheadSpec {
+        max: 9,
+        queue: 5,
+        queue_timeout: secs(2),
+    };
+    assert_eq!(merged.concurrency, Some(bulkhead));
+    let rate = merged.rate.unwrap();
+    assert_eq!(
+        (rate.per_second, rate.spec.burst(), rate.key),
+        (60.0, 80, Some(RateKey::ClientIp))
+    );
+    let off = limits("limits: {concurrency: off, rate: off}");
+    assert_eq!(off, LimitsPlan::default());
 }

@@ -18,9 +18,10 @@ use super::outgoing::Outgoing;
 use super::peek::{Patience, Source};
 use super::reply::Refusal;
 use super::retrying::{Next, Retrying};
+use super::waiting::{Held, Kept};
 use crate::failure::{Blame, Failure};
 use crate::proxy::worker::Current;
-use crate::resilience::{Key, Outcome, Permit, RefusalKind, Rejection, explain};
+use crate::resilience::{Key, Outcome, Pass, Permit, RefusalKind, Rejection, explain};
 use crate::snapshot::{Route, Way};
 use crate::stale::Collector;
 use crate::telemetry::Exchange;
@@ -43,6 +44,8 @@ pub(super) struct Answer {
     /// The right to the attempt, if its verdict waits for the body's end.
     pub(super) permit: Option<Permit>,
     pub(super) judged: Judged,
+    /// What the exchange keeps to its end of what holds calls back.
+    pub(super) kept: Kept,
     /// Both sides leave HTTP.
     pub(super) switch: Option<Switch>,
     /// Keeps a copy of the answer.
@@ -86,15 +89,32 @@ pub(super) async fn carry(
         let failure = Failure::CallerDeadline;
         return Err(Refusal::new(failure, detail(failure, route, total)));
     }
+    let mut held = Held::new(context, route, total.until);
+    let ticket = held.enter(exchange, call).await?;
+    begin = held.now(begin);
+    let with_ticket = |mut answer: Answer| {
+        answer.kept.ticket = ticket;
+        answer
+    };
     let mut retrying = Retrying::new(route, call);
     loop {
+        let pass = match held.pass(exchange, call.key, begin).await {
+            Ok(pass) => pass,
+            Err(refusal) => {
+                if let Some(state) = refusal.state {
+                    exchange.breaker_state(state);
+                }
+                return retrying.refused(refusal).map(with_ticket);
+            }
+        };
+        begin = held.now(begin);
         let permit = match admit(route, call.key, begin) {
             Ok(permit) => permit,
             Err(refusal) => {
                 if let Some(state) = refusal.state {
                     exchange.breaker_state(state);
                 }
-                return retrying.refused(refusal);
+                return retrying.refused(refusal).map(with_ticket);
             }
         };
         retrying.begin();
@@ -109,11 +129,12 @@ pub(super) async fn carry(
             keep: retrying.keep(),
             queued: Duration::ZERO,
         };
-        let ended = conclude(attempt, permit, (way.route, begin)).await;
+        let ended = conclude(attempt, (permit, pass), (way.route, begin)).await;
         let now = now();
         match retrying.judge(ended, total.until, now) {
-            Next::Done(result) => return result,
+            Next::Done(result) => return result.map(with_ticket),
             Next::Again(at) => {
+                held.retries();
                 sleep_until(at).await;
                 begin = self::now();
                 exchange.paused(begin.saturating_duration_since(now));
@@ -125,7 +146,7 @@ pub(super) async fn carry(
 /// Makes an attempt and tells the breaker what it proved.
 async fn conclude(
     mut attempt: Attempt<'_, '_>,
-    permit: Permit,
+    (permit, pass): (Permit, Pass),
     (place, begin): (usize, Instant),
 ) -> Ended {
     let made = attempt.make().await;
@@ -152,6 +173,7 @@ async fn conclude(
             if verdict.outcome == Outcome::Failure {
                 outgoing.avoid = Some(lease.endpoint().id());
             }
+            let kept = Kept::of(route, pass, (verdict, certainty), response.headers());
             let judged = Judged {
                 verdict,
                 certainty,
@@ -170,7 +192,10 @@ async fn conclude(
             Ended {
                 is_unsent: false,
                 is_whole: outgoing.can_go_again(call),
-                result: Ok(answer(call, place, (permit, judged), response, lease)),
+                result: Ok(Answer {
+                    kept,
+                    ..answer(call, place, (permit, judged), response, lease)
+                }),
             }
         }
         Err(Lost { failure, is_unsent }) => {
@@ -179,6 +204,8 @@ async fn conclude(
                 exchange.attempt_failed(failure);
                 settle(exchange, verdict);
             }
+            let throttle = &route.limits.throttle;
+            throttle.settle(pass, verdict.outcome, verdict.signal, now());
             permit.finish_as(sample(verdict, latency), now(), || exchange.identity());
             Ended {
                 is_unsent,
@@ -189,7 +216,7 @@ async fn conclude(
     }
 }
 
-fn admit(route: &Route, key: Option<Key>, now: Instant) -> Result<Permit, Refusal> {
+pub(super) fn admit(route: &Route, key: Option<Key>, now: Instant) -> Result<Permit, Refusal> {
     route.admit(key, now).map_err(|rejection| {
         let Rejection {
             refusal: refused,
@@ -249,6 +276,7 @@ fn answer(
         upload: Rc::clone(&call.upload),
         permit,
         judged,
+        kept: Kept::default(),
         switch,
         collector: None,
     }

@@ -7,6 +7,7 @@ use http::HeaderMap;
 
 use super::classify::{Judged, sample};
 use super::connection::Busy;
+use super::waiting::Kept;
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Permit, Verdict};
 use crate::telemetry::{End, Exchange};
@@ -41,6 +42,8 @@ pub(super) struct UpstreamEnding {
     pub(super) permit: Option<Permit>,
     /// What the verdict is if the body ends well, or was.
     pub(super) judged: Judged,
+    /// What it keeps to its end of what holds calls back.
+    pub(super) kept: Kept,
 }
 
 impl Ending {
@@ -114,9 +117,10 @@ impl Ending {
 
 impl UpstreamEnding {
     /// Gives up an answer that the caller does not get.
-    pub(super) fn give_up(self, exchange: &mut Exchange) {
+    pub(super) fn give_up(mut self, exchange: &mut Exchange) {
         let verdict = self.judged.verdict;
         settle(exchange, verdict);
+        self.kept.settle(verdict, now());
         if let Some(permit) = self.permit {
             let sample = sample(verdict, self.judged.latency);
             permit.finish_as(sample, now(), || exchange.identity());
@@ -131,11 +135,13 @@ impl UpstreamEnding {
             upload,
             permit,
             judged,
+            mut kept,
         } = self;
         match (end, permit) {
             (BodyEnd::Whole, permit) => {
                 let verdict = judged.at_end();
                 settle(exchange, verdict);
+                kept.settle(verdict, now);
                 if let Some(permit) = permit {
                     let sample = sample(verdict, judged.latency);
                     lease.record(sample, now);

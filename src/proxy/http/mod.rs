@@ -27,5 +27,6 @@ mod retrying;
 mod shield;
 mod target;
 mod upgrade;
+mod waiting;
 
 pub use connection::{refuse, serve};

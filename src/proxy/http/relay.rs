@@ -189,6 +189,7 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
         upload,
         permit,
         judged,
+        kept,
         switch,
         collector,
     } = answer;
@@ -217,6 +218,7 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
         upload,
         permit,
         judged,
+        kept,
     };
     let most = route.plan.max_duration;
     let pace = Pace {

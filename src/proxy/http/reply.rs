@@ -258,7 +258,12 @@ fn add_why_and_when(
         // While it ramps up it is past its probes.
         if refusal.failure != Failure::Ramping {
             let at = humantime::format_rfc3339_millis(crate::time::wall_at(at, now));
-            put("nextProbeAt", Value::from(at.to_string()));
+            // Only a breaker probes; the others say when a call may go again.
+            let name = match refusal.state {
+                Some(_) => "nextProbeAt",
+                None => "retryAt",
+            };
+            put(name, Value::from(at.to_string()));
         }
     }
 }

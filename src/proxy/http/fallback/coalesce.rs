@@ -123,6 +123,7 @@ async fn lead_on(
         upload,
         permit,
         judged,
+        kept,
         ..
     } = answer;
     let upstream = UpstreamEnding {
@@ -130,6 +131,7 @@ async fn lead_on(
         upload,
         permit,
         judged,
+        kept,
     };
     match result {
         Ok(kept) => {

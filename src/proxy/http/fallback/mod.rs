@@ -184,6 +184,7 @@ impl Why {
                     upload,
                     permit,
                     judged,
+                    kept,
                     ..
                 } = answer;
                 let upstream = UpstreamEnding {
@@ -191,6 +192,7 @@ impl Why {
                     upload,
                     permit,
                     judged,
+                    kept,
                 };
                 upstream.give_up(exchange);
             }

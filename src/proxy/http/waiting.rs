@@ -1,0 +1,318 @@
+//! What holds a call back before it goes: the route's rate, its bulkhead, the pause that its upstream asked for.
+//!
+//! Whoever waits here waits for us or for what the upstream wished: it is no latency of the upstream's, and running out of time here
+//! is no failure of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
+use tokio::sync::Notify;
+
+use super::call::Call;
+use super::carry::{Context, admit};
+use super::classify::Certainty;
+use super::reply::Refusal;
+use crate::config::plan::RateKey;
+use crate::failure::Failure;
+use crate::resilience::{Bulkhead, Halt, Key, Pass, Signal, Throttle, Ticket, Verdict, Wake};
+use crate::snapshot::Route;
+use crate::snapshot::limits::Rate;
+use crate::telemetry::Exchange;
+use crate::telemetry::names::LimitLabel;
+use crate::time::{Deadline, now, timeout_at, wall};
+use crate::wire::PauseHints;
+
+/// A call that may be held back.
+pub(super) struct Held<'c> {
+    context: &'c Context<'c>,
+    route: &'c Route,
+    /// When the call must be over.
+    deadline: Deadline,
+    has_waited: bool,
+    /// It was asked to be made again, which includes waiting for the moment that the upstream named.
+    is_retry: bool,
+}
+
+/// What an exchange keeps to its end.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// The place under the route's concurrency limit.
+    pub(super) ticket: Option<Ticket>,
+    /// A call whose trailers may still ask for a pause (gRPC).
+    trailing: Option<(Arc<Throttle>, Pass)>,
+}
+
+/// Rings for one call that waits.
+#[derive(Default)]
+struct Bell(Arc<Notify>);
+
+impl Bell {
+    fn wake(&self) -> Wake {
+        let bell = Arc::clone(&self.0);
+        // It keeps one ring for a call that is not listening yet.
+        Arc::new(move || bell.notify_one())
+    }
+
+    /// Until it rings, or until then.
+    async fn wait(&self, until: Deadline) {
+        let _ = timeout_at(until, self.0.notified()).await;
+    }
+}
+
+impl Kept {
+    /// Tells the throttle what the headers said, or keeps that for the trailers. A call that a pause waits for is not kept: a stream
+    /// may go on for hours.
+    pub(super) fn of(
+        route: &Route,
+        pass: Pass,
+        (verdict, certainty): (Verdict, Certainty),
+        headers: &HeaderMap,
+    ) -> Self {
+        let throttle = &route.limits.throttle;
+        if certainty == Certainty::InTrailers && !pass.decides() {
+            return Self {
+                ticket: None,
+                trailing: Some((Arc::clone(throttle), pass)),
+            };
+        }
+        let signal = verdict.signal.map(|signal| Signal {
+            pause: signal.pause.or_else(|| hinted(headers)),
+            ..signal
+        });
+        throttle.settle(pass, verdict.outcome, signal, now());
+        Self::default()
+    }
+
+    /// The last word.
+    pub(super) fn settle(&mut self, verdict: Verdict, now: Instant) {
+        if let Some((throttle, pass)) = self.trailing.take() {
+            throttle.settle(pass, verdict.outcome, verdict.signal, now);
+        }
+    }
+}
+
+/// How long the upstream wishes to be left alone, if its fields say so.
+fn hinted(headers: &HeaderMap) -> Option<Duration> {
+    let field = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+    let hints = PauseHints {
+        retry_after: field(RETRY_AFTER),
+        rate_limit_reset: field(HeaderName::from_static("ratelimit-reset")),
+        rate_limit: field(HeaderName::from_static("ratelimit")),
+        x_rate_limit_reset: field(HeaderName::from_static("x-ratelimit-reset")),
+        date: field(DATE),
+    };
+    hints.pause(wall())
+}
+
+impl<'c> Held<'c> {
+    /// One that was not held back yet.
+    pub(super) fn new(context: &'c Context<'c>, route: &'c Route, deadline: Deadline) -> Self {
+        Self {
+            context,
+            route,
+            deadline,
+            has_waited: false,
+            is_retry: false,
+        }
+    }
+
+    /// The route's own limits: first its rate, then its bulkhead, whose ticket lives as long as the exchange.
+    ///
+    /// # Errors
+    /// `rate_limited` or `overloaded`.
+    pub(super) async fn enter(
+        &mut self,
+        exchange: &mut Exchange,
+        call: &Call,
+    ) -> Result<Option<Ticket>, Refusal> {
+        if let Some(rate) = &self.route.limits.rate {
+            let key = rate_key(rate, call, self.context);
+            rate.limit
+                .admit(key, call.begin)
+                .map_err(|at| over_rate(rate, at))?;
+        }
+        match &self.route.limits.bulkhead {
+            Some(bulkhead) => self.ticket(exchange, bulkhead).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn ticket(
+        &mut self,
+        exchange: &mut Exchange,
+        bulkhead: &Arc<Bulkhead>,
+    ) -> Result<Ticket, Refusal> {
+        if let Ok(ticket) = bulkhead.enter() {
+            return Ok(ticket);
+        }
+        let bell = Bell::default();
+        let Some(place) = bulkhead.join(bell.wake()) else {
+            return Err(overloaded(bulkhead));
+        };
+        let begin = now();
+        let until = Deadline::after(begin, bulkhead.spec().queue_timeout).min(self.deadline);
+        let result = loop {
+            let now = now();
+            match place.ask() {
+                // Its turn came too late.
+                Ok(_) if self.deadline.has_passed(now) => break Err(overloaded(bulkhead)),
+                Ok(ticket) => break Ok(ticket),
+                Err(_) if until.has_passed(now) => break Err(overloaded(bulkhead)),
+                Err(_) => bell.wait(until).await,
+            }
+        };
+        self.waited(exchange, LimitLabel::Concurrency, begin);
+        result
+    }
+
+    /// The right to call an upstream that may have asked for a pause. `key` is the call's, where the route tells calls apart.
+    ///
+    /// # Errors
+    /// `throttled`; or the breaker's refusal: nobody waits out a pause to be told that it is open.
+    pub(super) async fn pass(
+        &mut self,
+        exchange: &mut Exchange,
+        key: Option<Key>,
+        at: Instant,
+    ) -> Result<Pass, Refusal> {
+        let route = self.route;
+        let throttle = &route.limits.throttle;
+        let halt = match throttle.admit(key, at) {
+            Ok(pass) => return Ok(pass),
+            Err(halt) => halt,
+        };
+        refuse_if_open(route, key, at)?;
+        let wait = throttle.spec().map(|spec| spec.wait).unwrap_or_default();
+        let retry = route.plan.retry.as_ref().filter(|_| self.is_retry);
+        let wait = retry.map_or(wait, |retry| wait.max(retry.max_retry_after));
+        let until = Deadline::after(at, wait).min(self.deadline);
+        if wait.is_zero() || is_too_late(halt, until) {
+            return Err(throttled(route, halt, at));
+        }
+        let bell = Bell::default();
+        let Some(place) = throttle.join(key, bell.wake()) else {
+            return Err(throttled(route, halt, at));
+        };
+        let result = loop {
+            let now = now();
+            match place.ask(now) {
+                Ok(pass) if self.deadline.has_passed(now) => {
+                    drop(pass);
+                    break Err(throttled(route, halt, now));
+                }
+                Ok(pass) => break Ok(pass),
+                Err(halt) => {
+                    if let Err(refusal) = refuse_if_open(route, key, now) {
+                        break Err(refusal);
+                    }
+                    if is_too_late(halt, until) || until.has_passed(now) {
+                        break Err(throttled(route, halt, now));
+                    }
+                    let next = if halt.is_releasing {
+                        until
+                    } else {
+                        Deadline::after(halt.retry_at, Duration::ZERO).min(until)
+                    };
+                    bell.wait(next).await;
+                }
+            }
+        };
+        self.waited(exchange, LimitLabel::Throttle, at);
+        result
+    }
+
+    /// Another attempt follows.
+    pub(super) fn retries(&mut self) {
+        self.is_retry = true;
+    }
+
+    /// When the call goes on, which began at `begin`: without a wait no clock is read.
+    pub(super) fn now(&self, begin: Instant) -> Instant {
+        if self.has_waited {
+            begin.max(now())
+        } else {
+            begin
+        }
+    }
+
+    fn waited(&mut self, exchange: &mut Exchange, limit: LimitLabel, since: Instant) {
+        let wait = now().saturating_duration_since(since);
+        self.route.meters.waited_for_limit(limit, wait);
+        exchange.paused(wait);
+        self.has_waited = true;
+    }
+}
+
+/// A call that cannot be served in its time is refused at once, and does not wait in vain.
+fn is_too_late(halt: Halt, until: Deadline) -> bool {
+    !halt.is_releasing && halt.retry_at > until.instant()
+}
+
+/// The breaker's refusal, if it would refuse now; takes no permit.
+fn refuse_if_open(route: &Route, key: Option<Key>, now: Instant) -> Result<(), Refusal> {
+    let child = route.keyed.as_ref().zip(key);
+    let child = child.and_then(|(keyed, key)| keyed.get(key));
+    let would_reject = child
+        .iter()
+        .chain([&route.breaker])
+        .any(|breaker| breaker.view(now).rejects.is_some());
+    if !would_reject {
+        return Ok(());
+    }
+    // Asked in earnest, so that the refusal is counted and names its reason. Should it have changed its mind, nobody is blamed.
+    admit(route, key, now).map(drop)
+}
+
+fn rate_key(rate: &Rate, call: &Call, context: &Context<'_>) -> Option<Key> {
+    match rate.key.as_ref()? {
+        RateKey::Header(name) => {
+            let value = call.headers().get(name);
+            Some(Key::of(value.map_or(b"", |value| value.as_bytes())))
+        }
+        RateKey::ClientIp => Some(Key::of(context.connection.peer.as_bytes())),
+    }
+}
+
+fn over_rate(rate: &Rate, at: Instant) -> Refusal {
+    let whose = match &rate.key {
+        None => "the route's rate limit",
+        Some(RateKey::Header(_)) => "the rate limit of this caller's key",
+        Some(RateKey::ClientIp) => "the rate limit of this caller's address",
+    };
+    Refusal {
+        retry_at: Some(at),
+        ..Refusal::new(
+            Failure::RateLimited,
+            format!("{whose} is used up (`limits.rate`)"),
+        )
+    }
+}
+
+fn overloaded(bulkhead: &Bulkhead) -> Refusal {
+    let view = bulkhead.view();
+    let calls = if view.max == 1 {
+        "call is"
+    } else {
+        "calls are"
+    };
+    Refusal::new(
+        Failure::Overloaded,
+        format!(
+            "{} {calls} out, as many as `limits.concurrency` allows, and {} wait",
+            view.in_use, view.waiting
+        ),
+    )
+}
+
+fn throttled(route: &Route, halt: Halt, now: Instant) -> Refusal {
+    let detail = route.limits.throttle.view(now).explain();
+    Refusal {
+        retry_at: Some(halt.retry_at),
+        ..Refusal::new(
+            Failure::Throttled,
+            detail.unwrap_or_else(|| "throttled".to_owned()),
+        )
+    }
+}

@@ -1,0 +1,150 @@
+//! What bounds the calls of a route besides its breaker, alive: its throttle, its bulkhead, its rate. All of it survives a reload.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::plan::{LimitsPlan, RateKey, RoutePlan};
+use crate::resilience::{Bulkhead, Change, RateLimit, Throttle, ThrottleObserver};
+use crate::telemetry::RouteMeters;
+use crate::telemetry::names::LimitLabel;
+use crate::time::wall_at;
+
+/// What bounds the calls of a route besides its breaker.
+#[derive(Debug)]
+pub struct Limits {
+    /// The pause that its upstream asked for.
+    pub throttle: Arc<Throttle>,
+    /// How many calls are out at once.
+    pub bulkhead: Option<Arc<Bulkhead>>,
+    /// How many calls go per second.
+    pub rate: Option<Rate>,
+}
+
+/// How many calls go per second.
+#[derive(Debug)]
+pub struct Rate {
+    /// The buckets.
+    pub limit: Arc<RateLimit>,
+    /// Whose calls share one.
+    pub key: Option<RateKey>,
+}
+
+/// What limits are made from.
+pub(super) struct Origin<'a> {
+    pub(super) plan: &'a RoutePlan,
+    pub(super) survivor: Option<&'a Limits>,
+    pub(super) meters: &'a Arc<RouteMeters>,
+    /// Decides the jitter.
+    pub(super) seed: u64,
+}
+
+impl Limits {
+    /// Makes what is new and takes over what survives; survivors get their settings in [`Limits::respec`].
+    pub(super) fn new(origin: &Origin<'_>, now: Instant) -> Self {
+        let Origin {
+            plan,
+            survivor,
+            meters,
+            seed,
+        } = *origin;
+        let throttle = match survivor {
+            Some(limits) => Arc::clone(&limits.throttle),
+            None => {
+                let observer = observer(Arc::clone(meters.name()));
+                Throttle::new(plan.throttle, seed, now, observer)
+            }
+        };
+        if plan.throttle.is_some_and(|spec| !spec.wait.is_zero()) {
+            meters.expect_waits(LimitLabel::Throttle);
+        }
+        let LimitsPlan { concurrency, rate } = &plan.limits;
+        let bulkhead = concurrency.map(|spec| {
+            meters.expect_waits(LimitLabel::Concurrency);
+            let old = survivor.and_then(|limits| limits.bulkhead.as_ref());
+            old.map_or_else(|| Bulkhead::new(spec), Arc::clone)
+        });
+        let rate = rate.as_ref().map(|plan| {
+            // Buckets of other keys say nothing about these.
+            let old = survivor
+                .and_then(|limits| limits.rate.as_ref())
+                .filter(|old| old.key == plan.key);
+            Rate {
+                limit: old.map_or_else(
+                    || Arc::new(RateLimit::new(plan.spec)),
+                    |old| Arc::clone(&old.limit),
+                ),
+                key: plan.key.clone(),
+            }
+        });
+        Self {
+            throttle,
+            bulkhead,
+            rate,
+        }
+    }
+
+    /// Gives survivors the settings of the plan; nothing of their state is lost.
+    pub(super) fn respec(&self, plan: &RoutePlan, now: Instant) {
+        if self.throttle.spec() != plan.throttle {
+            self.throttle.respec(plan.throttle, now);
+        }
+        let LimitsPlan { concurrency, rate } = &plan.limits;
+        if let (Some(bulkhead), Some(spec)) = (&self.bulkhead, concurrency)
+            && bulkhead.spec() != *spec
+        {
+            bulkhead.respec(*spec);
+        }
+        if let (Some(live), Some(plan)) = (&self.rate, rate)
+            && live.limit.spec() != plan.spec
+        {
+            live.limit.respec(plan.spec);
+        }
+    }
+}
+
+/// Tells when a pause begins and when calls pass again. That of a route is a warning: traffic is being refused.
+fn observer(route: Arc<str>) -> ThrottleObserver {
+    Box::new(move |change| {
+        macro_rules! throttled {
+            ($level:expr, $key:expr, $until:expr, $wish:expr, $in_a_row:expr) => {
+                tracing::event!(
+                    $level,
+                    route = &*route,
+                    key = $key.as_deref(),
+                    until = %$until,
+                    hint = $wish.as_deref(),
+                    signalsInARow = $in_a_row,
+                    "Route throttled"
+                )
+            };
+        }
+        match change {
+            Change::Throttled {
+                key,
+                until,
+                wish,
+                in_a_row,
+            } => {
+                let key = key.map(|key| key.to_string());
+                let now = crate::time::now();
+                let until = humantime::format_rfc3339_millis(wall_at(*until, now));
+                let wish = wish.map(|wish| format!("{}ms", wish.as_millis()));
+                if key.is_none() {
+                    throttled!(tracing::Level::WARN, key, until, wish, in_a_row);
+                } else {
+                    throttled!(tracing::Level::INFO, key, until, wish, in_a_row);
+                }
+            }
+            Change::Released { key, after } => {
+                let key = key.map(|key| key.to_string());
+                let after = format!("{}ms", after.as_millis());
+                tracing::info!(
+                    route = &*route,
+                    key = key.as_deref(),
+                    after,
+                    "Route released"
+                );
+            }
+        }
+    })
+}

@@ -1,0 +1,157 @@
+//! Pauses that an upstream asks for, and limits of our own, on the whole data path and a paused clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use sidefuse::time::{Deadline, now, sleep_until};
+use tokio::task::spawn_local;
+
+use crate::support::memory::{Script, always, on_stage, silent};
+
+/// An origin that asks for a pause of that many seconds.
+fn throttling(seconds: &'static str) -> Script {
+    Arc::new(move |_| {
+        let answer = Response::builder()
+            .status(429)
+            .header("retry-after", seconds)
+            .body(Full::new(Bytes::new()))
+            .unwrap();
+        Box::pin(std::future::ready(answer))
+    })
+}
+
+async fn pass(millis: u64) {
+    sleep_until(Deadline::after(now(), Duration::from_millis(millis))).await;
+}
+
+#[test]
+fn a_429_is_passed_on_and_pauses_the_route_case_112() {
+    let config = "version: 1\nroutes: {r: {upstream: http://origin}}\n";
+    on_stage(config, throttling("30"), async |stage| {
+        let first = stage.get("/r/x").await;
+        assert_eq!(
+            (first.status, first.reason),
+            (429, None),
+            "the upstream's own"
+        );
+        let route = stage.snapshot.route("r").unwrap();
+        let paused = stage.get("/r/x").await;
+        assert_eq!(
+            (paused.status, paused.reason.as_deref()),
+            (429, Some("throttled"))
+        );
+        assert_eq!(paused.retry_after.as_deref(), Some("30"));
+        assert_eq!(stage.origin.calls(), 1);
+        assert_eq!(route.breaker.view(now()).statistics.failures, 0);
+        stage.origin.becomes(always(200));
+        pass(29_000).await;
+        assert_eq!(stage.get("/r/x").await.retry_after.as_deref(), Some("1"));
+        pass(1_000).await;
+        assert_eq!(stage.get("/r/x").await.status, 200);
+        assert_eq!(stage.get("/r/x").await.status, 200);
+        assert!(!route.limits.throttle.view(now()).is_throttled());
+    });
+}
+
+#[test]
+fn calls_wait_out_a_short_pause_in_the_queue_and_a_long_one_is_refused_at_once() {
+    let config = "version: 1\nroutes: {r: {upstream: http://origin, throttle: {wait: 2s, max_waiting: 2}}}\n";
+    on_stage(config, throttling("1"), async |stage| {
+        stage.get("/r/x").await;
+        stage.origin.becomes(always(200));
+        let begin = now();
+        let mut calls = Vec::new();
+        for _ in 0..3 {
+            let mut caller = stage.caller().await;
+            calls.push(spawn_local(async move { caller.get("/r/x").await }));
+        }
+        let mut statuses = Vec::new();
+        for call in calls {
+            let got = call.await.unwrap();
+            statuses.push(got.status);
+            let took = got.at - begin;
+            assert!(
+                got.status == 429 || took >= Duration::from_secs(1),
+                "{took:?}"
+            );
+        }
+        assert_eq!(statuses, [200, 200, 429], "two may wait");
+
+        stage.origin.becomes(throttling("9"));
+        stage.get("/r/x").await;
+        let begin = now();
+        let refused = stage.get("/r/x").await;
+        assert_eq!(
+            (refused.at, refused.reason.as_deref()),
+            (begin, Some("throttled"))
+        );
+    });
+}
+
+#[test]
+fn an_open_breaker_answers_before_a_pause() {
+    let config = "version: 1\nroutes: {r: {upstream: http://origin, throttle: {wait: 5s}, breaker: {failure_threshold: 1}}}\n";
+    on_stage(config, throttling("2"), async |stage| {
+        stage.get("/r/x").await;
+        stage.origin.becomes(always(500));
+        assert_eq!(stage.get("/r/x").await.status, 500);
+        let begin = now();
+        let refused = stage.get("/r/x").await;
+        assert_eq!(
+            (refused.at, refused.reason.as_deref()),
+            (begin, Some("circuit_open"))
+        );
+    });
+}
+
+#[test]
+fn the_bulkhead_queues_refuses_and_blames_nobody_case_164() {
+    let config = "version: 1\nroutes: {r: {upstream: http://origin, timeout: 9s, limits: {concurrency: {max: 1, queue: 1, queue_timeout: 2s}}}}\n";
+    on_stage(config, silent(), async |stage| {
+        let mut calls = Vec::new();
+        for _ in 0..3 {
+            let mut caller = stage.caller().await;
+            calls.push(spawn_local(async move { caller.get("/r/x").await }));
+            pass(1).await;
+        }
+        let route = stage.snapshot.route("r").unwrap();
+        let bulkhead = route.limits.bulkhead.as_ref().unwrap();
+        assert_eq!((bulkhead.view().in_use, bulkhead.view().waiting), (1, 1));
+        let mut reasons = Vec::new();
+        for call in calls {
+            reasons.push(call.await.unwrap().reason.unwrap());
+        }
+        assert_eq!(reasons, ["timeout", "overloaded", "overloaded"]);
+        assert_eq!((bulkhead.view().in_use, bulkhead.view().waiting), (0, 0));
+        assert_eq!(route.breaker.view(now()).statistics.failures, 1);
+    });
+}
+
+#[test]
+fn over_its_rate_a_route_answers_429_and_says_exactly_when() {
+    let config = "version: 1\nroutes: {r: {upstream: http://origin, limits: {rate: {per_second: 0.25, burst: 2}}}}\n";
+    on_stage(config, always(200), async |stage| {
+        assert_eq!(stage.get("/r/x").await.status, 200);
+        assert_eq!(stage.get("/r/x").await.status, 200);
+        let over = stage.get("/r/x").await;
+        assert_eq!(
+            (over.status, over.reason.as_deref()),
+            (429, Some("rate_limited"))
+        );
+        assert_eq!(over.retry_after.as_deref(), Some("4"));
+        pass(4_000).await;
+        assert_eq!(stage.get("/r/x").await.status, 200);
+        assert_eq!(stage.origin.calls(), 3);
+        let statistics = stage
+            .snapshot
+            .route("r")
+            .unwrap()
+            .breaker
+            .view(now())
+            .statistics;
+        assert_eq!(statistics.total_calls, 3, "no breaker hears of it");
+    });
+}
