@@ -229,6 +229,7 @@ impl Exchange {
     /// Another attempt is made: what the one before proved says nothing about this exchange any more.
     pub fn unsettled(&mut self) {
         self.outcome = None;
+        self.config_error = false;
     }
 
     /// The upstream says that the call is wrong in a way that is ours to put right.

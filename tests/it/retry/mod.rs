@@ -1,5 +1,6 @@
 //! Retries over the whole data path, on the still clock: what is made again, when, and what the origin sees of it.
 
+mod judged;
 mod load;
 mod replay;
 
