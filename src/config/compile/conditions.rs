@@ -3,6 +3,7 @@
 use ::http::HeaderName;
 
 use super::headers::header_key;
+use super::statuses::ends;
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, scalar, value};
 use crate::config::problem::{Code, Problem, Problems};
@@ -65,16 +66,7 @@ fn status(text: &str) -> Result<(u16, u16), Invalid> {
     if text == "any" {
         return Ok((100, 999));
     }
-    let three = |text: &str| {
-        let is_plain = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-        is_plain.then(|| text.parse::<u16>().ok()).flatten()
-    };
-    let range = match (text.strip_suffix("xx"), text.split_once('-')) {
-        (Some(class), _) => three(&format!("{class}00")).map(|first| (first, first + 99)),
-        (None, Some((first, last))) => three(first).zip(three(last)),
-        (None, None) => three(text).map(|status| (status, status)),
-    };
-    match range {
+    match ends(text) {
         Some((first, last)) if first >= 100 && first <= last => Ok((first, last)),
         Some(_) => Err(Invalid::new(
             Code::OutOfRange,

@@ -24,6 +24,7 @@ mod routes;
 mod service;
 mod shadow;
 mod state;
+mod statuses;
 mod throttle;
 mod upstream;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::http::uri::PathAndQuery;
 
 use super::some_time;
+use super::statuses::ends;
 use crate::config::fields::{Fields, mapping};
 use crate::config::plan::ProbePlan;
 use crate::config::problem::{Code, Problem};
@@ -81,19 +82,8 @@ fn path(base_path: &str, text: &str) -> Result<PathAndQuery, Invalid> {
 
 /// `204`, `200-399` or `2xx`.
 fn statuses(text: &str) -> Result<RangeInclusive<u16>, Invalid> {
-    let status = |text: &str| {
-        let is_plain = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-        let status = text.parse().ok().filter(|status| *status >= 100);
-        status.filter(|_| is_plain)
-    };
-    let range = match (text.strip_suffix("xx"), text.split_once('-')) {
-        (Some(class), _) => status(&format!("{class}00")).map(|first| first..=first + 99),
-        (None, Some((first, last))) => status(first)
-            .zip(status(last))
-            .map(|(first, last)| first..=last),
-        (None, None) => status(text).map(|status| status..=status),
-    };
-    range.filter(|range| !range.is_empty()).ok_or_else(|| {
+    let ends = ends(text).filter(|(first, last)| *first >= 100 && first <= last);
+    ends.map(|(first, last)| first..=last).ok_or_else(|| {
         Invalid::new(Code::Malformed, "is no status from 100 to 999")
             .hint("statuses are written like `204`, `200-399` or `2xx`")
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Scope, some_time};
+use super::{Scope, some_time, statuses::ends};
 use crate::config::fields::Fields;
 use crate::config::problem::{Code, Problem};
 use crate::config::readers::{flag, number};
@@ -113,15 +113,9 @@ fn item(text: &str) -> Result<Item, Invalid> {
     if let Some(word) = words.iter().find(|word| **word == text) {
         return Ok(Item::Word(word));
     }
-    let range = match text {
-        "4xx" => Some((400, 499)),
-        "5xx" => Some((500, 599)),
-        _ => {
-            let (low, high) = text.split_once('-').unwrap_or((text, text));
-            status(low).zip(status(high))
-        }
-    };
-    match range {
+    // Of the classes only two are failures; another is a word that is not known.
+    let is_known = !text.ends_with("xx") || ["4xx", "5xx"].contains(&text);
+    match ends(text).filter(|_| is_known) {
         Some((low, high)) if low <= high && low >= 400 && high <= 599 => {
             Ok(Item::Statuses(low..=high))
         }
@@ -147,9 +141,4 @@ fn item(text: &str) -> Result<Item, Invalid> {
             })
         }
     }
-}
-
-fn status(text: &str) -> Option<u16> {
-    let is_status = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| is_status)
 }
