@@ -13,7 +13,7 @@ use super::call::Call;
 use super::classify::{Certainty, Judged, classify, look_into, of_failure, sample};
 use super::connection::Connection;
 use super::detail::detail;
-use super::ending::settle;
+use super::ending::{UpstreamEnding, settle};
 use super::outgoing::Outgoing;
 use super::peek::{Patience, Source};
 use super::reply::Refusal;
@@ -26,7 +26,6 @@ use crate::snapshot::{Route, Way};
 use crate::stale::Collector;
 use crate::telemetry::Exchange;
 use crate::time::{now, sleep_until, wall_at};
-use crate::upstream::{Lease, UploadProgress};
 
 /// What an exchange goes on in.
 pub(super) struct Context<'a> {
@@ -39,13 +38,8 @@ pub(super) struct Answer {
     pub(super) response: Response<Source>,
     /// The place of the route.
     pub(super) route: usize,
-    pub(super) lease: Lease,
-    pub(super) upload: Rc<UploadProgress>,
-    /// The right to the attempt, if its verdict waits for the body's end.
-    pub(super) permit: Option<Permit>,
-    pub(super) judged: Judged,
-    /// What the exchange keeps to its end of what holds calls back.
-    pub(super) kept: Kept,
+    /// What hangs on the end of its body.
+    pub(super) upstream: UpstreamEnding,
     /// Both sides leave HTTP.
     pub(super) switch: Option<Switch>,
     /// Keeps a copy of the answer.
@@ -93,23 +87,18 @@ pub(super) async fn carry(
     let ticket = held.enter(exchange, call).await?;
     begin = held.now(begin);
     let with_ticket = |mut answer: Answer| {
-        answer.kept.ticket = ticket;
+        answer.upstream.kept.ticket = ticket;
         answer
     };
     let mut retrying = Retrying::new(route, call);
     loop {
-        let pass = match held.pass(exchange, call.key, begin).await {
-            Ok(pass) => pass,
-            Err(refusal) => {
-                if let Some(state) = refusal.state {
-                    exchange.breaker_state(state);
-                }
-                return retrying.refused(refusal).map(with_ticket);
-            }
-        };
-        begin = held.now(begin);
-        let permit = match admit(route, call.key, begin) {
-            Ok(permit) => permit,
+        let passed = held.pass(exchange, call.key, begin).await;
+        let admitted = passed.and_then(|pass| {
+            begin = held.now(begin);
+            admit(route, call.key, begin).map(|permit| (permit, pass))
+        });
+        let (permit, pass) = match admitted {
+            Ok(admitted) => admitted,
             Err(refusal) => {
                 if let Some(state) = refusal.state {
                     exchange.breaker_state(state);
@@ -189,13 +178,17 @@ async fn conclude(
                     None
                 }
             };
+            let upstream = UpstreamEnding {
+                lease,
+                upload: Rc::clone(&call.upload),
+                permit,
+                judged,
+                kept,
+            };
             Ended {
                 is_unsent: false,
                 is_whole: outgoing.can_go_again(call),
-                result: Ok(Answer {
-                    kept,
-                    ..answer(call, place, (permit, judged), response, lease)
-                }),
+                result: Ok(answer(call, place, response, upstream)),
             }
         }
         Err(Lost { failure, is_unsent }) => {
@@ -252,9 +245,8 @@ fn clock(at: Instant, now: Instant) -> String {
 fn answer(
     call: &mut Call,
     route: usize,
-    verdict: (Option<Permit>, Judged),
     mut response: Response<Source>,
-    lease: Lease,
+    upstream: UpstreamEnding,
 ) -> Answer {
     let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let upgrade = if is_switching {
@@ -268,15 +260,10 @@ fn answer(
         caller,
         upstream: hyper::upgrade::on(&mut response),
     });
-    let (permit, judged) = verdict;
     Answer {
         response,
         route,
-        lease,
-        upload: Rc::clone(&call.upload),
-        permit,
-        judged,
-        kept: Kept::default(),
+        upstream,
         switch,
         collector: None,
     }

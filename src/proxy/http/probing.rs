@@ -45,7 +45,8 @@ pub(in crate::proxy) fn probe_due(
         let Some(probe) = &route.probe else {
             continue;
         };
-        let Some(turn) = probe.turn(urgency(route, now), now, chance()) else {
+        // By chance, so that the probes of a fleet do not come in step.
+        let Some(turn) = probe.turn(urgency(route, now), now, fastrand::u64(..)) else {
             continue;
         };
         let permit = match may_probe(route, now) {
@@ -252,9 +253,4 @@ fn tell(route: &Route, report: &Report, news: ProbeNews) {
             tracing::info!(route = name, status, "Probe succeeded again");
         }
     }
-}
-
-/// So that the probes of a fleet do not come in step.
-fn chance() -> u64 {
-    uuid::Uuid::new_v4().as_u64_pair().0
 }

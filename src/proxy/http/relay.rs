@@ -19,7 +19,7 @@ use super::body::{Body, Pace};
 use super::call::Call;
 use super::carry::{Answer, Context};
 use super::connection::{Busy, Connection};
-use super::ending::{Ending, UpstreamEnding};
+use super::ending::Ending;
 use super::fallback::{self, Reply, X_SIDEFUSE_FALLBACK};
 use super::front::Refused;
 use super::headers::{self, Facts};
@@ -185,11 +185,7 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
     let Answer {
         mut response,
         route,
-        lease,
-        upload,
-        permit,
-        judged,
-        kept,
+        upstream,
         switch,
         collector,
     } = answer;
@@ -213,13 +209,6 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
         let kind = HeaderValue::from_static(kind.label());
         response.headers_mut().insert(X_SIDEFUSE_FALLBACK, kind);
     }
-    let upstream = UpstreamEnding {
-        lease,
-        upload,
-        permit,
-        judged,
-        kept,
-    };
     let most = route.plan.max_duration;
     let pace = Pace {
         idle_timeout: route.plan.idle_timeout,

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Limited};
 use super::call::{Call, Keep};
 use super::carry::{Answer, Ended};
 use super::classify::sample;
-use super::ending::give_back;
+use super::ending::{UpstreamEnding, give_back};
 use super::reply::Refusal;
 use crate::resilience::{Facts, Label, Outcome, RetryBudget, RetrySpec, RetryVerdict, Stop};
 use crate::snapshot::Route;
@@ -122,7 +122,7 @@ impl<'a> Retrying<'a> {
             retry_after: ended.retry_after(),
             left: until.remaining(now),
         };
-        match spec.judge(&facts, budget, now, random()) {
+        match spec.judge(&facts, budget, now, fastrand::u64(..)) {
             RetryVerdict::Again { after } => {
                 self.last = Some(Box::new(ended.result));
                 Next::Again(Deadline::after(now, after))
@@ -155,7 +155,7 @@ impl Ended {
     /// Whether it brought an answer that is no failure.
     fn is_good(&self) -> bool {
         match &self.result {
-            Ok(answer) => match answer.judged.verdict.outcome {
+            Ok(answer) => match answer.upstream.judged.verdict.outcome {
                 Outcome::Success | Outcome::Alive | Outcome::Ignored => true,
                 Outcome::Failure | Outcome::Throttled => false,
             },
@@ -179,13 +179,15 @@ impl Ended {
 /// Lets go of an answer that nobody gets. What is left of it is read, if it is not much: its connection can then be used again.
 fn discard(answer: Answer) {
     let Answer {
-        response,
+        response, upstream, ..
+    } = answer;
+    let UpstreamEnding {
         lease,
         upload,
         permit,
         judged,
         ..
-    } = answer;
+    } = upstream;
     if let Some(permit) = permit {
         permit.finish(sample(judged.verdict, judged.latency), now());
     }
@@ -201,9 +203,4 @@ fn discard(answer: Answer) {
             lease.keep(now());
         }
     });
-}
-
-/// Evenly spread over all numbers, for the jitter.
-fn random() -> u64 {
-    uuid::Uuid::new_v4().as_u64_pair().0
 }

@@ -16,7 +16,7 @@ use crate::proxy::http::allowance::Allowance;
 use crate::proxy::http::call::Call;
 use crate::proxy::http::carry::{Answer, Context, carry};
 use crate::proxy::http::detail::detail;
-use crate::proxy::http::ending::{BodyEnd, UpstreamEnding};
+use crate::proxy::http::ending::BodyEnd;
 use crate::proxy::http::peek::Source;
 use crate::proxy::http::reply::Refusal;
 use crate::resilience::Outcome;
@@ -101,7 +101,7 @@ async fn lead_on(
         }
     };
     let Some(collector) = collect(route, asked, &answer, now()) else {
-        match answer.judged.verdict.outcome {
+        match answer.upstream.judged.verdict.outcome {
             // One by one they find out whether it goes on so; the breaker ends it before long.
             Outcome::Failure | Outcome::Throttled => lead.landed(Landed::Again),
             Outcome::Success | Outcome::Alive | Outcome::Ignored => lead.landed(Landed::Alone),
@@ -118,21 +118,8 @@ async fn lead_on(
     let most = most.map(|most| Deadline::after(exchange.begun(), most));
     let result = whole(&mut answer, collector, (route, most)).await;
     let Answer {
-        response,
-        lease,
-        upload,
-        permit,
-        judged,
-        kept,
-        ..
+        response, upstream, ..
     } = answer;
-    let upstream = UpstreamEnding {
-        lease,
-        upload,
-        permit,
-        judged,
-        kept,
-    };
     match result {
         Ok(kept) => {
             upstream.finish(exchange, BodyEnd::Whole, now());

@@ -17,7 +17,6 @@ use http::{Response, StatusCode};
 
 use super::call::Call;
 use super::carry::{Answer, Context, carry};
-use super::ending::UpstreamEnding;
 use super::reply::{self, Refusal};
 use crate::config::plan::{FallbackKind, FallbackPlan};
 use crate::failure::Failure;
@@ -152,7 +151,7 @@ impl Why {
     fn occasion(&self) -> Option<Occasion> {
         match self {
             Self::Refused(refusal) => occasion(refusal.failure),
-            Self::Answered(answer) => match answer.judged.verdict.outcome {
+            Self::Answered(answer) => match answer.upstream.judged.verdict.outcome {
                 // 101 is no failure, whatever a rule says: both sides have left HTTP.
                 _ if answer.switch.is_some() => None,
                 Outcome::Failure | Outcome::Throttled => Some(Occasion::Failed),
@@ -179,22 +178,7 @@ impl Why {
                 }
             }
             Self::Answered(answer) => {
-                let Answer {
-                    lease,
-                    upload,
-                    permit,
-                    judged,
-                    kept,
-                    ..
-                } = answer;
-                let upstream = UpstreamEnding {
-                    lease,
-                    upload,
-                    permit,
-                    judged,
-                    kept,
-                };
-                upstream.give_up(exchange);
+                answer.upstream.give_up(exchange);
             }
         }
     }

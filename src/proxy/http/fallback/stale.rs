@@ -73,7 +73,7 @@ pub(super) fn collect(
     let has_end = response.version() == Version::HTTP_2
         || headers.contains_key(CONTENT_LENGTH)
         || headers.contains_key(TRANSFER_ENCODING);
-    if answer.judged.verdict.outcome != Outcome::Success || !has_end {
+    if answer.upstream.judged.verdict.outcome != Outcome::Success || !has_end {
         return None;
     }
     let head = (response.status(), headers);
