@@ -10,6 +10,7 @@ mod breaker;
 mod classify;
 mod demo;
 mod downstream;
+mod drill;
 mod endpoints;
 mod fallback;
 mod forcing;
