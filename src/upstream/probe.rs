@@ -25,6 +25,8 @@ struct Progress {
     /// When the one before began.
     began: Option<Instant>,
     is_out: bool,
+    /// The upstream asked for a pause until then.
+    not_before: Option<Instant>,
     last: Option<Report>,
 }
 
@@ -80,6 +82,7 @@ impl Probe {
                 due,
                 began: None,
                 is_out: false,
+                not_before: None,
                 last: None,
             }),
         }
@@ -96,6 +99,7 @@ impl Probe {
                 due,
                 began: before.began,
                 is_out: false,
+                not_before: before.not_before,
                 last: before.last,
             }),
         }
@@ -121,6 +125,7 @@ impl Probe {
         let every = self.plan.every;
         progress.due = now + every * 9 / 10 + share(every / 5, chance);
         progress.began = Some(now);
+        progress.not_before = None;
         progress.is_out = true;
         Some(ProbeTurn {
             probe: Arc::clone(self),
@@ -143,10 +148,11 @@ impl Probe {
 impl Progress {
     fn due_at(&self, urgency: Urgency) -> Instant {
         let soon = self.began.map(|began| began + HASTE);
-        match (urgency, soon) {
+        let due = match (urgency, soon) {
             (Urgency::Usual, _) | (Urgency::Wanted, None) => self.due,
             (Urgency::Wanted, Some(soon)) => self.due.min(soon),
-        }
+        };
+        self.not_before.map_or(due, |at| due.max(at))
     }
 }
 
@@ -161,6 +167,11 @@ impl ProbeTurn {
     #[must_use]
     pub fn began(&self) -> Instant {
         self.began
+    }
+
+    /// The upstream asked to be left alone until then: the next is not due before, however much a verdict is wanted.
+    pub fn put_off(&self, until: Instant) {
+        self.probe.lock().not_before = Some(until);
     }
 
     /// Ends it with what it proved.
@@ -238,6 +249,19 @@ mod tests {
         assert!(probe.turn(Urgency::Wanted, start + secs(60), 0).is_none());
         drop(turn);
         assert!(probe.turn(Urgency::Usual, start + secs(60), 0).is_some());
+    }
+
+    #[test]
+    fn a_pause_that_was_asked_for_puts_the_next_off_even_where_a_verdict_is_wanted() {
+        let start = now();
+        let probe = Arc::new(Probe::new(plan(10), start, 0));
+        let turn = probe.turn(Urgency::Wanted, start, 500).unwrap();
+        turn.put_off(start + secs(25));
+        drop(turn);
+        assert_eq!(probe.seen(Urgency::Usual).1, start + secs(25));
+        let probe = Arc::new(probe.respec(plan(9), start));
+        let had = turns(&probe, start, Urgency::Wanted, 29);
+        assert_eq!(had, [25, 26, 27, 28], "once");
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
-use sidefuse::resilience::{ForceRequest, Mode, Order, State};
+use sidefuse::resilience::{ForceRequest, Mode, Order, Outcome, Scope, Signal, State};
 use sidefuse::time::{Deadline, now, sleep_until};
 
 use crate::support::answer::Answer;
@@ -161,6 +162,63 @@ fn a_route_forced_open_is_not_probed() {
         assert!(route.breaker.force(order, now()));
         pass(60).await;
         assert_eq!(probes.load(Ordering::Relaxed), before);
+    });
+}
+
+#[test]
+fn no_probe_is_made_while_the_route_is_paused_and_the_first_after_it_recovers_the_breaker() {
+    let (script, probes) = calls_fail_probes_get(200);
+    let settings = "breaker: {failure_threshold: 1, success_threshold: 1, reset_timeout: 20s}";
+    on_stage(&probed(settings), script, async |stage| {
+        pass(12).await;
+        let before = probes.load(Ordering::Relaxed);
+        assert!(before >= 1);
+        let throttle = &stage.snapshot.route("r").unwrap().limits.throttle;
+        let call = throttle.admit(None, now()).unwrap();
+        stage.get("/r/x").await;
+        let signal = Signal {
+            scope: Scope::Route,
+            pause: Some(Duration::from_secs(60)),
+        };
+        throttle.settle(call, Outcome::Throttled, Some(signal), now());
+        pass(59).await;
+        assert_eq!(probes.load(Ordering::Relaxed), before);
+        assert_eq!(state(&stage).0, State::HalfOpen, "it waits for a verdict");
+        // Nobody calls, so nobody has shown yet that the upstream takes calls again.
+        pass(3).await;
+        assert_eq!(state(&stage).0, State::Closed);
+        assert_eq!(probes.load(Ordering::Relaxed), before + 1);
+        assert!(
+            throttle.view(now()).is_throttled(),
+            "a health page says nothing of how many calls are taken"
+        );
+    });
+}
+
+#[test]
+fn a_429_to_a_probe_pauses_no_caller_and_puts_the_next_probe_off() {
+    let probes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&probes);
+    let script: Script = Arc::new(move |request| {
+        let mut answer = Response::new(Full::new(Bytes::new()));
+        if request.uri().path() == "/base/health" {
+            counted.fetch_add(1, Ordering::Relaxed);
+            *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+            let headers = answer.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("100"));
+        }
+        Box::pin(std::future::ready(answer))
+    });
+    on_stage(&probed("timeout: 5s"), script, async |stage| {
+        pass(12).await;
+        assert_eq!(probes.load(Ordering::Relaxed), 1);
+        assert_eq!(stage.get("/r/x").await.status, 200);
+        let route = stage.snapshot.route("r").unwrap();
+        assert!(!route.limits.throttle.view(now()).is_throttled());
+        pass(85).await;
+        assert_eq!(probes.load(Ordering::Relaxed), 1);
+        pass(20).await;
+        assert_eq!(probes.load(Ordering::Relaxed), 2);
     });
 }
 

@@ -7,11 +7,15 @@
 //! | half-open | counts as one of its probes, follows the one before after a second, and so closes it without any caller |
 //! | forced open | is not made: an operator wants no traffic |
 //!
+//! While the route is paused none is made, nor while a call is out to try whether the pause is over. The other way round a probe neither
+//! pauses callers nor sets them free: an upstream counts its health page apart from its work. What a probe is asked for, a pause, it keeps
+//! itself.
+//!
 //! Worker 0 makes them, over connections of the pool like any call's. There is no access line: nobody called.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{HOST, RETRY_AFTER};
 use http::uri::PathAndQuery;
@@ -21,6 +25,7 @@ use hyper::body::{Bytes, Incoming};
 
 use super::classify::{self, of_failure};
 use super::framing::is_ambiguous;
+use super::waiting::hinted;
 use super::{headers, target};
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Identity, Label, Mode, Outcome, Permit, Rules, Sample, State};
@@ -88,6 +93,9 @@ enum Leave {
 }
 
 fn may_probe(route: &Route, now: Instant) -> Leave {
+    if route.limits.throttle.is_shut(now) {
+        return Leave::None;
+    }
     if let Some(permit) = route.breaker.try_probe(now) {
         return Leave::Decide(permit);
     }
@@ -108,7 +116,15 @@ struct Attempt {
 /// What came back.
 struct Answered {
     status: u16,
-    asks_for_pause: bool,
+    wish: Wish,
+}
+
+/// Whether it asks for a pause.
+#[derive(Clone, Copy)]
+enum Wish {
+    None,
+    /// For so long, if it says so.
+    Pause(Option<Duration>),
 }
 
 impl Attempt {
@@ -128,15 +144,18 @@ impl Attempt {
             route.meters.probed(ProbeResult::Skipped);
             return;
         }
-        let pause = answered
+        let wish = answered
             .as_ref()
-            .is_ok_and(|answered| answered.asks_for_pause);
+            .map_or(Wish::None, |answered| answered.wish);
+        if let (Wish::Pause(wish), Some(spec)) = (wish, route.plan.throttle) {
+            turn.put_off(now + spec.pause(wish, 1));
+        }
         let (report, news) = turn.finish(answered.map(|answered| answered.status), now);
         if let Some(permit) = permit {
             let (_, id) = &self.correlation;
             let identity = || Identity::new(id.as_str(), "GET", plan.path.path());
             let rules = &route.plan.classify;
-            permit.finish_as(sample(&report, pause, rules), now, identity);
+            permit.finish_as(sample(&report, wish, rules), now, identity);
         }
         route.meters.probed(if report.is_good {
             ProbeResult::Success
@@ -223,18 +242,21 @@ async fn read(
         Err(_) => return Err(Failure::Timeout),
     }
     let status = response.status().as_u16();
-    let has_hint = response.headers().contains_key(RETRY_AFTER);
-    Ok(Answered {
-        status,
-        asks_for_pause: Outcome::of_status(status, has_hint) == Outcome::Throttled,
-    })
+    let headers = response.headers();
+    let wish = match Outcome::of_status(status, headers.contains_key(RETRY_AFTER)) {
+        Outcome::Throttled => Wish::Pause(hinted(headers)),
+        Outcome::Success | Outcome::Failure | Outcome::Alive | Outcome::Ignored => Wish::None,
+    };
+    Ok(Answered { status, wish })
 }
 
 /// What a half-open breaker makes of it. What the route expects is a success, whatever it is; a wish for a pause is neither.
-fn sample(report: &Report, asks_for_pause: bool, rules: &Rules) -> Sample {
+fn sample(report: &Report, wish: Wish, rules: &Rules) -> Sample {
     match report.answer {
         Ok(_) if report.is_good => Sample::new(Outcome::Success).after(report.took),
-        Ok(_) if asks_for_pause => Sample::new(Outcome::Throttled).after(report.took),
+        Ok(_) if matches!(wish, Wish::Pause(_)) => {
+            Sample::new(Outcome::Throttled).after(report.took)
+        }
         Ok(status) => Sample::failure(Label::Status(status)).after(report.took),
         Err(failure) => classify::sample(of_failure(failure, rules), report.took),
     }

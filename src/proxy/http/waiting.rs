@@ -94,7 +94,7 @@ impl Kept {
 }
 
 /// How long the upstream wishes to be left alone, if its fields say so.
-fn hinted(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn hinted(headers: &HeaderMap) -> Option<Duration> {
     let field = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
     let hints = PauseHints {
         retry_after: field(RETRY_AFTER),

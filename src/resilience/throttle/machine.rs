@@ -109,6 +109,12 @@ impl Machine {
         (self.route.is_none() && self.keys.is_empty()).then_some(self.epoch)
     }
 
+    /// Whether no call of the route may go.
+    pub(super) fn is_shut(&mut self, now: Instant) -> bool {
+        self.advance(now);
+        self.route_lane() == Lane::Shut
+    }
+
     /// Whether a call may go: a new one, or the one in line under that number, which then leaves the line.
     pub(super) fn ask(
         &mut self,

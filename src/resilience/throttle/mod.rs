@@ -107,6 +107,11 @@ impl Throttle {
         self.ask(key, None, now)
     }
 
+    /// Whether no call of the route may go at `now`: it is paused, or a call is out that decides. Nothing is taken for it.
+    pub fn is_shut(&self, now: Instant) -> bool {
+        self.all_pass.load(Ordering::Acquire) == 0 && self.with(|machine| machine.is_shut(now))
+    }
+
     /// Joins the line of those that wait; `None` when it is full. `wake` is called when it makes sense to ask again; besides, ask at
     /// the instant that the last answer named.
     pub fn join(self: &Arc<Self>, key: Option<Key>, wake: Wake) -> Option<Place> {

@@ -153,6 +153,24 @@ fn without_a_hint_wishes_in_a_row_double_the_pause_until_a_success() {
 }
 
 #[test]
+fn a_route_is_shut_while_it_is_paused_and_while_a_call_tries_and_asking_takes_no_turn() {
+    let mut bench = Bench::standard();
+    let shut = |bench: &Bench| bench.throttle.is_shut(bench.now);
+    assert!(!shut(&bench));
+    bench.signal(bench.admit().unwrap(), Some(SECOND));
+    assert!(shut(&bench));
+    bench.pass(SECOND);
+    assert!(!shut(&bench) && !shut(&bench), "the pause is over");
+    let tries = bench.admit().unwrap();
+    assert!(shut(&bench));
+    bench.settle(tries, Outcome::Success);
+    let key = Some(Key::of(b"a"));
+    let pass = bench.throttle.admit(key, bench.now).unwrap();
+    bench.signal_for_key(pass, SECOND);
+    assert!(!shut(&bench), "a key is not the route");
+}
+
+#[test]
 fn many_calls_refused_at_once_are_one_wish_and_not_many_in_a_row() {
     let bench = Bench::standard();
     let passes: Vec<_> = (0..50).map(|_| bench.admit().unwrap()).collect();
