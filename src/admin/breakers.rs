@@ -1,7 +1,5 @@
 //! Breakers as JSON: all of them, or one with its settings. Names and fields are those of the original system, then ours.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -152,12 +150,7 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
             ..One::new(route, &view, &live, moment)
         });
     }
-    let mut tag = String::from("W/\"");
-    for byte in digest.finalize().iter().take(8) {
-        // Writing to a String cannot fail.
-        let _ = write!(tag, "{byte:02x}");
-    }
-    tag.push('"');
+    let tag = format!("W/\"{}\"", hex::encode(&digest.finalize()[..8]));
     (List { summary, breakers }, tag)
 }
 

@@ -24,13 +24,7 @@ impl Revision {
     /// The revision of that content.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
-        Self(
-            Sha256::digest(content)
-                .iter()
-                .take(4)
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+        Self(hex::encode(&Sha256::digest(content)[..4]))
     }
 
     /// As it is printed.

@@ -10,7 +10,6 @@
 //! breakers begin closed. The wall clock anchors the file and nothing else; see [`Memory::age`].
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -136,10 +135,5 @@ fn line(content: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn digest(body: &[u8]) -> String {
-    let mut digits = String::with_capacity(64);
-    for byte in Sha256::digest(body) {
-        // Writing to a String cannot fail.
-        let _ = write!(digits, "{byte:02x}");
-    }
-    digits
+    hex::encode(Sha256::digest(body))
 }
