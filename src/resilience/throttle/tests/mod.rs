@@ -1,9 +1,10 @@
 //! What a throttle promises.
 
+mod keys;
+mod line;
+
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::resilience::signal::Scope;
@@ -227,134 +228,6 @@ fn a_success_of_a_call_sent_before_the_pause_does_not_end_it() {
 }
 
 #[test]
-fn a_key_is_paused_alone_and_a_wish_without_a_key_concerns_nobody_else() {
-    let mut bench = Bench::standard();
-    let (mine, other) = (Some(Key::of(b"a")), Some(Key::of(b"b")));
-    let pass = bench.throttle.admit(mine, bench.now).unwrap();
-    bench.signal_for_key(pass, SECOND * 5);
-    assert!(bench.throttle.admit(mine, bench.now).is_err());
-    assert!(bench.throttle.admit(other, bench.now).is_ok());
-    assert!(bench.admit().is_ok());
-    assert_eq!((bench.view().keys, bench.view().since), (1, None));
-    bench.pass(SECOND * 5);
-    let tries = bench.throttle.admit(mine, bench.now).unwrap();
-    assert!(tries.decides() && bench.throttle.admit(mine, bench.now).is_err());
-    bench.settle(tries, Outcome::Success);
-    assert_eq!(bench.view().keys, 0);
-
-    bench.signal_for_key(bench.admit().unwrap(), SECOND);
-    assert!(!bench.view().is_throttled());
-}
-
-#[test]
-fn keys_are_bounded_and_forgotten_when_their_pause_is_long_over() {
-    let mut bench = Bench::standard();
-    let key = |number: usize| Some(Key::of(&number.to_be_bytes()));
-    for number in 0..machine::MAX_KEYS + 5 {
-        let pass = bench.throttle.admit(key(number), bench.now).unwrap();
-        bench.signal_for_key(pass, SECOND * 5);
-    }
-    assert_eq!(bench.view().keys, machine::MAX_KEYS);
-    assert!(
-        bench
-            .throttle
-            .admit(key(machine::MAX_KEYS), bench.now)
-            .is_ok()
-    );
-    bench.pass(SECOND * 65);
-    assert_eq!(bench.view().keys, 0);
-    assert!(
-        bench.admit().is_ok_and(|pass| !pass.decides()),
-        "and calls pass without the lock again"
-    );
-    assert_eq!(
-        bench.throttle.all_pass.load(Ordering::Relaxed),
-        machine::MAX_KEYS as u64 + 1
-    );
-}
-
-#[test]
-fn who_waits_goes_in_the_order_of_arrival_and_one_by_one() {
-    let mut bench = Bench::standard();
-    bench.signal(bench.admit().unwrap(), Some(SECOND));
-    let (first, first_woken) = bench.join(None);
-    let (second, second_woken) = bench.join(None);
-    let (third, third_woken) = bench.join(None);
-    bench.pass(SECOND);
-    assert!(third.ask(bench.now).is_err() && second.ask(bench.now).is_err());
-    assert!(
-        bench.admit().is_err(),
-        "a new one goes before none that waits"
-    );
-    let tries = first.ask(bench.now).unwrap();
-    assert!(second.ask(bench.now).is_err(), "one at a time");
-    bench.settle(tries, Outcome::Failure);
-    assert_eq!(second_woken.load(Ordering::Relaxed), 1);
-    assert_eq!(third_woken.load(Ordering::Relaxed), 0, "woken one by one");
-    bench.settle(second.ask(bench.now).unwrap(), Outcome::Success);
-    assert_eq!(third_woken.load(Ordering::Relaxed), 1);
-    assert!(third.ask(bench.now).is_ok_and(|pass| !pass.decides()));
-    assert_eq!(first_woken.load(Ordering::Relaxed), 0);
-    assert_eq!(bench.view().waiting, 0);
-}
-
-#[test]
-fn a_waiting_call_that_leaves_leaves_no_hole() {
-    let mut bench = Bench::standard();
-    bench.signal(bench.admit().unwrap(), Some(SECOND));
-    let (gone, _) = bench.join(None);
-    let (next, woken) = bench.join(None);
-    bench.pass(SECOND);
-    assert!(bench.admit().is_err());
-    drop(gone);
-    assert_eq!(woken.load(Ordering::Relaxed), 1);
-    // One that was let out and is given up leaves none either.
-    drop(next.ask(bench.now).unwrap());
-    assert!(bench.admit().is_ok_and(|pass| pass.decides()));
-}
-
-#[test]
-fn a_new_pause_wakes_all_that_wait_since_they_may_not_want_to_wait_that_long() {
-    let mut bench = Bench::standard();
-    bench.signal(bench.admit().unwrap(), Some(SECOND));
-    bench.pass(SECOND);
-    let tries = bench.admit().unwrap();
-    let (place, woken) = bench.join(None);
-    bench.signal(tries, Some(SECOND * 7));
-    assert_eq!(woken.load(Ordering::Relaxed), 1);
-    let halt = place.ask(bench.now).unwrap_err();
-    assert_eq!(
-        (halt.retry_at - bench.now, halt.is_releasing),
-        (SECOND * 7, false)
-    );
-}
-
-#[test]
-fn a_paused_key_at_the_head_of_the_line_holds_up_no_other() {
-    let mut bench = Bench::standard();
-    let (mine, other) = (Some(Key::of(b"a")), Some(Key::of(b"b")));
-    let passes = [mine, None].map(|key| bench.throttle.admit(key, bench.now).unwrap());
-    let [mine_signals, route_signals] = passes;
-    bench.signal_for_key(mine_signals, SECOND * 60);
-    bench.signal(route_signals, Some(SECOND));
-    let (held, _) = bench.join(mine);
-    let (goes, _) = bench.join(other);
-    bench.pass(SECOND);
-    assert!(held.ask(bench.now).is_err());
-    assert!(goes.ask(bench.now).is_ok());
-}
-
-#[test]
-fn the_line_is_bounded() {
-    let bench = Bench::new(ThrottleSpec {
-        max_waiting: 1,
-        ..ThrottleSpec::default()
-    });
-    let _place = bench.join(None);
-    assert!(bench.throttle.join(None, Arc::new(|| {})).is_none());
-}
-
-#[test]
 fn a_reload_keeps_a_pause_within_the_new_settings_and_off_ends_it() {
     let mut bench = Bench::standard();
     bench.signal(bench.admit().unwrap(), Some(SECOND * 100));
@@ -410,46 +283,4 @@ fn the_sentence_says_how_long_why_and_who_waits() {
     );
     bench.pass(SECOND * 2);
     assert!(told(&bench).starts_with("throttled until a call succeeds"));
-}
-
-proptest! {
-    /// Any mix of calls, wishes, waits and departures: no two calls are out to try, and nobody is stuck when it is over.
-    #[test]
-    fn at_most_one_call_tries_and_nothing_stays_stuck(
-        steps in proptest::collection::vec((0_u8..7, 0_u64..4_000), 1..200)
-    ) {
-        let mut bench = Bench::new(ThrottleSpec { max_waiting: 3, ..ThrottleSpec::default() });
-        let (mut out, mut places): (Vec<Pass>, Vec<Place>) = (Vec::new(), Vec::new());
-        for (step, number) in steps {
-            let pick = |length: usize| (length > 0).then(|| number as usize % length.max(1));
-            match step {
-                0 => bench.pass(Duration::from_millis(number)),
-                1 => out.extend(bench.admit()),
-                2 => places.extend(bench.throttle.join(None, Arc::new(|| {}))),
-                3 => if let Some(at) = pick(places.len())
-                    && let Ok(pass) = places[at].ask(bench.now)
-                {
-                    prop_assert!(at == 0 || !pass.decides(), "FIFO");
-                    out.push(pass);
-                    drop(places.remove(at));
-                },
-                4 => if let Some(at) = pick(places.len()) { drop(places.remove(at)); },
-                5 => if let Some(at) = pick(out.len()) {
-                    let wish = number.is_multiple_of(2).then(|| Duration::from_millis(number));
-                    bench.signal(out.swap_remove(at), wish);
-                },
-                _ => if let Some(at) = pick(out.len()) {
-                    let outcome = Outcome::ALL[number as usize % Outcome::ALL.len()];
-                    bench.settle(out.swap_remove(at), outcome);
-                },
-            }
-            prop_assert!(bench.view().waiting <= 3);
-        }
-        drop((out, places));
-        bench.pass(SECOND * 400);
-        let pass = bench.admit();
-        prop_assert!(pass.is_ok(), "stuck");
-        bench.settle(pass.unwrap(), Outcome::Success);
-        prop_assert!(bench.admit().is_ok_and(|pass| !pass.decides()));
-    }
 }
