@@ -38,6 +38,8 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Print the JSON Schema of the configuration, for editors and checks before a deployment
+    Schema,
     /// See a circuit breaker trip and recover: no configuration, no network, a dozen seconds
     Demo,
     /// Print the version
@@ -64,9 +66,14 @@ pub fn main() -> ExitCode {
         None => run::run(run.config),
         Some(Command::Run(args)) => run::run(args.config),
         Some(Command::Check { files }) => check::check(&files),
+        Some(Command::Schema) => print(&schema()),
         Some(Command::Demo) => demo::demo(),
         Some(Command::Version) => print(&format!("sidefuse {}\n", env!("CARGO_PKG_VERSION"))),
     }
+}
+
+fn schema() -> String {
+    format!("{:#}\n", crate::config::schema())
 }
 
 /// Prints to standard output. A reader that has gone (`| head`) is no error.

@@ -2,29 +2,11 @@
 
 use super::excerpt::show;
 use super::expand::Env;
+use super::keys::{Key, NOTHING, Section, Typed, Unwritten, home};
 use super::problem::{Code, Problem, Problems};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Scalar, Span, Value};
 use super::units::Invalid;
-
-/// Keys that people look for in the wrong place, with where they are.
-const ELSEWHERE: [(&str, &str); 15] = [
-    ("connect_timeout", "upstream"),
-    ("endpoints", "upstream"),
-    ("pool", "upstream"),
-    ("also_hosts", "upstream"),
-    ("failure_threshold", "breaker"),
-    ("failure_ratio", "breaker"),
-    ("success_threshold", "breaker"),
-    ("reset_timeout", "breaker"),
-    ("min_calls", "breaker"),
-    ("window", "breaker"),
-    ("ramp", "breaker"),
-    ("max_keys", "breaker"),
-    ("user_id_header", "logs"),
-    ("operator_token_file", "admin"),
-    ("drain", "shutdown"),
-];
 
 /// The keys of one mapping while they are being read.
 pub(crate) struct Fields<'n, 'p> {
@@ -32,13 +14,14 @@ pub(crate) struct Fields<'n, 'p> {
     pub(crate) span: Span,
     /// Where problems go.
     pub(crate) problems: &'p mut Problems,
+    section: &'static Section,
     left: Vec<&'n Entry>,
-    known: Vec<&'static str>,
 }
 
-/// Reads the mapping `node`, then reports the keys that `read` did not take. Something else than a mapping is reported as
-/// well, and read as if it were empty; so is nothing.
+/// Reads the mapping `node`, which has the keys of `section`, then reports those that `read` did not take. Something else than a
+/// mapping is reported as well, and read as if it were empty; so is nothing.
 pub(crate) fn mapping<'n, T>(
+    section: &'static Section,
     name: &str,
     node: Option<&'n Node>,
     problems: &mut Problems,
@@ -59,8 +42,8 @@ pub(crate) fn mapping<'n, T>(
     let mut fields = Fields {
         span,
         problems,
+        section,
         left,
-        known: Vec::new(),
     };
     let read = read(&mut fields);
     fields.finish();
@@ -76,14 +59,16 @@ fn wrong_kind(name: &str, node: &Node, expected: &str) -> Problem {
 }
 
 impl<'n> Fields<'n, '_> {
-    /// Names the keys that are allowed here in the order of the documentation, in whatever order they are then read.
-    pub(crate) fn order(&mut self, keys: &[&'static str]) {
-        self.known.extend_from_slice(keys);
+    /// What is described of a key. One that is not is a defect of ours, which every test of the walk would find.
+    fn describe(&self, key: &str) -> Option<&'static Key> {
+        let described = self.section.key(key);
+        debug_assert!(described.is_some(), "`{key}` is not described");
+        described
     }
 
     /// Takes a key of a fixed name.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<&'n Entry> {
-        self.may_have(key);
+        self.describe(key)?;
         let at = self.left.iter().position(|entry| entry.key.text == key)?;
         Some(self.left.remove(at))
     }
@@ -107,16 +92,15 @@ impl<'n> Fields<'n, '_> {
         self.left.clone()
     }
 
-    /// Names a key that is allowed here.
-    pub(crate) fn may_have(&mut self, key: &'static str) {
-        if !self.known.contains(&key) {
-            self.known.push(key);
-        }
-    }
-
     /// Whether a key is there.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.left.iter().any(|entry| entry.key.text == key)
+    }
+
+    /// Which keys are there of those that the mapping may have one of, in the order of the documentation.
+    pub(crate) fn chosen(&self) -> Vec<&'static str> {
+        let choices = self.section.choices().iter().copied();
+        choices.filter(|key| self.has(key)).collect()
     }
 
     /// Takes a key that says `off` where it could hold a mapping; says whether it did.
@@ -127,31 +111,6 @@ impl<'n> Fields<'n, '_> {
             .iter()
             .position(|entry| entry.key.text == key && off(entry));
         at.map(|at| self.left.remove(at)).is_some()
-    }
-
-    /// Takes all keys that are left: for mappings whose keys are names.
-    pub(crate) fn take_all(&mut self) -> Vec<&'n Entry> {
-        std::mem::take(&mut self.left)
-    }
-
-    /// Refuses keys whose meaning is not built yet.
-    pub(crate) fn not_yet(&mut self, keys: &[&'static str]) {
-        let (refused, left) = self
-            .left
-            .iter()
-            .partition(|entry| keys.contains(&entry.key.text.as_str()));
-        self.left = left;
-        let refused: Vec<&Entry> = refused;
-        for Entry { key, .. } in refused {
-            self.problems.push(
-                Problem::error(
-                    Code::NotSupported,
-                    key.span,
-                    format!("`{}` is not supported yet", key.text),
-                )
-                .hint("remove it: this version would ignore it"),
-            );
-        }
     }
 
     /// Refuses a key that has no meaning in this place.
@@ -173,8 +132,28 @@ impl<'n> Fields<'n, '_> {
         key: &'static str,
         read: impl FnOnce(&mut Fields<'n, '_>) -> T,
     ) -> T {
+        let section = self.inner(key);
         let node = self.take(key).map(|entry| &entry.node);
-        mapping(key, node, self.problems, read)
+        mapping(section, key, node, self.problems, read)
+    }
+
+    /// What a mapping under that key may hold.
+    pub(crate) fn inner(&self, key: &str) -> &'static Section {
+        let section = self.describe(key).and_then(|key| key.kind.section());
+        debug_assert!(section.is_some(), "`{key}` holds no mapping");
+        section.unwrap_or(&NOTHING)
+    }
+
+    /// Takes a mapping whose keys are names: its entries, and where it stands.
+    pub(crate) fn named(&mut self, key: &'static str) -> (Vec<&'n Entry>, Span) {
+        let Some(Entry { node, .. }) = self.take(key) else {
+            return (Vec::new(), Span::BUILT_IN);
+        };
+        if let Value::Scalar(_) | Value::Sequence(_) = &node.value {
+            self.problems
+                .push(wrong_kind(key, node, "a mapping (`key: value`)"));
+        }
+        (node.entries().iter().collect(), node.span)
     }
 
     /// Reads a text.
@@ -183,7 +162,52 @@ impl<'n> Fields<'n, '_> {
         scalar(key, &entry.node, self.problems)
     }
 
-    /// Reads a value of some type.
+    /// Reads a value as it is described.
+    pub(crate) fn read<T: Typed>(&mut self, key: &'static str) -> Option<T> {
+        let kind = self.describe(key)?.kind;
+        self.parse(key, |text| T::read(&kind, text))
+    }
+
+    /// The value that counts where the key is not written.
+    pub(crate) fn standard<T: Typed>(&self, key: &str) -> Option<T> {
+        let Key {
+            kind, unwritten, ..
+        } = self.describe(key)?;
+        let Unwritten::Value(text) = unwritten else {
+            debug_assert!(false, "`{key}` has no value that counts without it");
+            return None;
+        };
+        let value = T::read(kind, text);
+        debug_assert!(value.is_ok(), "`{key}` cannot be `{text}`");
+        value.ok()
+    }
+
+    /// Reads a value as it is described, or else takes the one that counts where the key is not written.
+    pub(crate) fn setting<T: Typed + Default>(&mut self, key: &'static str) -> T {
+        match self.read(key) {
+            Some(value) => value,
+            None => self.standard(key).unwrap_or_default(),
+        }
+    }
+
+    /// Reads a text by `parse`, or else the text that counts where the key is not written.
+    pub(crate) fn parse_setting<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        let unwritten = self.describe(key)?.unwritten;
+        self.parse(key, &parse).or_else(|| {
+            let Unwritten::Value(text) = unwritten else {
+                return None;
+            };
+            let value = parse(text);
+            debug_assert!(value.is_ok(), "`{key}` cannot be `{text}`");
+            value.ok()
+        })
+    }
+
+    /// Reads a text by `parse`.
     pub(crate) fn parse<T>(
         &mut self,
         key: &'static str,
@@ -204,7 +228,6 @@ impl<'n> Fields<'n, '_> {
         if self.has(key) {
             return self.parse(key, parse);
         }
-        self.may_have(key);
         let text = env(variable).filter(|text| !text.is_empty())?;
         match parse(&text) {
             Ok(value) => Some(value),
@@ -244,21 +267,29 @@ impl<'n> Fields<'n, '_> {
 
     fn finish(self) {
         for Entry { key, .. } in self.left {
+            if self.section.later.contains(&key.text.as_str()) {
+                let message = format!("`{}` is not supported yet", key.text);
+                let problem = Problem::error(Code::NotSupported, key.span, message);
+                self.problems
+                    .push(problem.hint("remove it: this version would ignore it"));
+                continue;
+            }
             let mut problem = Problem::error(
                 Code::UnknownKey,
                 key.span,
                 format!("unknown key `{}`", show(&key.text)),
             );
-            if let Some(meant) = nearest(&key.text, self.known.iter().copied()) {
+            if let Some(meant) = nearest(&key.text, self.section.names()) {
                 problem = problem.hint(format!("did you mean `{meant}`?"));
-            } else if let Some((key, home)) = ELSEWHERE.iter().find(|(name, _)| *name == key.text) {
-                problem = problem.hint(format!("`{key}` belongs under `{home}`"));
+            } else if let Some(home) = home(&key.text) {
+                problem = problem.hint(format!("`{}` belongs under `{home}`", key.text));
             } else if key.text == "<<" {
                 problem =
                     problem.hint("share settings with `defaults` or with `presets` and `extends`");
             }
-            if !self.known.is_empty() {
-                problem = problem.help(format!("allowed here: {}", self.known.join(", ")));
+            let allowed: Vec<_> = self.section.names().collect();
+            if !allowed.is_empty() {
+                problem = problem.help(format!("allowed here: {}", allowed.join(", ")));
             }
             self.problems.push(problem);
         }

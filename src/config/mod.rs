@@ -19,12 +19,14 @@ mod fallback;
 mod fields;
 mod files;
 mod graph;
+mod keys;
 mod load;
 mod preset;
 mod problem;
 mod readers;
 mod refusal;
 mod report;
+mod schema;
 mod suggest;
 mod tree;
 mod yaml;
@@ -34,6 +36,7 @@ pub use plan::Plan;
 pub use preset::built_in_names;
 pub use problem::{Code, Problem, Severity};
 pub use report::Report;
+pub use schema::schema;
 
 #[cfg(test)]
 mod tests;

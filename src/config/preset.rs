@@ -12,8 +12,6 @@ pub(crate) const DEFAULT: &str = "external-api";
 /// Stands in a list of rules for the rules of the layer below.
 pub(crate) const INHERITED: &str = "inherited";
 
-/// The most presets of a file.
-pub(crate) const MAX_PRESETS: usize = 256;
 /// The most presets that extend one another.
 const MAX_CHAIN: usize = 16;
 

@@ -52,9 +52,9 @@ pub(crate) fn flag(text: &str) -> Result<bool, Invalid> {
 
 /// A reader of something that `off` turns off.
 pub(crate) fn or_off<T>(
-    parse: impl FnOnce(&str) -> Result<T, Invalid>,
-) -> impl FnOnce(&str) -> Result<Option<T>, Invalid> {
-    |text| {
+    parse: impl Fn(&str) -> Result<T, Invalid>,
+) -> impl Fn(&str) -> Result<Option<T>, Invalid> {
+    move |text| {
         if text == "off" {
             Ok(None)
         } else {

@@ -171,6 +171,32 @@ pub fn ratio(text: &str) -> Result<Ratio, Invalid> {
         .ok_or_else(|| Invalid::new(Code::OutOfRange, "is more than 100%"))
 }
 
+/// The shortest spelling of a duration of whole milliseconds.
+pub(crate) fn spell_time(time: Duration) -> String {
+    const UNITS: [(u128, &str); 3] = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let millis = time.as_millis();
+    let unit = UNITS
+        .iter()
+        .find(|(scale, _)| millis > 0 && millis.is_multiple_of(*scale));
+    match unit {
+        Some((scale, name)) => format!("{}{name}", millis / scale),
+        None if millis == 0 => "0s".to_owned(),
+        None => format!("{millis}ms"),
+    }
+}
+
+/// The shortest spelling of a size.
+pub(crate) fn spell_size(size: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = UNITS
+        .iter()
+        .find(|(scale, _)| size > 0 && size.is_multiple_of(*scale));
+    match unit {
+        Some((scale, name)) => format!("{}{name}", size / scale),
+        None => format!("{size}B"),
+    }
+}
+
 fn is_number(text: &str) -> bool {
     split_number(text).is_some_and(|(_, rest)| rest.is_empty())
 }

@@ -13,7 +13,7 @@ use std::fmt;
 /// assert!(!half.is_reached(4_999, 10_000));
 /// assert_eq!(half.to_string(), "50%");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ratio(u16);
 
 impl Ratio {

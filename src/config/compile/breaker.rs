@@ -2,76 +2,53 @@
 
 use std::time::Duration;
 
-use super::{Scope, some_time};
+use super::Scope;
 use crate::config::fields::Fields;
 use crate::config::problem::{Code, Problem};
-use crate::config::readers::{number, or_off, word};
 use crate::config::tree::{Entry, Span};
-use crate::config::units::{Invalid, ratio};
 use crate::resilience::{
-    BreakerKeys, BreakerSpec, Enforcement, RampSpec, Ratio, ResetBackoff, SpecProblem, WindowSpec,
+    BreakerKeys, BreakerSpec, Enforcement, RampSpec, ResetBackoff, SpecProblem, WindowSpec,
 };
 
-const ENFORCEMENTS: [(&str, Enforcement); 3] = [
-    ("enforce", Enforcement::Enforce),
-    ("shadow", Enforcement::Shadow),
-    ("off", Enforcement::Off),
-];
+/// What the ratio rules look at when nothing is said.
+const WINDOW: WindowSpec = WindowSpec::Time(Duration::from_secs(30));
+/// So many calls they wait for when nothing is said; fewer in a window that never holds so many.
+const MIN_CALLS: u32 = 20;
+/// The longest a reset timeout becomes when nothing is said.
+const LONGEST_RESET: Duration = Duration::from_secs(600);
 
-/// The most calls or failures that a rule counts.
-const MOST: u32 = 1_000_000;
-
-/// What a ramp is that says nothing else.
-const RAMP_FROM: Ratio = match Ratio::from_hundredths(1_000) {
-    Some(ratio) => ratio,
-    None => Ratio::ONE,
-};
-const RAMP_OVER: Duration = Duration::from_secs(30);
-
-/// The most calls of a window that counts calls.
-const MOST_IN_WINDOW: u32 = 65_536;
-
-/// A breaker whose route has `timeout`; `None` when it makes no sense, which was reported, or in a layer that is not a whole.
+/// A breaker of a route that has `timeout`; `None` when it makes no sense, which was reported, or in a layer that is not a whole.
 pub(super) fn breaker(
     fields: &mut Fields<'_, '_>,
+    enforcement: Enforcement,
     timeout: Duration,
     scope: Scope,
 ) -> Option<BreakerSpec> {
     let entries = fields.entries();
-    // In the order of the documentation, which is the order of `allowed here`.
-    let mut keys = BreakerKeys::default();
-    keys.enforcement = fields
-        .parse("enforcement", word(&ENFORCEMENTS))
-        .unwrap_or(keys.enforcement);
-    keys.failure_threshold = fields
-        .parse("failure_threshold", number(0, MOST))
-        .unwrap_or(keys.failure_threshold);
-    keys.failure_ratio = fields.parse("failure_ratio", or_off(ratio)).flatten();
-    keys.slow_ratio = fields.parse("slow_ratio", or_off(ratio)).flatten();
-    keys.slow_after = fields.parse("slow_after", or_off(some_time())).flatten();
-    keys.window = fields.section("window", window).unwrap_or(keys.window);
-    let min_calls = match keys.window {
-        WindowSpec::Calls(calls) => calls.min(keys.min_calls),
-        WindowSpec::Time(_) => keys.min_calls,
+    let window = fields.section("window", window).unwrap_or(WINDOW);
+    let min_calls = fields.read("min_calls").unwrap_or(match window {
+        WindowSpec::Calls(calls) => calls.min(MIN_CALLS),
+        WindowSpec::Time(_) => MIN_CALLS,
+    });
+    let reset_timeout = fields.setting("reset_timeout");
+    let keys = BreakerKeys {
+        enforcement,
+        failure_threshold: fields.setting("failure_threshold"),
+        failure_ratio: fields.setting("failure_ratio"),
+        slow_ratio: fields.setting("slow_ratio"),
+        slow_after: fields.setting("slow_after"),
+        window,
+        min_calls,
+        success_threshold: fields.setting("success_threshold"),
+        half_open_max: fields.setting("half_open_max"),
+        probe_timeout: fields.read("probe_timeout"),
+        half_open_timeout: fields.setting("half_open_timeout"),
+        reset_timeout,
+        reset_backoff: fields.section("reset_backoff", |fields| {
+            reset_backoff(fields, reset_timeout)
+        }),
+        ramp: ramp(fields),
     };
-    keys.min_calls = fields
-        .parse("min_calls", number(0, MOST))
-        .unwrap_or(min_calls);
-    keys.success_threshold = fields
-        .parse("success_threshold", number(0, MOST))
-        .unwrap_or(keys.success_threshold);
-    keys.half_open_max = fields
-        .parse("half_open_max", number(0, MOST))
-        .unwrap_or(keys.half_open_max);
-    keys.probe_timeout = fields.parse("probe_timeout", some_time());
-    keys.half_open_timeout = fields
-        .parse("half_open_timeout", some_time())
-        .unwrap_or(keys.half_open_timeout);
-    keys.reset_timeout = fields
-        .parse("reset_timeout", some_time())
-        .unwrap_or(keys.reset_timeout);
-    keys.reset_backoff = fields.section("reset_backoff", |fields| reset_backoff(fields, keys));
-    keys.ramp = ramp(fields);
     let Scope::Route(route) = scope else {
         return None;
     };
@@ -117,8 +94,8 @@ fn place(entries: &[&Entry], key: &str) -> Span {
 fn window(fields: &mut Fields<'_, '_>) -> Option<WindowSpec> {
     let empty = fields.span.is_in_file() && fields.entries().is_empty();
     let calls_at = fields.key_span("calls");
-    let time = fields.parse("time", some_time());
-    let calls = fields.parse("calls", number(1, MOST_IN_WINDOW));
+    let time = fields.read("time");
+    let calls = fields.read("calls");
     match (time, calls, calls_at) {
         (Some(_), _, Some(span)) => {
             let problem = Problem::error(
@@ -144,43 +121,23 @@ fn window(fields: &mut Fields<'_, '_>) -> Option<WindowSpec> {
 }
 
 /// Without a `max` of its own it never cuts the reset timeout itself.
-fn reset_backoff(fields: &mut Fields<'_, '_>, keys: BreakerKeys) -> ResetBackoff {
-    let standard = keys.reset_backoff;
+fn reset_backoff(fields: &mut Fields<'_, '_>, reset_timeout: Duration) -> ResetBackoff {
     ResetBackoff {
-        factor: fields.parse("factor", factor).unwrap_or(standard.factor),
+        factor: fields.setting("factor"),
         max: fields
-            .parse("max", some_time())
-            .unwrap_or(standard.max.max(keys.reset_timeout)),
-        jitter: fields.parse("jitter", ratio).unwrap_or(standard.jitter),
+            .read("max")
+            .unwrap_or(LONGEST_RESET.max(reset_timeout)),
+        jitter: fields.setting("jitter"),
     }
 }
 
 /// `{from: 10%, over: 30s}`, both with these defaults, or `off`.
 fn ramp(fields: &mut Fields<'_, '_>) -> Option<RampSpec> {
     if fields.is_off("ramp") || !fields.has("ramp") {
-        fields.may_have("ramp");
         return None;
     }
     Some(fields.section("ramp", |fields| RampSpec {
-        from: fields.parse("from", ratio).unwrap_or(RAMP_FROM),
-        over: fields.parse("over", some_time()).unwrap_or(RAMP_OVER),
+        from: fields.setting("from"),
+        over: fields.setting("over"),
     }))
-}
-
-fn factor(text: &str) -> Result<f64, Invalid> {
-    let invalid = || Invalid::new(Code::Malformed, "must be a number from 1 to 100");
-    let plain = !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let factor: f64 = if plain {
-        text.parse().map_err(|_| invalid())?
-    } else {
-        return Err(invalid());
-    };
-    if (1.0..=100.0).contains(&factor) {
-        Ok(factor)
-    } else {
-        Err(Invalid::new(Code::OutOfRange, "must be from 1 to 100"))
-    }
 }

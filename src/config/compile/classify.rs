@@ -1,22 +1,14 @@
 //! `classify:` of a route: rules that say what an answer proves.
 
 use super::conditions::{errors, headers, json, statuses, within};
-use super::some_time;
 use crate::config::fields::{Fields, mapping, value};
+use crate::config::keys::RULE;
 use crate::config::preset::INHERITED;
 use crate::config::problem::{Code, Problem, Problems};
-use crate::config::readers::{flag, word};
+use crate::config::readers::word;
 use crate::config::tree::{Entry, Node, Span, Value};
 use crate::config::units::Invalid;
-use crate::resilience::{Conditions, Outcome, Rule, Rules, Scope, Signal, Statuses, Then};
-
-const OUTCOMES: [(&str, Outcome); 5] = [
-    ("success", Outcome::Success),
-    ("failure", Outcome::Failure),
-    ("alive", Outcome::Alive),
-    ("throttled", Outcome::Throttled),
-    ("ignored", Outcome::Ignored),
-];
+use crate::resilience::{Conditions, Outcome, Rule, Rules, Signal, Statuses, Then};
 
 /// The rules of a route in their order.
 pub(super) fn classify(fields: &mut Fields<'_, '_>) -> Rules {
@@ -40,7 +32,7 @@ pub(super) fn classify(fields: &mut Fields<'_, '_>) -> Rules {
             inherited += usize::from(is_inherited(item, problems));
             continue;
         }
-        let rule = mapping("a rule of `classify`", Some(item), problems, rule);
+        let rule = mapping(&RULE, "a rule of `classify`", Some(item), problems, rule);
         rules.extend(rule.map(|rule| (rule, item.span)));
     }
     if inherited > 1 {
@@ -85,8 +77,8 @@ fn rule(fields: &mut Fields<'_, '_>) -> Option<Rule> {
     let statuses = fields
         .take("status")
         .map(|entry| statuses(entry, fields.problems));
-    let headers = fields.section("header", headers);
-    let json = fields.section("json", json);
+    let headers = headers(fields);
+    let json = json(fields);
     let errors = fields
         .take("error")
         .map(|entry| errors(entry, fields.problems));
@@ -130,7 +122,6 @@ fn rule(fields: &mut Fields<'_, '_>) -> Option<Rule> {
 fn then(fields: &mut Fields<'_, '_>, is_about_errors: bool) -> Option<Then> {
     let as_at = fields.key_span("as");
     let Some(as_at) = as_at else {
-        fields.may_have("as");
         let missing = Problem::error(Code::Missing, fields.span, "the rule has no `as`");
         fields.problems.push(missing.hint(
             "say what it means: `as: success`, `failure`, `alive`, `throttled` or `ignored`",
@@ -140,7 +131,7 @@ fn then(fields: &mut Fields<'_, '_>, is_about_errors: bool) -> Option<Then> {
         }
         return None;
     };
-    let outcome = fields.parse("as", word(&OUTCOMES));
+    let outcome = fields.read("as");
     if is_about_errors && outcome == Some(Outcome::Success) {
         let message = "an attempt without an answer is never a success";
         let problem = Problem::error(Code::Rule, as_at, message);
@@ -166,15 +157,10 @@ fn then(fields: &mut Fields<'_, '_>, is_about_errors: bool) -> Option<Then> {
         }
     }
     let signal = Signal {
-        scope: fields
-            .parse(
-                "scope",
-                word(&[("route", Scope::Route), ("key", Scope::Key)]),
-            )
-            .unwrap_or_default(),
-        pause: fields.parse("pause", some_time()),
+        scope: fields.setting("scope"),
+        pause: fields.read("pause"),
     };
-    let config_error = fields.parse("config_error", flag).unwrap_or(false);
+    let config_error = fields.setting("config_error");
     Some(Then {
         outcome: outcome?,
         signal,

@@ -6,6 +6,7 @@ use super::headers::header_key;
 use super::statuses::ends;
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, scalar, value};
+use crate::config::keys::{MOST_RULES as MOST, judged};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::suggest::nearest;
 use crate::config::tree::{Entry, Node, Span, Value};
@@ -13,8 +14,6 @@ use crate::config::units::Invalid;
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Expected, Pattern, Pointer, Statuses};
 
-/// The most rules of a route, conditions of one kind in a rule, and values in one condition.
-const MOST: usize = 256;
 /// The longest text to compare with, in bytes.
 const LONGEST: usize = 256;
 
@@ -79,14 +78,8 @@ fn status(text: &str) -> Result<(u16, u16), Invalid> {
 
 /// A name without a value asks only that the header is there.
 pub(super) fn headers(fields: &mut Fields<'_, '_>) -> Vec<(HeaderName, Option<Pattern>)> {
-    let entries = fields.take_all();
-    let entries = within(
-        &entries,
-        "`header` has",
-        "names",
-        fields.span,
-        fields.problems,
-    );
+    let (entries, place) = fields.named("header");
+    let entries = within(&entries, "`header` has", "names", place, fields.problems);
     let mut headers = Vec::with_capacity(entries.len());
     for Entry { key, node } in entries {
         let Some(name) = header_key(key, fields.problems) else {
@@ -108,14 +101,8 @@ pub(super) fn headers(fields: &mut Fields<'_, '_>) -> Vec<(HeaderName, Option<Pa
 
 /// Pointers with the values that may stand there; without one, anything but null may.
 pub(super) fn json(fields: &mut Fields<'_, '_>) -> Vec<(Pointer, Vec<Expected>)> {
-    let entries = fields.take_all();
-    let entries = within(
-        &entries,
-        "`json` has",
-        "pointers",
-        fields.span,
-        fields.problems,
-    );
+    let (entries, place) = fields.named("json");
+    let entries = within(&entries, "`json` has", "pointers", place, fields.problems);
     let mut json = Vec::with_capacity(entries.len());
     for entry in entries {
         let pointer = match Pointer::parse(&entry.key.text) {
@@ -207,16 +194,7 @@ pub(super) fn errors(entry: &Entry, problems: &mut Problems) -> Vec<&'static str
         if let Some(meant) = nearest(&text.text, judged()) {
             problem = problem.hint(format!("did you mean `{meant}`?"));
         }
-        let all: Vec<&str> = judged().collect();
-        problems.push(problem.help(format!("reasons: {}", all.join(", "))));
+        problems.push(problem.help(format!("reasons: {}", judged().join(", "))));
     }
     labels
-}
-
-/// The reasons that a rule may judge.
-fn judged() -> impl Iterator<Item = &'static str> {
-    Failure::ALL
-        .into_iter()
-        .filter(|failure| failure.blame() == Blame::Upstream)
-        .map(Failure::label)
 }

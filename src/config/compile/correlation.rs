@@ -6,15 +6,11 @@ use super::headers::id_header;
 use crate::config::fields::Fields;
 use crate::config::plan::CorrelationPlan;
 use crate::config::problem::{Code, Problem};
-use crate::config::readers::number;
-
-/// The longest id that is well formed at all.
-const LONGEST: usize = 128;
 
 pub(super) fn correlation(fields: &mut Fields<'_, '_>) -> CorrelationPlan {
     let ours = HeaderName::from_static("x-correlation-id");
     let header = fields
-        .parse("header", id_header)
+        .parse_setting("header", id_header)
         .unwrap_or_else(|| ours.clone());
     let span = fields.span;
     let accept = fields.list("accept", id_header).unwrap_or_else(|| {
@@ -31,12 +27,9 @@ pub(super) fn correlation(fields: &mut Fields<'_, '_>) -> CorrelationPlan {
             .hint("remove it for the default");
         fields.problems.push(empty);
     }
-    let max_length = fields
-        .parse("max_length", number(1, LONGEST))
-        .unwrap_or(LONGEST);
     CorrelationPlan {
         header,
         accept,
-        max_length,
+        max_length: fields.setting("max_length"),
     }
 }

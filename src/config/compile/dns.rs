@@ -1,22 +1,18 @@
 //! `dns:`, how names of upstreams are looked up.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use crate::config::fields::Fields;
+use crate::config::keys::MOST_SERVERS;
 use crate::config::plan::DnsPlan;
 use crate::config::problem::{Code, Problem};
 use crate::config::tree::{Entry, Value};
-use crate::config::units::{Invalid, duration};
+use crate::config::units::Invalid;
 
 /// The port of DNS (RFC 1035 §4.2).
 const DNS: u16 = 53;
 
-/// More than anybody waits for.
-const MOST_SERVERS: usize = 8;
-
 pub(super) fn dns(fields: &mut Fields<'_, '_>) -> DnsPlan {
-    let default = DnsPlan::default();
     let written = fields.entries().into_iter();
     for Entry { key, node } in written.filter(|entry| entry.key.text == "servers") {
         let Value::Sequence(items) = &node.value else {
@@ -31,10 +27,8 @@ pub(super) fn dns(fields: &mut Fields<'_, '_>) -> DnsPlan {
         }
     }
     DnsPlan {
-        servers: fields.list("servers", server).unwrap_or(default.servers),
-        timeout: fields
-            .parse("timeout", some_seconds)
-            .unwrap_or(default.timeout),
+        servers: fields.list("servers", server).unwrap_or_default(),
+        timeout: fields.setting("timeout"),
     }
 }
 
@@ -57,15 +51,6 @@ fn server(text: &str) -> Result<SocketAddr, Invalid> {
         return Err(Invalid::new(Code::NameServers, "has port 0"));
     }
     Ok(address)
-}
-
-fn some_seconds(text: &str) -> Result<Duration, Invalid> {
-    const MAX: Duration = Duration::from_secs(30);
-    let duration = duration(text)?;
-    if duration < Duration::from_millis(10) || duration > MAX {
-        return Err(Invalid::new(Code::OutOfRange, "must be from 10ms to 30s"));
-    }
-    Ok(duration)
 }
 
 #[cfg(test)]

@@ -2,13 +2,11 @@
 
 use super::host::host;
 use crate::config::fields::{Fields, value};
+use crate::config::keys::MOST_ENDPOINTS as MOST;
 use crate::config::plan::EndpointPlan;
 use crate::config::problem::{Code, Problem};
 use crate::config::tree::Value;
 use crate::config::units::Invalid;
-
-/// The most endpoints of an upstream. (The balancer holds a set of them in one word.)
-const MOST: usize = 64;
 
 const KEY: &str = "endpoints";
 

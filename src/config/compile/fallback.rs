@@ -1,29 +1,17 @@
 //! `fallback:` of a route: one of its kinds, or a list of them.
 
-use std::time::Duration;
-
 use ::http::{HeaderName, HeaderValue, StatusCode};
 
-use super::headers::{MAX_SET, UNPRINTABLE, header_key, header_name, refuse_owned};
-use super::some_time;
+use super::headers::{UNPRINTABLE, header_key, header_name, refuse_owned};
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping, scalar};
 use crate::config::files::{Secrecy, file};
+use crate::config::keys::{FALLBACK, MOST_FALLBACKS, MOST_SET, MOST_VARY};
 use crate::config::plan::{FallbackKind, FallbackPlan, Obedience, RespondPlan, Sharing, StalePlan};
 use crate::config::problem::{Code, Problem, Problems};
-use crate::config::readers::{flag, number};
 use crate::config::suggest::nearest;
 use crate::config::template::{Template, TemplateBuilder, UnknownPlace, names};
 use crate::config::tree::{Entry, Node, Scalar, Span, Value};
-use crate::config::units::{self, Invalid};
-
-const KINDS: [&str; 3] = ["respond", "route", "stale"];
-const BODIES: [&str; 3] = ["body", "json", "body_file"];
-
-/// The most kinds that are tried one after the other.
-const MAX_KINDS: usize = 8;
-/// The most headers of `vary`.
-const MAX_VARY: usize = 16;
 
 /// Statuses whose answers have no body (RFC 9110 §6.4.1, §15.3.6).
 const BODILESS: [StatusCode; 3] = [
@@ -58,15 +46,15 @@ pub(super) fn fallbacks(
         Value::Mapping(_) => std::slice::from_ref(node),
         Value::Sequence(items) => &items[..],
     };
-    if items.len() > MAX_KINDS {
-        let message = format!("`fallback` lists more than {MAX_KINDS}");
+    if items.len() > MOST_FALLBACKS {
+        let message = format!("`fallback` lists more than {MOST_FALLBACKS}");
         problems.push(Problem::error(Code::Budget, node.span, message));
         return Vec::new();
     }
     let mut plans: Vec<FallbackPlan> = Vec::with_capacity(items.len());
     for item in items {
         let read = |fields: &mut Fields<'_, '_>| fallback(fields, correlation);
-        let Some(plan) = mapping("fallback", Some(item), problems, read) else {
+        let Some(plan) = mapping(&FALLBACK, "fallback", Some(item), problems, read) else {
             continue;
         };
         refuse_unreachable(&plans, &plan, item.span, problems);
@@ -76,9 +64,8 @@ pub(super) fn fallbacks(
 }
 
 fn fallback(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> Option<FallbackPlan> {
-    fields.order(&KINDS);
-    let chosen: Vec<&str> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
-    let on_failure = fields.parse("on_failure", flag).unwrap_or(false);
+    let chosen = fields.chosen();
+    let on_failure = fields.setting("on_failure");
     let span = fields.span;
     let kinds = [
         fields
@@ -140,10 +127,10 @@ fn refuse_unreachable(
 fn respond(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> RespondPlan {
     let span = fields.span;
     let status = fields
-        .parse("status", number(200_u16, 599))
-        .and_then(|status| StatusCode::from_u16(status).ok());
-    let headers = fields.section("headers", |fields| headers(fields, correlation));
-    let chosen: Vec<&str> = BODIES.into_iter().filter(|key| fields.has(key)).collect();
+        .read("status")
+        .and_then(|status: u16| StatusCode::from_u16(status).ok());
+    let headers = headers(fields, correlation);
+    let chosen = fields.chosen();
     if let [first, second, ..] = chosen[..] {
         let message = format!("an answer has both `{first}` and `{second}`");
         fields
@@ -264,12 +251,12 @@ fn body_file(fields: &mut Fields<'_, '_>) -> Option<Body> {
 
 fn headers(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> Vec<(HeaderName, Template)> {
     let mut headers: Vec<(HeaderName, Template)> = Vec::new();
-    let mut entries = fields.take_all();
-    if let Some(entry) = entries.get(MAX_SET) {
-        let message = format!("more than {MAX_SET} headers are set");
+    let (mut entries, _) = fields.named("headers");
+    if let Some(entry) = entries.get(MOST_SET) {
+        let message = format!("more than {MOST_SET} headers are set");
         let problem = Problem::error(Code::Budget, entry.key.span, message);
         fields.problems.push(problem);
-        entries.truncate(MAX_SET);
+        entries.truncate(MOST_SET);
     }
     for Entry { key, node } in entries {
         let Some(name) = header_key(key, fields.problems) else {
@@ -324,25 +311,22 @@ fn no_place(key: &str, text: &Scalar, span: Span, unknown: &UnknownPlace) -> Pro
 fn stale(fields: &mut Fields<'_, '_>) -> StalePlan {
     const MIB: u64 = 1 << 20;
     let span = fields.span;
-    let max_age = fields
-        .parse("max_age", some_time())
-        .unwrap_or(Duration::from_secs(3600));
-    let max_bytes = fields.parse("max_bytes", size(64 << 10, 1 << 30));
-    let max_body = fields.parse("max_body", size(1 << 10, 64 * MIB));
+    let max_age = fields.setting("max_age");
+    let bytes = fields.setting("max_bytes");
+    let max_body = fields.read("max_body");
     let mut vary = fields.list("vary", header_name).unwrap_or_default();
-    if vary.len() > MAX_VARY {
-        let message = format!("`vary` names more than {MAX_VARY} headers");
+    if vary.len() > MOST_VARY {
+        let message = format!("`vary` names more than {MOST_VARY} headers");
         fields
             .problems
             .push(Problem::error(Code::Budget, span, message));
-        vary.truncate(MAX_VARY);
+        vary.truncate(MOST_VARY);
     }
     vary.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     vary.dedup();
-    let credentials = fields.parse("share_credentials", flag);
-    let cache_control = fields.parse("ignore_cache_control", flag);
-    let coalesce = fields.parse("coalesce", flag).unwrap_or(false);
-    let bytes = max_bytes.unwrap_or(16 * MIB);
+    let credentials = fields.read("share_credentials");
+    let cache_control = fields.read("ignore_cache_control");
+    let coalesce = fields.setting("coalesce");
     if max_body.is_some_and(|body| body > bytes) {
         let message = "no body of `max_body` fits into `max_bytes`";
         let problem = Problem::error(Code::Stale, span, message);
@@ -362,22 +346,5 @@ fn stale(fields: &mut Fields<'_, '_>) -> StalePlan {
             Some(false) | None => Obedience::Obeyed,
         },
         coalesce,
-    }
-}
-
-/// A reader of a size within a range.
-fn size(min: u64, max: u64) -> impl Fn(&str) -> Result<u64, Invalid> {
-    move |text| {
-        let size = units::size(text)?;
-        if size < min || size > max {
-            let shown = |size: u64| match size {
-                size if size >= 1 << 30 => format!("{}GiB", size >> 30),
-                size if size >= 1 << 20 => format!("{}MiB", size >> 20),
-                size => format!("{}KiB", size >> 10),
-            };
-            let message = format!("must be from {} to {}", shown(min), shown(max));
-            return Err(Invalid::new(Code::OutOfRange, message));
-        }
-        Ok(size)
     }
 }

@@ -5,6 +5,7 @@ use ::http::{HeaderName, HeaderValue};
 use crate::config::excerpt::{is_secret_name, show};
 use crate::config::fields::{Fields, mapping, scalar, value};
 use crate::config::files::{Secrecy, file};
+use crate::config::keys::{HEADER_FILE, MOST_SET};
 use crate::config::plan::{HeaderEdits, HeaderText, HeadersPlan};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Key, Node, Span, Value};
@@ -34,9 +35,6 @@ const OWNED: [&str; 20] = [
     "x-sidefuse-reason",
 ];
 
-/// The most headers that one list sets.
-pub(super) const MAX_SET: usize = 128;
-
 pub(super) const UNPRINTABLE: &str = "may hold printable ASCII only, no line break";
 
 pub(super) fn headers(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> HeadersPlan {
@@ -47,31 +45,7 @@ pub(super) fn headers(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> 
 }
 
 fn edits(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> HeaderEdits {
-    let set = fields.section("set", |fields| {
-        let mut set: Vec<(HeaderName, HeaderText)> = Vec::new();
-        let mut entries = fields.take_all();
-        if let Some(entry) = entries.get(MAX_SET) {
-            let message = format!("more than {MAX_SET} headers are set");
-            fields
-                .problems
-                .push(Problem::error(Code::Budget, entry.key.span, message));
-            entries.truncate(MAX_SET);
-        }
-        for Entry { key, node } in entries {
-            let Some(name) = header_key(key, fields.problems) else {
-                continue;
-            };
-            if set.iter().any(|(earlier, _)| *earlier == name) {
-                let message = format!("the header `{name}` is set twice");
-                fields
-                    .problems
-                    .push(Problem::error(Code::DuplicateKey, key.span, message));
-            }
-            refuse_owned(&name, correlation, key.span, fields.problems);
-            set.extend(header_text(&name, node, fields.problems).map(|text| (name, text)));
-        }
-        set
-    });
+    let set = set(fields, correlation);
     let remove = fields
         .take("remove")
         .map(|Entry { node, .. }| removals(node, correlation, fields.problems));
@@ -79,6 +53,32 @@ fn edits(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> HeaderEdits {
         set,
         remove: remove.unwrap_or_default(),
     }
+}
+
+fn set(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> Vec<(HeaderName, HeaderText)> {
+    let mut set: Vec<(HeaderName, HeaderText)> = Vec::new();
+    let (mut entries, _) = fields.named("set");
+    if let Some(entry) = entries.get(MOST_SET) {
+        let message = format!("more than {MOST_SET} headers are set");
+        fields
+            .problems
+            .push(Problem::error(Code::Budget, entry.key.span, message));
+        entries.truncate(MOST_SET);
+    }
+    for Entry { key, node } in entries {
+        let Some(name) = header_key(key, fields.problems) else {
+            continue;
+        };
+        if set.iter().any(|(earlier, _)| *earlier == name) {
+            let message = format!("the header `{name}` is set twice");
+            fields
+                .problems
+                .push(Problem::error(Code::DuplicateKey, key.span, message));
+        }
+        refuse_owned(&name, correlation, key.span, fields.problems);
+        set.extend(header_text(&name, node, fields.problems).map(|text| (name, text)));
+    }
+    set
 }
 
 fn removals(node: &Node, correlation: &HeaderName, problems: &mut Problems) -> Vec<HeaderName> {
@@ -126,9 +126,13 @@ pub(super) fn refuse_owned(
 /// The value that a header is set to: a text, or `{file, prefix}`.
 fn header_text(name: &HeaderName, node: &Node, problems: &mut Problems) -> Option<HeaderText> {
     if let Value::Mapping(_) = node.value {
-        return mapping(name.as_str(), Some(node), problems, |fields| {
-            secret_file(fields, name)
-        });
+        return mapping(
+            &HEADER_FILE,
+            name.as_str(),
+            Some(node),
+            problems,
+            |fields| secret_file(fields, name),
+        );
     }
     let (text, span) = scalar(name.as_str(), node, problems)?;
     let Ok(mut literal) = HeaderValue::from_str(&text.text) else {

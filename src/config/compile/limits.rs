@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
+use super::Scope;
 use super::headers::header_name;
-use super::{Scope, some_time};
 use crate::config::fields::{Fields, mapping, value};
+use crate::config::keys::RATE_KEY;
 use crate::config::plan::{LimitsPlan, RateKey, RatePlan};
 use crate::config::problem::{Code, Problem};
-use crate::config::readers::{number, word};
+use crate::config::readers::word;
 use crate::config::tree::{Span, Value};
-use crate::config::units::Invalid;
 use crate::resilience::{BulkheadSpec, RateSpec};
 
-/// The most calls at once, and the most that wait.
-const MOST_CALLS: usize = 100_000;
 /// How long a call waits in the queue unless it is said; the route's `timeout` if that is shorter.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -32,7 +30,6 @@ pub(super) fn limits(fields: &mut Fields<'_, '_>, timeout: Duration, scope: Scop
 }
 
 fn is_set(fields: &mut Fields<'_, '_>, key: &'static str) -> bool {
-    fields.may_have(key);
     !fields.is_off(key) && fields.has(key)
 }
 
@@ -43,9 +40,9 @@ fn concurrency(
     scope: Scope,
 ) -> Option<BulkheadSpec> {
     let (max_at, timeout_at) = (fields.key_span("max"), fields.key_span("queue_timeout"));
-    let max = fields.parse("max", number(1, MOST_CALLS));
-    let queue = fields.parse("queue", number(0, MOST_CALLS)).unwrap_or(0);
-    let queue_timeout = fields.parse("queue_timeout", some_time());
+    let max = fields.read("max");
+    let queue = fields.setting("queue");
+    let queue_timeout = fields.read("queue_timeout");
     let Scope::Route(route) = scope else {
         return None;
     };
@@ -78,11 +75,11 @@ fn concurrency(
 /// `{per_second: 60, burst: 80, key: {header: X-Tenant-ID}}`, as above.
 fn rate(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<RatePlan> {
     let rate_at = fields.key_span("per_second");
-    let per_second = fields.parse("per_second", per_second);
-    let burst = fields.parse("burst", number(1, RateSpec::MOST_BURST));
+    let per_second: Option<f64> = fields.read("per_second");
+    let burst = fields.read("burst");
     let key = fields.take("key").map(|entry| &entry.node);
     let key = key.and_then(|node| match &node.value {
-        Value::Mapping(_) => mapping("key", Some(node), fields.problems, header_key),
+        Value::Mapping(_) => mapping(&RATE_KEY, "key", Some(node), fields.problems, header_key),
         Value::Null | Value::Scalar(_) | Value::Sequence(_) | Value::Unusable => {
             value("key", node, fields.problems, word(&[("client_ip", ())]))
                 .map(|()| RateKey::ClientIp)
@@ -126,28 +123,4 @@ fn missing(fields: &mut Fields<'_, '_>, route: Span, (section, key): (&str, &str
     let message = format!("`{section}` has no `{key}`");
     let problem = Problem::error(Code::Missing, fields.span.or(route), message);
     fields.problems.push(problem.hint(hint));
-}
-
-fn per_second(text: &str) -> Result<f64, Invalid> {
-    let range = format!("from {} to {}", RateSpec::LEAST, RateSpec::MOST);
-    let is_plain = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.')
-        && text.bytes().any(|byte| byte.is_ascii_digit());
-    let malformed = || {
-        let invalid = Invalid::new(Code::Malformed, format!("must be a number {range}"));
-        match text.strip_suffix("/m").or_else(|| text.strip_suffix("/s")) {
-            Some(_) => invalid.hint("write calls per second, such as `0.5` for 30 a minute"),
-            None => invalid,
-        }
-    };
-    if !is_plain {
-        return Err(malformed());
-    }
-    let rate: f64 = text.parse().map_err(|_| malformed())?;
-    if (RateSpec::LEAST..=RateSpec::MOST).contains(&rate) {
-        Ok(rate)
-    } else {
-        Err(Invalid::new(Code::OutOfRange, format!("must be {range}")))
-    }
 }

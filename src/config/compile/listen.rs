@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::host::host;
 use crate::config::fields::{Fields, mapping, value};
 use crate::config::files::token_file;
+use crate::config::keys::PROXY_LISTENER;
 use crate::config::plan::{AdminAddress, AdminPlan, ListenPlan};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::readers::or_off;
@@ -77,10 +78,11 @@ fn proxy(entry: &Entry, problems: &mut Problems) -> Vec<Placed<SocketAddr>> {
     let mut addresses = Vec::new();
     for item in items {
         let address = match &item.value {
-            Value::Mapping(_) => mapping("proxy", Some(item), problems, |fields| {
-                fields.not_yet(&["tls"]);
-                fields.parse("address", socket)
-            }),
+            Value::Mapping(_) => {
+                mapping(&PROXY_LISTENER, "proxy", Some(item), problems, |fields| {
+                    fields.parse("address", socket)
+                })
+            }
             Value::Null | Value::Scalar(_) | Value::Sequence(_) | Value::Unusable => {
                 value("proxy", item, problems, socket)
             }

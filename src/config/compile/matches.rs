@@ -22,7 +22,7 @@ pub(super) fn matches(fields: &mut Fields<'_, '_>) -> MatchPlan {
             .list("methods", method)
             .map(sorted)
             .unwrap_or_default(),
-        headers: fields.section("headers", headers),
+        headers: headers(fields),
     };
     let empty = plan.host.is_none()
         && plan.path_prefix.is_none()
@@ -86,7 +86,7 @@ fn sorted(mut methods: Vec<Method>) -> Vec<Method> {
 /// A name without a value asks only that the header is there.
 fn headers(fields: &mut Fields<'_, '_>) -> Vec<(HeaderName, Option<HeaderValue>)> {
     let mut headers = BTreeMap::new();
-    for Entry { key, node } in fields.take_all() {
+    for Entry { key, node } in fields.named("headers").0 {
         let Some(name) = header_key(key, fields.problems) else {
             continue;
         };

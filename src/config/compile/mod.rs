@@ -29,16 +29,14 @@ mod throttle;
 mod upstream;
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use super::expand::Env;
 use super::fields::{Fields, mapping, scalar};
+use super::keys::FILE;
 use super::plan::Plan;
 use super::preset::spell_out;
 use super::problem::{Code, Problem, Problems};
-use super::readers::number;
 use super::tree::{Node, Span, Value};
-use super::units::{self, Invalid};
 
 /// Makes the plan of a file whose references are replaced. A plan made while errors were reported is not to be used.
 pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) -> Option<Plan> {
@@ -51,14 +49,12 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
         return None;
     }
     spell_out_settings(root);
-    let plan = mapping("the file", Some(root), problems, |file| {
+    let plan = mapping(&FILE, "the file", Some(root), problems, |file| {
         version(file);
         let service = file.section("service", |fields| service::service(fields, env));
         let (listen, admin) = listen::listen(file);
-        let workers = file.parse("workers", workers).flatten();
-        let drain = file.section("shutdown", |shutdown| {
-            shutdown.parse("drain", duration(Duration::ZERO))
-        });
+        let workers: Option<usize> = file.setting("workers");
+        let drain = file.section("shutdown", |shutdown| shutdown.setting("drain"));
         let correlation = file.section("correlation", correlation::correlation);
         let logs = file.section("logs", |fields| logs::logs(fields, env));
         let http = file.section("http", http::http);
@@ -66,15 +62,13 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
         let state = state::state(file);
         let named = overrides::names(file);
         let mut routes = routes::routes(file, &correlation.header);
-        file.section("overrides", |fields| {
-            overrides::overrides(fields, &named, &mut routes);
-        });
+        overrides::overrides(file, &named, &mut routes);
         Plan {
             service,
             listen,
-            workers,
+            workers: workers.and_then(NonZeroUsize::new),
             admin,
-            drain: drain.unwrap_or(Duration::from_secs(25)),
+            drain,
             correlation,
             logs,
             http,
@@ -120,36 +114,6 @@ fn version(file: &mut Fields<'_, '_>) {
             .hint("write `version: 1`");
         file.problems.push(unknown);
     }
-}
-
-fn workers(text: &str) -> Result<Option<NonZeroUsize>, Invalid> {
-    if text == "auto" {
-        return Ok(None);
-    }
-    number(1_usize, 1024)(text)
-        .map(NonZeroUsize::new)
-        .map_err(|invalid| invalid.hint("or write `auto`"))
-}
-
-/// A reader of a duration of at least `min` and at most a day.
-fn duration(min: Duration) -> impl Fn(&str) -> Result<Duration, Invalid> {
-    const MAX: Duration = Duration::from_secs(24 * 3600);
-    move |text| {
-        let duration = units::duration(text)?;
-        if duration < min || duration > MAX {
-            let least = if min.is_zero() { "0s" } else { "1ms" };
-            return Err(Invalid::new(
-                Code::OutOfRange,
-                format!("must be from {least} to 24h"),
-            ));
-        }
-        Ok(duration)
-    }
-}
-
-/// A reader of a duration that must not be zero.
-fn some_time() -> impl Fn(&str) -> Result<Duration, Invalid> {
-    duration(Duration::from_millis(1))
 }
 
 /// What the settings that are being read are for.

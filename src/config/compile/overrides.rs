@@ -5,17 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping};
-use crate::config::plan::{Forced, OverridePlan, RoutePlan};
+use crate::config::keys::OVERRIDE;
+use crate::config::plan::{OverridePlan, RoutePlan};
 use crate::config::problem::{Code, Problem};
-use crate::config::readers::word;
 use crate::config::suggest::nearest;
 use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
 
 /// The longest reason, in characters; the same that the admin API takes.
 const LONGEST_REASON: usize = 256;
-
-const FORCES: [(&str, Forced); 2] = [("open", Forced::Open), ("closed", Forced::Closed)];
 
 /// The names of the routes as they are written, those with errors included: an override of one of them is no error of its own.
 pub(super) fn names(file: &Fields<'_, '_>) -> Vec<String> {
@@ -30,7 +28,7 @@ pub(super) fn overrides(
     named: &[String],
     routes: &mut BTreeMap<String, RoutePlan>,
 ) {
-    for Entry { key, node } in fields.take_all() {
+    for Entry { key, node } in fields.named("overrides").0 {
         if !named.contains(&key.text) {
             let message = format!("no route is called `{}`", show(&key.text));
             let problem = Problem::error(Code::UnknownRoute, key.span, message);
@@ -48,9 +46,13 @@ pub(super) fn overrides(
             fields.problems.push(problem.hint(example));
             continue;
         }
-        let plan = mapping(&show(&key.text), Some(node), fields.problems, |fields| {
-            one(fields, key.span)
-        });
+        let plan = mapping(
+            &OVERRIDE,
+            &show(&key.text),
+            Some(node),
+            fields.problems,
+            |fields| one(fields, key.span),
+        );
         if let Some(route) = routes.get_mut(&key.text) {
             route.overridden = plan;
         }
@@ -64,7 +66,7 @@ fn one(fields: &mut Fields<'_, '_>, place: Span) -> Option<OverridePlan> {
             .problems
             .push(missing.hint("write `force: open` or `force: closed`"));
     }
-    let force = fields.parse("force", word(&FORCES));
+    let force = fields.read("force");
     let until_at = fields.key_span("until");
     let until = fields.parse("until", moment);
     let reason = fields.parse("reason", reason);

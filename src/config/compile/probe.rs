@@ -5,66 +5,62 @@ use std::time::Duration;
 
 use ::http::uri::PathAndQuery;
 
-use super::some_time;
 use super::statuses::ends;
 use crate::config::fields::{Fields, mapping};
 use crate::config::plan::ProbePlan;
 use crate::config::problem::{Code, Problem};
 use crate::config::tree::{Entry, Span, Value};
-use crate::config::units::{Invalid, duration};
-
-/// Probing more often than this is traffic of its own.
-const MIN_EVERY: Duration = Duration::from_secs(1);
-const MAX_EVERY: Duration = Duration::from_secs(24 * 3600);
+use crate::config::units::Invalid;
 
 /// Without a `timeout`: this, or `every` where that is less.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads `probe`, whose paths stand behind `base_path`; `None` when there is none, or `off`.
 pub(super) fn probe(fields: &mut Fields<'_, '_>, base_path: &str) -> Option<ProbePlan> {
+    let section = fields.inner("probe");
     let Entry { node, .. } = fields.take("probe")?;
     if let Value::Scalar(scalar) = &node.value
         && scalar.text == "off"
     {
         return None;
     }
-    Some(mapping("probe", Some(node), fields.problems, |fields| {
-        let path = fields.parse("path", |text| path(base_path, text));
-        let every = fields.parse("every", every);
-        let every = every.unwrap_or(Duration::from_secs(10));
-        let place = fields.key_span("timeout").unwrap_or(Span::BUILT_IN);
-        let timeout = fields.parse("timeout", some_time());
-        let timeout = timeout.unwrap_or(TIMEOUT.min(every));
-        if timeout > every {
-            let message = "the probe's `timeout` is longer than its `every`";
-            let problem = Problem::error(Code::Probe, place, message);
-            fields
-                .problems
-                .push(problem.hint("the next one is due before this one is given up"));
-        }
-        let place = fields.key_span("expect").unwrap_or(Span::BUILT_IN);
-        let mut has_any = false;
-        let expect = fields.list("expect", |text| {
-            has_any = true;
-            statuses(text)
-        });
-        if expect.is_some() && !has_any {
-            let message = "the probe expects no status, so none is good";
-            let problem = Problem::error(Code::Probe, place, message);
-            fields.problems.push(problem.hint("write `[2xx, 3xx]`"));
-        }
-        ProbePlan {
-            path: path.unwrap_or_else(|| root(base_path)),
-            every,
-            timeout,
-            expect: expect.unwrap_or_else(|| vec![200..=399]),
-        }
-    }))
-}
-
-/// The upstream's own front page.
-fn root(base_path: &str) -> PathAndQuery {
-    path(base_path, "/").unwrap_or_else(|_| PathAndQuery::from_static("/"))
+    Some(mapping(
+        section,
+        "probe",
+        Some(node),
+        fields.problems,
+        |fields| {
+            let path = fields.parse_setting("path", |text| path(base_path, text));
+            let every = fields.setting("every");
+            let place = fields.key_span("timeout").unwrap_or(Span::BUILT_IN);
+            let timeout = fields.read("timeout");
+            let timeout = timeout.unwrap_or(TIMEOUT.min(every));
+            if timeout > every {
+                let message = "the probe's `timeout` is longer than its `every`";
+                let problem = Problem::error(Code::Probe, place, message);
+                fields
+                    .problems
+                    .push(problem.hint("the next one is due before this one is given up"));
+            }
+            let place = fields.key_span("expect").unwrap_or(Span::BUILT_IN);
+            let mut has_any = false;
+            let expect = fields.list("expect", |text| {
+                has_any = true;
+                statuses(text)
+            });
+            if expect.is_some() && !has_any {
+                let message = "the probe expects no status, so none is good";
+                let problem = Problem::error(Code::Probe, place, message);
+                fields.problems.push(problem.hint("write `[2xx, 3xx]`"));
+            }
+            ProbePlan {
+                path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
+                every,
+                timeout,
+                expect: expect.unwrap_or_else(|| vec![200..=399]),
+            }
+        },
+    ))
 }
 
 fn path(base_path: &str, text: &str) -> Result<PathAndQuery, Invalid> {
@@ -87,12 +83,4 @@ fn statuses(text: &str) -> Result<RangeInclusive<u16>, Invalid> {
         Invalid::new(Code::Malformed, "is no status from 100 to 999")
             .hint("statuses are written like `204`, `200-399` or `2xx`")
     })
-}
-
-fn every(text: &str) -> Result<Duration, Invalid> {
-    let every = duration(text)?;
-    if every < MIN_EVERY || every > MAX_EVERY {
-        return Err(Invalid::new(Code::OutOfRange, "must be from 1s to 24h"));
-    }
-    Ok(every)
 }

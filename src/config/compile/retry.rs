@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Scope, some_time, statuses::ends};
+use super::{Scope, statuses::ends};
 use crate::config::fields::Fields;
 use crate::config::problem::{Code, Problem};
-use crate::config::readers::{flag, number};
 use crate::config::suggest::nearest;
 use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
 use crate::resilience::{Label, RetryOn, RetrySpec};
-
-/// The most attempts; more than a few is a loop and no bridge.
-const MOST: u32 = 10;
 
 /// One item of `retry_on`.
 enum Item {
@@ -31,10 +27,10 @@ pub(super) fn retry(
         let entry = entries.iter().find(|entry| entry.key.text == key);
         entry.map_or(Span::BUILT_IN, |Entry { key, .. }| key.span)
     };
-    let mut spec = RetrySpec::default();
-    spec.attempts = fields
-        .parse("attempts", number(1, MOST))
-        .unwrap_or(spec.attempts);
+    let mut spec = RetrySpec {
+        attempts: fields.setting("attempts"),
+        ..RetrySpec::default()
+    };
     let names_nothing = entries.iter().any(|Entry { key, node }| {
         key.text == "retry_on" && matches!(&node.value, Value::Sequence(items) if items.is_empty())
     });
@@ -53,18 +49,12 @@ pub(super) fn retry(
         }
         list(items)
     });
-    spec.backoff.base = fields
-        .parse("base", some_time())
-        .unwrap_or(spec.backoff.base);
+    spec.backoff.base = fields.setting("base");
     spec.backoff.max = fields
-        .parse("max", some_time())
+        .read("max")
         .unwrap_or(spec.backoff.max.max(spec.backoff.base));
-    spec.max_retry_after = fields
-        .parse("max_retry_after", some_time())
-        .unwrap_or(spec.max_retry_after);
-    spec.non_idempotent = fields
-        .parse("retry_non_idempotent", flag)
-        .unwrap_or(spec.non_idempotent);
+    spec.max_retry_after = fields.setting("max_retry_after");
+    spec.non_idempotent = fields.setting("retry_non_idempotent");
     let Scope::Route(route) = scope else {
         return None;
     };

@@ -6,42 +6,12 @@ use ::http::HeaderName;
 
 use super::{
     Scope, breaker, classify, fallback, headers, keys, limits, matches, probe, retry, shadow,
-    some_time, throttle, upstream,
+    throttle, upstream,
 };
 use crate::config::fields::Fields;
-use crate::config::plan::{RefusalForm, RoutePlan};
+use crate::config::plan::RoutePlan;
 use crate::config::problem::{Code, Problem};
-use crate::config::readers::{flag, or_off, word};
 use crate::config::tree::Span;
-
-/// Keys that the design names and this version does not know yet.
-const NOT_YET: [&str; 1] = ["rewrite_redirects"];
-
-/// The keys of a route, in the order of the documentation.
-const KEYS: [&str; 17] = [
-    "upstream",
-    "match",
-    "timeout",
-    "attempt_timeout",
-    "idle_timeout",
-    "max_duration",
-    "breaker",
-    "classify",
-    "throttle",
-    "retry",
-    "limits",
-    "fallback",
-    "probe",
-    "shadow",
-    "refusals",
-    "headers",
-    "preserve_host",
-];
-
-const REFUSALS: [(&str, RefusalForm); 2] = [
-    ("problem", RefusalForm::Problem),
-    ("graph", RefusalForm::Graph),
-];
 
 /// Reads route settings; `None` when they are not a whole route.
 pub(super) fn route(
@@ -51,43 +21,32 @@ pub(super) fn route(
     correlation: &HeaderName,
 ) -> Option<RoutePlan> {
     let places = fields.entries();
-    fields.order(&KEYS);
-    fields.not_yet(&NOT_YET);
     let place = fields.key_span("upstream").unwrap_or(Span::BUILT_IN);
     let upstream = fields.section("upstream", |fields| {
         upstream::upstream(fields, place, scope)
     });
     let matches = match scope {
         Scope::Route(_) if fields.has("match") => Some(fields.section("match", matches::matches)),
-        Scope::Route(_) => {
-            fields.may_have("match");
-            None
-        }
+        Scope::Route(_) => None,
         Scope::Shared => {
             fields.refuse("match", "belongs to a route");
             None
         }
     };
-    let timeout = fields
-        .parse("timeout", some_time())
-        .unwrap_or(Duration::from_secs(20));
-    let attempt_timeout = fields.parse("attempt_timeout", or_off(some_time()));
-    let attempt_timeout = attempt_timeout.flatten();
-    let idle_timeout = fields
-        .parse("idle_timeout", some_time())
-        .unwrap_or(Duration::from_secs(30));
-    let max_duration = fields.parse("max_duration", or_off(some_time())).flatten();
-    let preserve_host = fields.parse("preserve_host", flag).unwrap_or(false);
+    let timeout = fields.setting("timeout");
+    let attempt_timeout: Option<Duration> = fields.setting("attempt_timeout");
+    let idle_timeout = fields.setting("idle_timeout");
+    let max_duration: Option<Duration> = fields.setting("max_duration");
+    let preserve_host = fields.setting("preserve_host");
     let own = fields.node("breaker");
     let (breaker, keyed) = fields.section("breaker", |fields| {
-        let breaker = breaker::breaker(fields, timeout, scope);
+        let enforcement = fields.setting("enforcement");
+        let breaker = breaker::breaker(fields, enforcement, timeout, scope);
         (breaker, keys::keyed(fields))
     });
     let shadows = shadow::shadows(fields, own, timeout, scope);
     let classify = classify::classify(fields);
-    let refusals = fields
-        .parse("refusals", word(&REFUSALS))
-        .unwrap_or_default();
+    let refusals = fields.setting("refusals");
     let throttle = throttle::throttle(fields, timeout, scope);
     let limits = fields.section("limits", |fields| limits::limits(fields, timeout, scope));
     let fallback = fallback::fallbacks(fields, correlation);

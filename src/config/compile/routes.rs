@@ -9,8 +9,9 @@ use super::matches::refuse_duplicates;
 use super::{Scope, route::route};
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping, scalar};
+use crate::config::keys::{DEFAULTS, MOST_PRESETS, PRESET, ROUTE};
 use crate::config::plan::RoutePlan;
-use crate::config::preset::{self, MAX_PRESETS, Presets, merge};
+use crate::config::preset::{self, Presets, merge};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Key, Node, Scalar, Value};
 use crate::resilience::Rules;
@@ -24,17 +25,23 @@ pub(super) fn routes(
 ) -> BTreeMap<String, RoutePlan> {
     let defaults = file.take("defaults").map(|entry| &entry.node);
     if let Some(defaults) = defaults {
-        mapping("defaults", Some(defaults), file.problems, |fields| {
-            let _ = fields.text("preset");
-            route(fields, Scope::Shared, preset::DEFAULT, correlation)
-        });
+        mapping(
+            &DEFAULTS,
+            "defaults",
+            Some(defaults),
+            file.problems,
+            |fields| {
+                let _ = fields.text("preset");
+                route(fields, Scope::Shared, preset::DEFAULT, correlation)
+            },
+        );
     }
-    let mut written = file.section("presets", |fields| fields.take_all());
-    if let Some(entry) = written.get(MAX_PRESETS) {
-        let message = format!("the file has more than {MAX_PRESETS} presets");
+    let (mut written, _) = file.named("presets");
+    if let Some(entry) = written.get(MOST_PRESETS) {
+        let message = format!("the file has more than {MOST_PRESETS} presets");
         file.problems
             .push(Problem::error(Code::Budget, entry.key.span, message));
-        written.truncate(MAX_PRESETS);
+        written.truncate(MOST_PRESETS);
     }
     let presets = Presets::new(&written);
     for entry in &written {
@@ -44,17 +51,19 @@ pub(super) fn routes(
         Some(defaults) => merge(&Presets::base(), defaults),
         None => Presets::base(),
     };
-    let Some(entry) = file.take("routes") else {
+    let Some(place) = file.key_span("routes") else {
         let missing = Problem::error(Code::Missing, file.span, "`routes` is missing");
         file.problems
             .push(missing.hint("add `routes: {partner: {upstream: https://api.example.com}}`"));
         return BTreeMap::new();
     };
-    let entries = mapping("routes", Some(&entry.node), file.problems, |fields| {
-        fields.take_all()
-    });
-    if entries.is_empty() && matches!(entry.node.value, Value::Null | Value::Mapping(_)) {
-        let empty = Problem::error(Code::NoValue, entry.key.span, "`routes` names no route");
+    let is_wrong = matches!(
+        file.node("routes").map(|node| &node.value),
+        Some(Value::Scalar(_) | Value::Sequence(_) | Value::Unusable)
+    );
+    let (entries, _) = file.named("routes");
+    if entries.is_empty() && !is_wrong {
+        let empty = Problem::error(Code::NoValue, place, "`routes` names no route");
         file.problems
             .push(empty.hint("add `partner: {upstream: https://api.example.com}` below it"));
     }
@@ -85,7 +94,7 @@ pub(super) fn routes(
         fallbacks.add(&key.text, &settings, key.span);
         let scope = Scope::Route(key.span);
         let name = show(&key.text);
-        let Some(mut plan) = mapping(&name, Some(&settings), file.problems, |fields| {
+        let Some(mut plan) = mapping(&ROUTE, &name, Some(&settings), file.problems, |fields| {
             let _ = fields.take("preset");
             route(fields, scope, &preset, correlation)
         }) else {
@@ -148,7 +157,7 @@ fn check_preset(
         )));
         return;
     }
-    mapping(&show(&key.text), Some(node), problems, |fields| {
+    mapping(&PRESET, &show(&key.text), Some(node), problems, |fields| {
         let _ = fields.text("extends");
         route(fields, Scope::Shared, preset::DEFAULT, correlation)
     });

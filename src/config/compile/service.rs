@@ -11,9 +11,7 @@ const LONGEST: usize = 128;
 
 pub(super) fn service(fields: &mut Fields<'_, '_>, env: Env<'_>) -> ServicePlan {
     ServicePlan {
-        name: fields
-            .parse("name", name)
-            .unwrap_or_else(|| "sidefuse".to_owned()),
+        name: fields.parse_setting("name", name).unwrap_or_default(),
         env: fields
             .parse_or_variable("env", ("NODE_ENV", env), name)
             .unwrap_or_else(|| "production".to_owned()),

@@ -7,13 +7,11 @@ use super::breaker::breaker;
 use super::routes::check_name;
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping};
+use crate::config::keys::{CANDIDATE, MOST_CANDIDATES as MOST};
 use crate::config::preset::merge;
 use crate::config::problem::{Code, Problem};
 use crate::config::tree::{Entry, Node, Value};
-use crate::resilience::BreakerSpec;
-
-/// The most candidates: each sees every call.
-const MOST: usize = 8;
+use crate::resilience::{BreakerSpec, Enforcement};
 
 /// Keys of a breaker that a candidate does not have, and why not.
 const NOT_ITS_OWN: [(&str, &str); 3] = [
@@ -39,30 +37,37 @@ pub(super) fn shadows(
         return Vec::new();
     }
     let base = own.map_or_else(|| Node::built_in([]), without_what_is_not_its_own);
-    fields.section("shadow", |fields| {
-        let mut entries = fields.take_all();
-        if let Some(entry) = entries.get(MOST) {
-            let message = format!("`shadow` has more than {MOST} candidates");
-            let problem = Problem::error(Code::Shadow, entry.key.span, message);
-            fields.problems.push(problem.hint("each of them sees every call: remove some"));
-            entries.truncate(MOST);
-        }
-        let is_on = |entry: &&&Entry| !matches!(&entry.node.value, Value::Scalar(text) if text.text == "off");
-        let mut specs = Vec::new();
-        for Entry { key, node } in entries.iter().filter(is_on) {
-            check_name("a candidate", key, fields.problems);
-            let settings = merge(&base, node);
-            let spec = mapping(&show(&key.text), Some(&settings), fields.problems, |fields| {
+    let (mut entries, _) = fields.named("shadow");
+    if let Some(entry) = entries.get(MOST) {
+        let message = format!("`shadow` has more than {MOST} candidates");
+        let problem = Problem::error(Code::Shadow, entry.key.span, message);
+        fields
+            .problems
+            .push(problem.hint("each of them sees every call: remove some"));
+        entries.truncate(MOST);
+    }
+    let is_on =
+        |entry: &&&Entry| !matches!(&entry.node.value, Value::Scalar(text) if text.text == "off");
+    let mut specs = Vec::new();
+    for Entry { key, node } in entries.iter().filter(is_on) {
+        check_name("a candidate", key, fields.problems);
+        let settings = merge(&base, node);
+        let spec = mapping(
+            &CANDIDATE,
+            &show(&key.text),
+            Some(&settings),
+            fields.problems,
+            |fields| {
                 for (key, why) in NOT_ITS_OWN {
                     fields.refuse(key, why);
                 }
-                breaker(fields, timeout, scope)
-            });
-            specs.extend(spec.map(|spec| (key.text.clone(), spec)));
-        }
-        specs.sort_by(|(a, _), (b, _)| a.cmp(b));
-        specs
-    })
+                breaker(fields, Enforcement::Enforce, timeout, scope)
+            },
+        );
+        specs.extend(spec.map(|spec| (key.text.clone(), spec)));
+    }
+    specs.sort_by(|(a, _), (b, _)| a.cmp(b));
+    specs
 }
 
 fn without_what_is_not_its_own(own: &Node) -> Node {

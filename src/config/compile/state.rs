@@ -1,20 +1,15 @@
 //! `state_file` and `state_max_age`: what outlives the process.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::some_time;
 use crate::config::fields::{Fields, scalar};
 use crate::config::plan::StatePlan;
 use crate::config::problem::{Code, Problem};
 
-/// What is older than this says little about how an upstream is now.
-const MAX_AGE: Duration = Duration::from_secs(3600);
-
 pub(super) fn state(file: &mut Fields<'_, '_>) -> Option<StatePlan> {
     let path = path(file);
     let place = file.key_span("state_max_age");
-    let max_age = file.parse("state_max_age", some_time());
+    let max_age = file.setting("state_max_age");
     if let (None, Some(place)) = (&path, place) {
         let problem = Problem::warning(
             Code::StateFile,
@@ -25,7 +20,7 @@ pub(super) fn state(file: &mut Fields<'_, '_>) -> Option<StatePlan> {
     }
     Some(StatePlan {
         file: path?,
-        max_age: max_age.unwrap_or(MAX_AGE),
+        max_age,
     })
 }
 

@@ -2,47 +2,20 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use ::http::{HeaderValue, Uri};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::Scope;
 use super::endpoints::endpoints;
 use super::host::host;
-use super::{Scope, some_time};
 use crate::config::fields::{Fields, value};
 use crate::config::files::{Secrecy, file};
-use crate::config::plan::{HttpVersion, PoolPlan, Resolve, TlsPlan, UpstreamPlan};
+use crate::config::plan::{PoolPlan, Resolve, TlsPlan, UpstreamPlan};
 use crate::config::problem::{Code, Problem};
-use crate::config::readers::{number, word};
 use crate::config::tree::{Entry, Span};
 use crate::config::units::Invalid;
-
-const RESOLVES: [(&str, Resolve); 2] = [("one", Resolve::One), ("all", Resolve::All)];
-
-const VERSIONS: [(&str, HttpVersion); 5] = [
-    ("auto", HttpVersion::Auto),
-    ("1", HttpVersion::Http1),
-    ("1.1", HttpVersion::Http1),
-    ("2", HttpVersion::Http2),
-    ("2.0", HttpVersion::Http2),
-];
-
-/// The most connections of a pool.
-const MOST_CONNECTIONS: usize = 65_536;
-
-/// The keys of an upstream, in the order of the documentation.
-const KEYS: [&str; 8] = [
-    "url",
-    "endpoints",
-    "resolve",
-    "also_hosts",
-    "tls",
-    "http",
-    "pool",
-    "connect_timeout",
-];
 
 /// Reads the upstream whose key is at `place`; `None` when it has no usable URL, which was reported.
 pub(super) fn upstream(
@@ -50,7 +23,6 @@ pub(super) fn upstream(
     place: Span,
     scope: Scope,
 ) -> Option<UpstreamPlan> {
-    fields.order(&KEYS);
     let url = match scope {
         Scope::Route(route) => url(fields, place.or(route)),
         Scope::Shared => {
@@ -60,21 +32,21 @@ pub(super) fn upstream(
             None
         }
     };
-    let endpoints = endpoints(fields, url.as_ref().map(|url| url.port));
+    let endpoints = match scope {
+        Scope::Route(_) => endpoints(fields, url.as_ref().map(|url| url.port)),
+        Scope::Shared => Vec::new(),
+    };
     let place = fields.key_span("resolve").unwrap_or(Span::BUILT_IN);
-    let resolve = fields
-        .parse("resolve", word(&RESOLVES))
-        .unwrap_or(Resolve::One);
-    let also_hosts = fields.list("also_hosts", host).unwrap_or_default();
-    let version = fields
-        .parse("http", word(&VERSIONS))
-        .unwrap_or(HttpVersion::Auto);
+    let resolve = fields.setting("resolve");
+    let also_hosts = match scope {
+        Scope::Route(_) => fields.list("also_hosts", host).unwrap_or_default(),
+        Scope::Shared => Vec::new(),
+    };
+    let version = fields.setting("http");
     let tls_written = fields.key_span("tls");
     let ca_file = fields.section("tls", tls);
     let pool = fields.section("pool", |fields| pool(fields, scope));
-    let connect_timeout = fields
-        .parse("connect_timeout", some_time())
-        .unwrap_or(Duration::from_secs(3));
+    let connect_timeout = fields.setting("connect_timeout");
 
     let url = url?;
     if resolve == Resolve::All {
@@ -189,7 +161,6 @@ fn parse_url(text: &str) -> Result<Url, Invalid> {
 }
 
 fn tls(fields: &mut Fields<'_, '_>) -> Option<PathBuf> {
-    fields.not_yet(&["cert_file", "key_file", "client_ca_file"]);
     let node = &fields.take("ca_file")?.node;
     let (path, content) = file("ca_file", node, Secrecy::Public, fields.problems)?;
     if CertificateDer::pem_slice_iter(&content)
@@ -208,24 +179,12 @@ fn pool(fields: &mut Fields<'_, '_>, scope: Scope) -> PoolPlan {
     let at = |key| fields.key_span(key).unwrap_or(Span::BUILT_IN);
     let place = at("min").or(at("max"));
     let plan = PoolPlan {
-        max: fields
-            .parse("max", number(1, MOST_CONNECTIONS))
-            .unwrap_or(256),
-        min: fields
-            .parse("min", number(0, MOST_CONNECTIONS))
-            .unwrap_or(0),
-        acquire_timeout: fields
-            .parse("acquire_timeout", some_time())
-            .unwrap_or(Duration::from_secs(30)),
-        idle_timeout: fields
-            .parse("idle_timeout", some_time())
-            .unwrap_or(Duration::from_secs(55)),
-        evict_every: fields
-            .parse("evict_every", some_time())
-            .unwrap_or(Duration::from_secs(1)),
-        max_lifetime: fields
-            .parse("max_lifetime", some_time())
-            .unwrap_or(Duration::from_secs(600)),
+        max: fields.setting("max"),
+        min: fields.setting("min"),
+        acquire_timeout: fields.setting("acquire_timeout"),
+        idle_timeout: fields.setting("idle_timeout"),
+        evict_every: fields.setting("evict_every"),
+        max_lifetime: fields.setting("max_lifetime"),
     };
     if let (Scope::Route(route), true) = (scope, plan.min > plan.max) {
         fields.problems.push(Problem::error(

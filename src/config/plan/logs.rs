@@ -7,9 +7,10 @@ use http::HeaderName;
 use crate::resilience::Ratio;
 
 /// The shape of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// Pretty on a terminal or with `NODE_ENV=development`, else JSON.
+    #[default]
     Auto,
     /// One JSON object per line.
     Json,
@@ -18,13 +19,14 @@ pub enum LogFormat {
 }
 
 /// From which severity on lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Everything.
     Trace,
     /// Details for a developer.
     Debug,
     /// Life cycle and access lines.
+    #[default]
     Info,
     /// Refusals and degraded service.
     Warn,

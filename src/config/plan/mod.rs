@@ -260,9 +260,10 @@ impl UpstreamPlan {
 }
 
 /// What the addresses of a name are to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Resolve {
     /// Ways to one endpoint: whichever answers first is used.
+    #[default]
     One,
     /// An endpoint each.
     All,
@@ -298,9 +299,10 @@ pub struct TlsPlan {
 }
 
 /// The HTTP version spoken to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HttpVersion {
     /// HTTP/2 when TLS negotiates it, else HTTP/1.1.
+    #[default]
     Auto,
     /// HTTP/1.1 only.
     Http1,

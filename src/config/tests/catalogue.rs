@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 
 /// What is wrong, and a file that is.
-fn catalogue() -> Vec<(&'static str, String)> {
+pub(super) fn catalogue() -> Vec<(&'static str, String)> {
     let owned = |text: &str| text.to_owned();
     vec![
         ("no valid YAML", owned("version: 1\nroutes: [a, b\n")),
@@ -205,25 +205,49 @@ fn chain_of_fallbacks(length: usize) -> String {
     text + &format!("  r{length:02}: {{upstream: https://a.example.com}}\n")
 }
 
+/// A folder with files that configurations name, and an environment with variables that they use.
+pub(super) struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = rcgen::generate_simple_self_signed([]).unwrap().cert.pem();
+        for (name, content, mode) in [
+            ("empty", "", 0o600),
+            ("exposed", "hush\n", 0o644),
+            ("secret", "hush\n", 0o600),
+            ("ca.pem", certificate.as_str(), 0o644),
+            ("body.html", "<p>busy</p>\n", 0o644),
+        ] {
+            let path = folder.path().join(name);
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        Self { folder }
+    }
+
+    pub(super) fn path(&self) -> &str {
+        self.folder.path().to_str().unwrap()
+    }
+
+    pub(super) fn env(&self) -> impl Fn(&str) -> Option<String> {
+        let path = self.path().to_owned();
+        move |name| match name {
+            "DIR" => Some(path.clone()),
+            "NUMBER" => Some("4711".to_owned()),
+            "SECRET" => Some("hush".to_owned()),
+            "LINES" => Some("hush\nhush".to_owned()),
+            _ => None,
+        }
+    }
+}
+
 #[test]
 fn each_bad_file_is_told_what_is_wrong() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().to_str().unwrap().to_owned();
-    fs::write(dir.path().join("empty"), "").unwrap();
-    fs::set_permissions(dir.path().join("empty"), fs::Permissions::from_mode(0o600)).unwrap();
-    fs::write(dir.path().join("exposed"), "hush\n").unwrap();
-    fs::set_permissions(
-        dir.path().join("exposed"),
-        fs::Permissions::from_mode(0o644),
-    )
-    .unwrap();
-    let env = |name: &str| match name {
-        "DIR" => Some(path.clone()),
-        "NUMBER" => Some("4711".to_owned()),
-        "SECRET" => Some("hush".to_owned()),
-        "LINES" => Some("hush\nhush".to_owned()),
-        _ => None,
-    };
+    let disk = Disk::new();
+    let env = disk.env();
     let mut told = String::new();
     let mut codes = BTreeSet::new();
     for (wrong, text) in catalogue() {
@@ -234,7 +258,7 @@ fn each_bad_file_is_told_what_is_wrong() {
         codes.extend(report.problems().map(|problem| problem.code));
         told.push_str(&format!("=== {wrong}\n{}\n", report.render()));
     }
-    for secret in ["hush", "4711", &path] {
+    for secret in ["hush", "4711", disk.path()] {
         let told = told.replace("hush.example.com", "");
         assert!(!told.contains(secret), "a secret is told: {secret}");
     }

@@ -5,6 +5,7 @@ mod fallbacks;
 mod hostile;
 mod meaning;
 mod rules;
+mod schema;
 
 use super::*;
 
@@ -47,4 +48,18 @@ fn the_example_loads_on_a_fresh_machine() {
         load(EXAMPLE, "config.example.yaml", &no_env).unwrap_or_else(|report| panic!("{report}"));
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     insta::assert_debug_snapshot!(loaded.plan);
+}
+
+/// Holds a file that is made from the code to what it must be; with `INSTA_UPDATE=always` it is made anew.
+fn generated(path: &std::path::Path, text: &str) {
+    if std::env::var("INSTA_UPDATE").as_deref() == Ok("always") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == text,
+        "{} is out of date: run this test with INSTA_UPDATE=always and read the difference",
+        path.display()
+    );
 }

@@ -28,10 +28,11 @@ pub struct ResetBackoff {
 }
 
 /// What a breaker does with its decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Enforcement {
     /// Rejects while open.
+    #[default]
     Enforce,
     /// Decides and reports, never rejects.
     Shadow,

@@ -43,7 +43,7 @@ mod tests {
     fn a_python_has_the_packages() {
         let mut command = std::process::Command::new(python());
         let status = command
-            .args(["-c", "import h2, httpx, websockets"])
+            .args(["-c", "import h2, httpx, jsonschema, websockets, yaml"])
             .status();
         assert!(status.unwrap().success());
     }

@@ -1,0 +1,94 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::config::preset::built_in_names;
+use crate::resilience::{BreakerKeys, RetryOn, RetrySpec, ThrottleSpec};
+
+/// Every mapping that a file may hold, once.
+fn sections() -> BTreeMap<&'static str, &'static Section> {
+    fn add(section: &'static Section, all: &mut BTreeMap<&'static str, &'static Section>) {
+        match all.insert(section.name, section) {
+            Some(other) => assert!(
+                other.names().eq(section.names()),
+                "two mappings are called {}",
+                section.name
+            ),
+            None => section
+                .keys()
+                .filter_map(|key| key.kind.section())
+                .for_each(|section| add(section, all)),
+        }
+    }
+    let mut all = BTreeMap::new();
+    add(&FILE, &mut all);
+    all
+}
+
+#[test]
+fn every_key_is_described_once_in_a_whole_sentence() {
+    for section in sections().values() {
+        let mut names: Vec<_> = section.names().collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), section.keys().count(), "{}", section.name);
+        for key in section.keys() {
+            let sentence = key.meaning;
+            assert!(sentence.ends_with('.'), "{}.{}", section.name, key.name);
+            if let Unwritten::Said(said) = key.unwritten {
+                assert!(!said.ends_with('.'), "{}.{}", section.name, key.name);
+            }
+        }
+        for choice in section.choices() {
+            assert!(section.key(choice).is_some(), "{}.{choice}", section.name);
+        }
+    }
+}
+
+#[test]
+fn words_of_other_modules_stand_in_the_forms() {
+    for name in built_in_names() {
+        assert!(forms::NEW_PRESET_NAME.pattern.contains(name), "{name}");
+        assert!(
+            ROUTE.key("preset").unwrap().meaning.contains(name),
+            "{name}"
+        );
+    }
+    for word in RetryOn::WORDS {
+        assert!(forms::RETRIED.pattern.contains(word), "{word}");
+        assert!(forms::RETRIED.name.contains(word), "{word}");
+    }
+}
+
+/// The engine has defaults of its own for those who use it without a file.
+#[test]
+fn the_defaults_of_the_engine_are_those_of_the_file() {
+    let text =
+        "version: 1\nroutes: {partner: {upstream: https://a.example.com, retry: {attempts: 2}}}\n";
+    let plan = crate::config::load(text, "x", &|_| None).unwrap().plan;
+    let route = &plan.routes["partner"];
+    assert_eq!(*route.breaker.keys(), BreakerKeys::default());
+    assert_eq!(route.throttle, Some(ThrottleSpec::default()));
+    let two = RetrySpec {
+        attempts: 2,
+        ..RetrySpec::default()
+    };
+    assert_eq!(route.retry.as_deref(), Some(&two));
+    assert_eq!(plan.dns, crate::config::plan::DnsPlan::default());
+}
+
+#[test]
+fn a_key_of_one_place_only_has_a_home() {
+    for (key, place) in [
+        ("connect_timeout", Some("upstream")),
+        ("evict_every", Some("upstream.pool")),
+        ("failure_threshold", Some("breaker")),
+        ("per_second", Some("limits.rate")),
+        ("drain", Some("shutdown")),
+        ("user_id_header", Some("logs")),
+        ("max_age", Some("fallback.stale")),
+        ("timeout", None),
+        ("banana", None),
+    ] {
+        assert_eq!(home(key).as_deref(), place, "{key}");
+    }
+}
