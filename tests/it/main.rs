@@ -21,6 +21,7 @@ mod logs;
 mod metrics;
 mod names;
 mod paused;
+mod peers;
 mod probe;
 mod ramp;
 mod readme;

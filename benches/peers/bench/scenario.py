@@ -1,0 +1,99 @@
+"""What is measured: one kind of call, carried by proxies that are set up for it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+KIB = 1024
+ANSWER = (
+    '{"messaging_product":"whatsapp","contacts":[{"input":"5511999999999","wa_id":"5511999999999"}],'
+    '"messages":[{"id":"wamid.HBgLNTUxMTk5OTk5OTk5OTA"}]}'
+)
+
+
+class Load(enum.Enum):
+    """How calls are made."""
+
+    CLOSED = "wrk"
+    """HTTP/1.1; each connection makes its next call when it has its answer."""
+    STREAMS = "h2load"
+    """HTTP/2 in clear, 100 streams of one connection."""
+    PACED = "steady"
+    """HTTP/1.1 at a fixed rate, whatever the answers do."""
+    IDLE = "idle"
+    """One call per connection, which then stays open."""
+
+
+class Upstream(enum.Enum):
+    """What the proxies find behind them."""
+
+    CLEAR = "http"
+    TLS = "https"
+    REFUSED = "refused"
+    """They know it to be down, and say so without asking it."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A row of the catalogue."""
+
+    name: str
+    title: str
+    load: Load = Load.CLOSED
+    upstream: Upstream = Upstream.CLEAR
+    path: str = "messages"
+    upload: int = 0
+    """Bytes of the request's body; none is a GET."""
+    connections: int = 64
+    routes: int = 1
+    workers: int = 1
+
+    @property
+    def method(self) -> str:
+        return "POST" if self.upload else "GET"
+
+    @property
+    def fresh(self) -> bool:
+        """Whether each round needs proxies that have carried nothing yet: memory once taken is not given back."""
+        return self.load is Load.IDLE
+
+    def route_names(self) -> list[str]:
+        return [f"route-{number}" for number in range(self.routes)]
+
+    def paths(self) -> list[str]:
+        """Where calls go: up to ten routes, from the first to the last."""
+        names = self.route_names()
+        last = len(names) - 1
+        chosen = sorted({round(last * tenth / 9) for tenth in range(10)})
+        return [f"/{names[index]}/{self.path}" for index in chosen]
+
+
+RATE = 1000
+"""Calls per second of `Load.PACED`."""
+
+SCENARIOS = (
+    Scenario("small", "small JSON over HTTP/1.1, 64 connections"),
+    Scenario("h2", "small JSON over HTTP/2 in clear, 100 streams of one connection", load=Load.STREAMS, connections=1),
+    Scenario("down-64k", "answers of 64 KiB", path=f"bytes/{64 * KIB}"),
+    Scenario("down-1m", "answers of 1 MiB", path=f"bytes/{KIB * KIB}"),
+    Scenario("up-64k", "requests of 64 KiB", path="upload", upload=64 * KIB),
+    Scenario("up-1m", "requests of 1 MiB", path="upload", upload=KIB * KIB),
+    Scenario("tls", "small JSON, TLS 1.3 to the upstream", upstream=Upstream.TLS),
+    Scenario("open", "refusals while the breaker is open", upstream=Upstream.REFUSED),
+    Scenario("paced", f"small JSON at {RATE} calls a second over 16 connections", load=Load.PACED, connections=16),
+    Scenario(
+        "paced-open",
+        f"refusals at {RATE} calls a second over 16 connections",
+        load=Load.PACED,
+        upstream=Upstream.REFUSED,
+        connections=16,
+    ),
+    Scenario("connections-1", "small JSON, 1 connection", connections=1),
+    Scenario("connections-1000", "small JSON, 1 000 connections", connections=1000),
+    Scenario("idle", "10 000 connections that are open and idle", load=Load.IDLE, connections=10_000),
+    Scenario("routes-10", "small JSON, 10 routes", routes=10),
+    Scenario("routes-1000", "small JSON, 1 000 routes", routes=1000),
+    Scenario("routes-10000", "small JSON, 10 000 routes", routes=10_000),
+    Scenario("workers-2", "small JSON, 2 workers on both CPUs, shared with load and upstream", workers=2),
+)

@@ -1,0 +1,127 @@
+//! The comparison with other proxies runs, and leaves nothing behind. What it measures is not for a test to judge.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::tools::repository;
+
+/// The bench with the sidefuse of this build, with a folder of its own and the programs that are there. Other tests run beside it
+/// and go first: it is full load by design.
+fn bench(folder: &TempDir) -> Command {
+    let mut command = Command::new("nice");
+    command
+        .args(["-n", "19"])
+        .arg(repository().join("benches/peers/run"))
+        .args(["--as-is", "--scenario", "small", "--seconds", "1"])
+        .args(["--binary", env!("CARGO_BIN_EXE_sidefuse")])
+        .arg("--directory")
+        .arg(folder.path())
+        .stdin(Stdio::null());
+    command
+}
+
+/// The processes whose command line names the folder.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().unwrap();
+    let entries = fs::read_dir("/proc").unwrap();
+    let mut found: Vec<String> = entries
+        .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(folder))
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_round_of_the_first_scenario_fills_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("figures.json");
+    let output = bench(&folder)
+        .args(["--rounds", "1", "--json"])
+        .arg(&json)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "run tests/run once if a program is missing\n{text}\n{said}"
+    );
+
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains("µs"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let names: Vec<&str> = rows.iter().map(|row| row[1]).collect();
+    assert_eq!(names[..2], ["sidefuse", "nginx"], "{text}");
+    for row in &rows {
+        let [_, _, cpu, ratio, rate, p50, p99, memory, rounds, _] = row[..] else {
+            panic!("{row:?} has not the columns of the header\n{text}");
+        };
+        assert!(cpu.ends_with(" µs") && p50.ends_with(" µs") && p99.ends_with(" µs"));
+        assert!(rate.starts_with(|digit: char| digit.is_ascii_digit()));
+        assert!(memory.ends_with(" MiB"));
+        assert_eq!(ratio.is_empty(), row[1] == "sidefuse", "{text}");
+        assert_eq!(rounds, "1", "{text}");
+    }
+    assert!(text.contains("| small JSON, CPU to nginx's | 0.85 × |"));
+
+    let figures: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    for name in names {
+        let round = &figures["scenarios"]["small"]["rounds"][name][0];
+        assert!(round["requests"].as_u64() > Some(0), "{figures}");
+        assert!(round["cpu"].as_f64() > Some(0.0), "{figures}");
+    }
+    assert_eq!(processes_of(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_signal_ends_every_process_that_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = bench(&folder)
+        .args(["--rounds", "60"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(bench.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("round 1 of 60") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended early");
+    }
+    assert!(processes_of(folder.path()).len() > 2);
+    let id = bench.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
+    assert!(sent.success());
+    said.read_to_string(&mut line).unwrap();
+    assert_eq!(bench.wait().unwrap().code(), Some(130), "{line}");
+    assert_eq!(processes_of(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_busy_port_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = busy.local_addr().unwrap().port();
+    let output = bench(&folder)
+        .args(["--rounds", "1", "--port", &port.to_string()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(&format!("cannot have port {port}: Address already in use"))
+            && said.contains("choose others with --port"),
+        "{said}"
+    );
+    assert_eq!(processes_of(folder.path()), Vec::<String>::new());
+}
