@@ -180,6 +180,19 @@ impl Node {
         }
     }
 
+    /// How much text it holds, keys included.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match &self.value {
+            Value::Null | Value::Unusable => 0,
+            Value::Scalar(scalar) => scalar.text.len(),
+            Value::Sequence(items) => items.iter().map(Self::text_bytes).sum(),
+            Value::Mapping(entries) => entries
+                .iter()
+                .map(|entry| entry.key.text.len() + entry.node.text_bytes())
+                .sum(),
+        }
+    }
+
     /// How many lists and mappings stand inside one another at the most.
     pub(crate) fn depth(&self) -> usize {
         match &self.value {

@@ -14,8 +14,11 @@ use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
 /// The largest file, in bytes.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
-/// The most nodes, each alias counting as all that it stands for.
-const MAX_NODES: usize = 20_000;
+/// The most nodes, each alias counting as all that it stands for: ten for each of 10 000 routes.
+const MAX_NODES: usize = 100_000;
+/// The most text that aliases may stand for, in bytes: one long text and many aliases of it are few nodes and much memory.
+const MAX_REPEATED: usize = MAX_BYTES;
+
 /// Parses one document. Repeated keys are reported and passed over; whatever else is wrong is reported and ends it with `None`.
 pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     match Reader::default().read(text, problems) {
@@ -48,6 +51,8 @@ struct Reader {
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
     nodes: usize,
+    /// Text that aliases stand for, in bytes.
+    repeated: usize,
     root: Option<Node>,
 }
 
@@ -128,6 +133,7 @@ impl Reader {
                     ));
                 };
                 self.count(node.size(), span)?;
+                self.repeat(node.text_bytes(), span)?;
                 if self.open.len() + node.depth() > MAX_DEPTH {
                     return Err(too_deep(span));
                 }
@@ -160,6 +166,15 @@ impl Reader {
                 "the file has more than {MAX_NODES} nodes (aliases count as what they stand for)"
             ),
         ))
+    }
+
+    fn repeat(&mut self, bytes: usize, span: Span) -> Result<(), Fatal> {
+        self.repeated = self.repeated.saturating_add(bytes);
+        if self.repeated <= MAX_REPEATED {
+            return Ok(());
+        }
+        let message = format!("the aliases stand for more than {MAX_REPEATED} bytes of text");
+        Err(fatal(Code::Budget, span, message))
     }
 
     fn begin(&mut self, content: Content, anchor: usize, span: Span) -> Result<(), Fatal> {

@@ -23,6 +23,34 @@ fn an_alias_bomb_is_refused_by_counting_what_aliases_stand_for() {
 }
 
 #[test]
+fn a_long_text_with_many_aliases_is_refused_by_counting_what_they_stand_for() {
+    let long = "x".repeat(100_000);
+    let text = format!("a: &a {long}\nb: [{}]\n", "*a, ".repeat(1_000));
+    let problem = only(&bad(&text)).clone();
+    assert_eq!(problem.code, Code::Budget);
+    assert!(problem.message.contains("bytes of text"), "{problem:?}");
+    let within = format!("a: &a {long}\nb: [{}]\n", "*a, ".repeat(10));
+    let report = bad(&within);
+    assert!(
+        report
+            .problems()
+            .all(|problem| problem.code != Code::Budget)
+    );
+}
+
+#[test]
+fn ten_thousand_routes_with_settings_of_their_own_are_within_every_budget() {
+    let route = |n| {
+        format!(
+            "  r{n}: {{upstream: https://a{n}.example.com, breaker: {{failure_threshold: 7}}}}\n"
+        )
+    };
+    let routes: String = (0..10_000).map(route).collect();
+    let loaded = good(&format!("version: 1\nroutes:\n{routes}"));
+    assert_eq!(loaded.plan.routes.len(), 10_000);
+}
+
+#[test]
 fn depth_is_refused_however_it_is_made() {
     let flow = "[".repeat(100_000);
     let mappings = "{a: ".repeat(100_000);
@@ -52,7 +80,7 @@ fn a_file_of_two_mebibytes_is_refused_unread() {
 #[test]
 fn too_many_nodes_are_refused() {
     assert_eq!(
-        only(&bad(&format!("[{}]", "x,".repeat(30_000)))).code,
+        only(&bad(&format!("[{}]", "x,".repeat(130_000)))).code,
         Code::Budget
     );
 }
