@@ -50,6 +50,13 @@ pub(super) fn obey(
         throttle.release(moment.now);
         changed = true;
     }
+    // Candidates are compared with the breaker, so they begin anew with it.
+    if key.is_none()
+        && verb == Verb::Clear
+        && let Some(candidates) = &route.shadows
+    {
+        changed |= candidates.clear(deed.actor, moment.now);
+    }
     let after = breaker.view(moment.now);
     tracing::info!(
         actor = deed.actor,

@@ -1,6 +1,6 @@
-//! The state file: what the breakers know outlives the process.
+//! The state file: what breakers and throttles know outlives the process.
 //!
-//! Written whole or not at all (a file beside it, synchronised, renamed), when a breaker changes but at most once a second, and at the
+//! Written whole or not at all (a file beside it, synchronised, renamed), when one of them changes but at most once a second, and at the
 //! end. The control thread decides and a thread of its own writes: no worker waits for a disk. A file that cannot be used costs what
 //! it would have told, never the start.
 
@@ -18,7 +18,7 @@ use super::error::chain;
 use crate::config::plan::StatePlan;
 use crate::proxy::Shared;
 use crate::resilience::{Memory, MemoryError};
-use crate::snapshot::Prepared;
+use crate::snapshot::{Prepared, Recalled};
 use crate::telemetry::WriteResult;
 use crate::time::{Deadline, now, sleep_until, timeout_at, wall};
 
@@ -57,9 +57,13 @@ pub(super) fn recall(prepared: &mut Prepared) {
     match read(&file, max_age, wall) {
         Ok(None) => {}
         Ok(Some(memory)) => {
-            let breakers = prepared.recall(&memory, wall, now());
+            let Recalled {
+                breakers,
+                keys,
+                pauses,
+            } = prepared.recall(&memory, wall, now());
             let age = humantime::format_duration(whole_seconds(memory.age(wall)));
-            tracing::info!(file = %file.display(), breakers, %age, "State resumed");
+            tracing::info!(file = %file.display(), breakers, keys, pauses, %age, "State resumed");
         }
         Err(useless) => tracing::warn!(
             file = %file.display(),

@@ -1,12 +1,12 @@
 //! What outlives the process of all its breakers, and how that is written into a file.
 //!
 //! ```text
-//! sidefuse state 1                       version of the format
+//! sidefuse state 2                       version of the format
 //! 7d1a54127b222502…                      SHA-256 of everything below, in hexadecimal digits
-//! {"savedAt":1764000000000,"routes":…}   when that was (Unix time in ms), and the breakers, in one line of JSON
+//! {"savedAt":1764000000000,"routes":…}   when that was (Unix time in ms), and the routes, in one line of JSON
 //! ```
 //!
-//! A file is taken whole or not at all: cut short, with a bit flipped, of another program or of a newer version it is refused, and the
+//! Version 1 knew the breakers of routes and nothing else; it is read still. A file is taken whole or not at all: cut short, with a bit flipped, of another program or of a newer version it is refused, and the
 //! breakers begin closed. The wall clock anchors the file and nothing else; see [`Memory::age`].
 
 use std::collections::BTreeMap;
@@ -16,10 +16,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::resilience::breaker::Saved;
+use crate::resilience::key::Key;
+use crate::resilience::throttle::SavedPauses;
 
 /// How a file begins; the version follows.
 const MAGIC: &str = "sidefuse state ";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest version that is read.
+const OLDEST: u32 = 1;
 
 /// Everything that is saved at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +42,25 @@ pub struct Remembered {
     pub breaker: Option<Saved>,
     /// Names the override that its breaker has obeyed, so that it is not obeyed a second time.
     pub overridden: Option<String>,
+    /// What is kept for single keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed: Option<RememberedKeys>,
+    /// Its candidates that are not as good as new, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shadows: BTreeMap<String, Saved>,
+    /// Its pauses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pauses: Option<SavedPauses>,
+}
+
+/// What is saved of a route's keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RememberedKeys {
+    /// Names the part of a request that was the key: where it is another one now, all this means nothing.
+    pub source: String,
+    /// Their breakers that have something to remember.
+    pub breakers: Vec<(Key, Saved)>,
 }
 
 /// Why a file is of no use.
@@ -104,7 +127,7 @@ impl Memory {
             .and_then(|version| version.parse::<u32>().ok())
             .ok_or(MemoryError::Foreign)?;
         match version {
-            VERSION => {}
+            OLDEST..=VERSION => {}
             newer if newer > VERSION => return Err(MemoryError::Newer(newer)),
             _ => return Err(MemoryError::Foreign),
         }

@@ -45,6 +45,7 @@
 //! assert_eq!(breaker.in_force(later).0, State::Closed);
 //! ```
 
+mod anchor;
 mod breaker;
 mod eject;
 mod jitter;
@@ -76,7 +77,7 @@ pub use limit::{
     Bulkhead, BulkheadSpec, BulkheadView, Full, QueuePlace, RateLimit, RateSpec, Ticket,
 };
 pub use line::Wake;
-pub use memory::{Memory, MemoryError, Remembered};
+pub use memory::{Memory, MemoryError, Remembered, RememberedKeys};
 pub use outcome::{Label, Outcome, Sample};
 pub use ramp::RampSpec;
 pub use ratio::Ratio;
@@ -87,6 +88,6 @@ pub use rule::{
 };
 pub use signal::{Scope, Signal};
 pub use throttle::{
-    Change, Halt, Pass, Place, Throttle, ThrottleObserver, ThrottleSpec, ThrottleView,
+    Change, Halt, Pass, Place, SavedPauses, Throttle, ThrottleObserver, ThrottleSpec, ThrottleView,
 };
 pub use verdict::Verdict;

@@ -229,6 +229,7 @@ impl Maker<'_> {
             plan: self.plan,
             survivor: self.survivor.map(|route| &route.limits),
             meters: &meters,
+            changed: self.changed,
             seed: seed(),
         };
         let limits = Limits::new(&origin, now);
@@ -254,7 +255,7 @@ impl Maker<'_> {
             &name,
             self.plan,
             self.survivor.map(|route| &**route),
-            (seed(), now),
+            (seed(), self.changed, now),
         );
         Ok(Arc::new(Route {
             name,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Notify;
+
 use crate::config::plan::{LimitsPlan, RateKey, RoutePlan};
 use crate::resilience::{Bulkhead, Change, RateLimit, Throttle, ThrottleObserver};
 use crate::telemetry::RouteMeters;
@@ -34,6 +36,8 @@ pub(super) struct Origin<'a> {
     pub(super) plan: &'a RoutePlan,
     pub(super) survivor: Option<&'a Limits>,
     pub(super) meters: &'a Arc<RouteMeters>,
+    /// Told when a pause begins or ends.
+    pub(super) changed: &'a Arc<Notify>,
     /// Decides the jitter.
     pub(super) seed: u64,
 }
@@ -45,12 +49,13 @@ impl Limits {
             plan,
             survivor,
             meters,
+            changed,
             seed,
         } = *origin;
         let throttle = match survivor {
             Some(limits) => Arc::clone(&limits.throttle),
             None => {
-                let observer = observer(Arc::clone(meters.name()));
+                let observer = observer(Arc::clone(meters.name()), Arc::clone(changed));
                 Throttle::new(plan.throttle, seed, now, observer)
             }
         };
@@ -103,8 +108,9 @@ impl Limits {
 }
 
 /// Tells when a pause begins and when calls pass again. That of a route is a warning: traffic is being refused.
-fn observer(route: Arc<str>) -> ThrottleObserver {
+fn observer(route: Arc<str>, changed: Arc<Notify>) -> ThrottleObserver {
     Box::new(move |change| {
+        changed.notify_one();
         macro_rules! throttled {
             ($level:expr, $key:expr, $until:expr, $wish:expr, $in_a_row:expr) => {
                 tracing::event!(

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 pub use build::{BuildError, Ingredients, Prepared, prepare};
 pub use limits::Limits;
+pub use remember::Recalled;
 pub use route::{Edits, Route};
 pub use router::{Call, Destination, Miss, Router, Way};
 

@@ -25,13 +25,19 @@ pub(super) fn observer(
 }
 
 /// The observer of the breakers of a route's keys. Their changes are told and not counted: nobody bounds the number of keys in a label.
-pub(super) fn key_observer(route: Arc<str>) -> KeyObserver {
-    Arc::new(move |key, transition| tell(&route, Whose::Key(key), transition))
+pub(super) fn key_observer(route: Arc<str>, changed: Arc<Notify>) -> KeyObserver {
+    Arc::new(move |key, transition| {
+        changed.notify_one();
+        tell(&route, Whose::Key(key), transition);
+    })
 }
 
 /// The observer of a route's candidates.
-pub(super) fn shadow_observer(route: Arc<str>) -> ShadowObserver {
-    Arc::new(move |name, transition| tell(&route, Whose::Shadow(name), transition))
+pub(super) fn shadow_observer(route: Arc<str>, changed: Arc<Notify>) -> ShadowObserver {
+    Arc::new(move |name, transition| {
+        changed.notify_one();
+        tell(&route, Whose::Shadow(name), transition);
+    })
 }
 
 /// Which of a route's breakers changed.

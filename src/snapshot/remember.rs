@@ -1,23 +1,37 @@
-//! What outlives the process of a snapshot's breakers, and how a new snapshot takes it up.
+//! What outlives the process of a snapshot's routes, and how a new snapshot takes it up.
 
 use std::collections::BTreeMap;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::{Prepared, Snapshot};
+use super::{Prepared, Route, Snapshot};
 use crate::config::plan::{Forced, OverridePlan};
 use crate::failure::Failure;
-use crate::resilience::{Key, Memory, Remembered, grpc};
+use crate::resilience::{Key, Memory, Remembered, RememberedKeys, SavedPauses, grpc};
+
+/// So many keys of one route are saved, the worst first: as many as have a breaker by default.
+const KEYS_OF_ROUTE: usize = 1_000;
+/// So many keys are saved in all: a few megabytes, written once a second at the most.
+const KEYS_OF_ALL: usize = 10_000;
+
+/// How much was taken up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recalled {
+    /// Breakers of routes.
+    pub breakers: usize,
+    /// Breakers of single keys.
+    pub keys: usize,
+    /// Pauses, those of single keys included.
+    pub pauses: usize,
+}
 
 impl Snapshot {
-    /// What is to be saved of its breakers. Breakers of single keys and candidates are not among it: they begin anew.
+    /// What is to be saved of its routes: their breakers, those of keys that have something to remember, candidates and pauses.
     #[must_use]
     pub fn remember(&self, wall: SystemTime, now: Instant) -> Memory {
         let mut routes = BTreeMap::new();
+        let mut room = KEYS_OF_ALL;
         for route in &self.routes {
-            let remembered = Remembered {
-                breaker: route.breaker.save(now),
-                overridden: route.plan.overridden.as_ref().map(fingerprint),
-            };
+            let remembered = remember(route, &mut room, now);
             if remembered != Remembered::default() {
                 routes.insert((*route.name).to_owned(), remembered);
             }
@@ -26,20 +40,41 @@ impl Snapshot {
     }
 }
 
+fn remember(route: &Route, room: &mut usize, now: Instant) -> Remembered {
+    let most = KEYS_OF_ROUTE.min(*room);
+    let breakers = route.keyed.as_ref().map(|keyed| keyed.save(most, now));
+    let breakers = breakers.unwrap_or_default();
+    *room -= breakers.len();
+    let pauses = route.limits.throttle.save(KEYS_OF_ROUTE.min(*room), now);
+    *room -= pauses.keys();
+    let has_keys = !breakers.is_empty() || pauses.keys() > 0;
+    Remembered {
+        breaker: route.breaker.save(now),
+        overridden: route.plan.overridden.as_ref().map(fingerprint),
+        keyed: source(route)
+            .filter(|_| has_keys)
+            .map(|source| RememberedKeys { source, breakers }),
+        shadows: route
+            .shadows
+            .as_ref()
+            .map(|shadows| shadows.save(now))
+            .unwrap_or_default(),
+        pauses: (pauses.count() > 0).then_some(pauses),
+    }
+}
+
 impl Prepared {
-    /// Takes up what an earlier process saved, before the first commit; says of how many routes. What was saved of routes that are no
-    /// more is forgotten. An override that was obeyed already is not obeyed again, so that an operator's later word stays.
-    pub fn recall(&mut self, memory: &Memory, wall: SystemTime, now: Instant) -> usize {
+    /// Takes up what an earlier process saved, before the first commit; says how much. What was saved of routes that are no more is
+    /// forgotten, and so is what was kept for keys that are none now. An override that was obeyed already is not obeyed again, so that an
+    /// operator's later word stays.
+    pub fn recall(&mut self, memory: &Memory, wall: SystemTime, now: Instant) -> Recalled {
         let elapsed = memory.age(wall);
-        let mut recalled = 0;
+        let mut recalled = Recalled::default();
         for (place, route) in self.snapshot.routes.iter().enumerate() {
             let Some(remembered) = memory.routes.get(&*route.name) else {
                 continue;
             };
-            if let Some(saved) = &remembered.breaker {
-                route.breaker.resume(saved, elapsed, &word, now);
-                recalled += 1;
-            }
+            recalled.add(recall(route, remembered, elapsed, now));
             let Some(obeyed) = &remembered.overridden else {
                 continue;
             };
@@ -53,6 +88,57 @@ impl Prepared {
         }
         recalled
     }
+}
+
+fn recall(route: &Route, remembered: &Remembered, elapsed: Duration, now: Instant) -> Recalled {
+    let Remembered {
+        breaker,
+        overridden: _,
+        keyed,
+        shadows,
+        pauses,
+    } = remembered;
+    let mut recalled = Recalled::default();
+    if let Some(saved) = breaker {
+        route.breaker.resume(saved, elapsed, &word, now);
+        recalled.breakers = 1;
+    }
+    let source = source(route);
+    let known = keyed
+        .as_ref()
+        .filter(|keys| source.as_ref() == Some(&keys.source));
+    if let (Some(keys), Some(keyed)) = (known, &route.keyed) {
+        let resumes = |(key, saved): &&(Key, _)| keyed.resume(*key, (saved, elapsed), &word, now);
+        recalled.keys = keys.breakers.iter().filter(resumes).count();
+    }
+    if let Some(candidates) = &route.shadows {
+        candidates.resume(shadows, elapsed, &word, now);
+    }
+    if let Some(pauses) = pauses.clone()
+        && route.plan.throttle.is_some()
+    {
+        let pauses = match known {
+            Some(_) => pauses,
+            None => SavedPauses::of_route(pauses),
+        };
+        route.limits.throttle.resume(&pauses, elapsed, now);
+        recalled.pauses = pauses.count();
+    }
+    recalled
+}
+
+impl Recalled {
+    fn add(&mut self, other: Self) {
+        self.breakers += other.breakers;
+        self.keys += other.keys;
+        self.pauses += other.pauses;
+    }
+}
+
+/// Names the part of a request that is the key of a route's calls.
+fn source(route: &Route) -> Option<String> {
+    let keyed = route.plan.keyed.as_ref()?;
+    Some(Key::of(format!("{:?}", keyed.by).as_bytes()).to_string())
 }
 
 /// Stands for an override that was there when the state was saved and is no more: that there was one is all that counts.

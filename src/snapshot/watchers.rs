@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Notify;
+
 use super::observer::{key_observer, shadow_observer};
 use super::route::Route;
 use crate::config::plan::{KeyedPlan, RoutePlan};
@@ -22,7 +24,7 @@ impl Watchers {
         name: &Arc<str>,
         plan: &RoutePlan,
         survivor: Option<&Route>,
-        (seed, now): (u64, Instant),
+        (seed, changed, now): (u64, &Arc<Notify>, Instant),
     ) -> Self {
         let keyed = plan.keyed.as_ref().map(|keyed| {
             let same = |old: &&Route| {
@@ -31,13 +33,13 @@ impl Watchers {
             };
             let old = survivor.filter(same).and_then(|old| old.keyed.clone());
             old.unwrap_or_else(|| {
-                let observer = key_observer(Arc::clone(name));
+                let observer = key_observer(Arc::clone(name), Arc::clone(changed));
                 Keyed::new(plan.breaker.clone(), keyed.max_keys, seed, observer)
             })
         });
         let shadows = (!plan.shadows.is_empty()).then(|| {
             let old = survivor.and_then(|old| old.shadows.as_deref());
-            let observer = shadow_observer(Arc::clone(name));
+            let observer = shadow_observer(Arc::clone(name), Arc::clone(changed));
             Shadows::new(&plan.shadows, old, now, observer)
         });
         Self { keyed, shadows }

@@ -105,6 +105,86 @@ fn a_hold_and_its_end_outlive_an_orderly_end() {
 }
 
 #[test]
+fn open_breakers_of_keys_and_pauses_outlive_a_kill() {
+    let origin = Origin::start(|request| match request.head.header("x-tenant-id") {
+        Some("bad") => Answer::status(500, &[], ""),
+        Some("greedy") => Answer::status(429, &[("Retry-After", "600")], ""),
+        _ => Answer::ok("fine"),
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let config = format!(
+        "version: 1\nlisten: {{proxy: 127.0.0.1:0, admin: 127.0.0.1:0, health: 127.0.0.1:0}}\nstate_file: {}\nroutes:\n  \
+         crm: {{upstream: \"{url}\", breaker: {{failure_threshold: 3, key: {{header: X-Tenant-ID}}, reset_timeout: 10m}}}}\n  \
+         slow: {{upstream: \"{url}\"}}\n",
+        directory.path().join("state").display(),
+        url = origin.url()
+    );
+    let ask = |sidefuse: &Sidefuse, path: &str, tenant: &str| {
+        let fields = [("X-Tenant-ID", tenant)];
+        let mut client = client::Client::connect(sidefuse.proxy());
+        client.request("GET", path, &fields, "")
+    };
+    let mut first = Sidefuse::start(&config);
+    for (tenant, status) in [
+        ("bad", 500),
+        ("good", 200),
+        ("bad", 500),
+        ("good", 200),
+        ("bad", 500),
+    ] {
+        assert_eq!(ask(&first, "/crm/x", tenant).status(), status);
+    }
+    assert_eq!(ask(&first, "/slow/x", "greedy").status(), 429);
+    wait_written(&first, directory.path(), "\"keyed\"");
+    wait_written(&first, directory.path(), "\"pauses\"");
+    first.process().kill();
+
+    let second = Sidefuse::start(&config);
+    let event = second.event("State resumed");
+    assert_eq!((&event["keys"], &event["pauses"]), (&json!(1), &json!(1)));
+    let before = origin.requests().len();
+    let refused = ask(&second, "/crm/x", "bad");
+    assert_eq!(refused.header("x-sidefuse-reason"), Some("circuit_open"));
+    let paused = ask(&second, "/slow/x", "good");
+    assert_eq!(paused.header("x-sidefuse-reason"), Some("throttled"));
+    let retry_after: u64 = paused.header("retry-after").unwrap().parse().unwrap();
+    assert!(
+        (1..=300).contains(&retry_after),
+        "{retry_after}: max is 5 min"
+    );
+    assert_eq!(
+        origin.requests().len(),
+        before,
+        "the upstream is left alone"
+    );
+    assert_eq!(ask(&second, "/crm/x", "good").status(), 200);
+}
+
+#[test]
+fn keys_are_forgotten_when_another_part_of_a_request_is_the_key() {
+    let (origin, directory) = (failing(), tempfile::tempdir().unwrap());
+    let keyed = |by: &str| {
+        config(&origin, directory.path(), "").replace(
+            "failure_threshold: 1",
+            &format!("failure_threshold: 1, key: {by}"),
+        )
+    };
+    let mut first = Sidefuse::start(&keyed("{header: X-Tenant-ID}"));
+    let body = json!({"key": "tenant-1", "for": "1h"});
+    post(&first, "open", &body);
+    first.process().signal(Signal::Term);
+    assert_eq!(first.process().wait_exit(), 0);
+    let mut second = Sidefuse::start(&keyed("{header: X-Tenant-ID}"));
+    assert_eq!(second.event("State resumed")["keys"], 1);
+    assert_eq!(shown(&second)["keys"]["open"], 1);
+    second.process().signal(Signal::Term);
+    assert_eq!(second.process().wait_exit(), 0);
+    let third = Sidefuse::start(&keyed("{path_segment: 1}"));
+    assert_eq!(third.event("State resumed")["keys"], 0);
+    assert_eq!(shown(&third)["keys"]["total"], 0);
+}
+
+#[test]
 fn an_override_that_an_operator_dropped_is_not_obeyed_again_after_a_restart() {
     let (origin, directory) = (failing(), tempfile::tempdir().unwrap());
     let held = "overrides: {crm: {force: open, reason: INC-2}}";
@@ -137,14 +217,14 @@ fn a_file_that_cannot_be_used_is_passed_over_with_a_warning_and_written_anew() {
     let hours = Duration::from_secs(3600 * 2);
     let old = Memory::new(wall() - hours, BTreeMap::new()).encode();
     let whole = Memory::new(wall(), BTreeMap::new()).encode();
-    let newer = whole.replacen("state 1", "state 2", 1);
+    let newer = whole.replacen("state 2", "state 3", 1);
     let cut = &whole[..whole.len() - 5];
     for (content, why) in [
         (
             old.as_str(),
             "it was saved 7200s ago, and `state_max_age` is 3600s",
         ),
-        (newer.as_str(), "its format is version 2"),
+        (newer.as_str(), "its format is version 3"),
         (cut, "it is damaged"),
         ("PNG\u{0}", "it is no state file"),
         ("", "it is no state file"),

@@ -1,7 +1,7 @@
 //! Breakers of single keys and candidates, as operators see and order them.
 
 use super::support::{Bench, Tokens};
-use crate::resilience::{Key, Label, Permit, Rejection, Sample};
+use crate::resilience::{Key, Label, Outcome, Permit, Rejection, Sample};
 use crate::time::now;
 
 const ROUTE: &str = "  tenants:
@@ -23,14 +23,18 @@ fn fail(bench: &Bench, key: &str, times: u32) {
     }
 }
 
+/// The third failure of one tenant opens its breaker; the route's, told of a success of another in between, stays closed.
+fn open_a_key(bench: &Bench) {
+    fail(bench, "tenant-1", 2);
+    let other = admit(bench, "tenant-2").unwrap();
+    other.finish(Sample::new(Outcome::Success), now());
+    fail(bench, "tenant-1", 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_explanation_shows_counts_the_worst_keys_and_candidates() {
     let bench = Bench::with_routes(Tokens::None, ROUTE);
-    // The third failure of one tenant opens its breaker; the route's, told of a success of another in between, stays closed.
-    fail(&bench, "tenant-1", 2);
-    let other = admit(&bench, "tenant-2").unwrap();
-    other.finish(Sample::new(crate::resilience::Outcome::Success), now());
-    fail(&bench, "tenant-1", 1);
+    open_a_key(&bench);
     assert!(admit(&bench, "tenant-1").is_err());
     let explained = bench.get("/circuit-breakers/tenants/explain").await;
     insta::assert_snapshot!("explain_keys", explained.timeless());
@@ -138,4 +142,34 @@ async fn a_scrape_shows_keys_by_state_and_what_candidates_would_have_done() {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
     assert!(!text.contains("sidefuse_breaker_keys{breaker=\"email\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clear_lets_the_candidates_of_the_route_begin_anew_and_leaves_its_keys_alone() {
+    let bench = Bench::with_routes(Tokens::None, ROUTE);
+    open_a_key(&bench);
+    let shown = bench.get("/circuit-breakers/tenants").await.json();
+    assert_eq!(shown["shadows"][0]["state"], "open");
+    let clear = async |key: &str| {
+        let path = "/circuit-breakers/tenants/clear";
+        bench.post(path, key).await.json()
+    };
+    let of_key = clear("{\"key\": \"tenant-1\"}").await;
+    assert_eq!(of_key["changed"], true);
+    let shown = bench.get("/circuit-breakers/tenants").await.json();
+    assert_eq!(shown["shadows"][0]["wouldOpen"], 1, "an order for one key");
+    bench
+        .breaker("tenants")
+        .admit(now())
+        .unwrap()
+        .finish(Sample::new(Outcome::Success), now());
+    open_a_key(&bench);
+    let cleared = clear("{}").await;
+    assert_eq!(cleared["changed"], true);
+    let candidate = &cleared["shadows"][0];
+    assert_eq!(
+        (&candidate["state"], &candidate["wouldOpen"]),
+        (&"closed".into(), &0.into())
+    );
+    assert_eq!(cleared["keys"]["open"], 1);
 }

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
@@ -19,6 +19,7 @@ use crate::resilience::breaker::Breaker;
 use crate::resilience::breaker::admission::Refusal;
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::permit::Permit;
+use crate::resilience::breaker::saved::{Saved, Words};
 use crate::resilience::breaker::spec::{BreakerSpec, Enforcement};
 use crate::resilience::breaker::state::{Mode, Phase, State};
 use crate::resilience::breaker::sync::{lock, point};
@@ -215,6 +216,38 @@ impl Keyed {
         all.into_iter()
             .map(|(_, key, child)| (key, child.view(now)))
             .collect()
+    }
+
+    /// What is to be saved at `now` of those that have something to remember, in short; at most so many, the worst first.
+    pub fn save(&self, most: usize, now: Instant) -> Vec<(Key, Saved)> {
+        let saved = |(key, child): (Key, Arc<Breaker>)| {
+            child.with(|machine| {
+                let trouble = machine.trouble(now);
+                let saved = (!machine.is_forgettable(now)).then(|| machine.save(now));
+                Some((trouble, key, saved??.brief()))
+            })
+        };
+        let mut all: Vec<_> = self.all().into_iter().filter_map(saved).collect();
+        all.sort_by(|(a, a_key, _), (b, b_key, _)| b.cmp(a).then(a_key.cmp(b_key)));
+        all.truncate(most);
+        all.into_iter()
+            .map(|(_, key, saved)| (key, saved))
+            .collect()
+    }
+
+    /// A key's breaker, which has done nothing yet, takes up what was saved so long before `now`; says whether there was room for it.
+    pub fn resume(
+        &self,
+        key: Key,
+        (saved, elapsed): (&Saved, Duration),
+        words: Words<'_>,
+        now: Instant,
+    ) -> bool {
+        let child = self.get_or_make(key, now);
+        child.is_some_and(|child| {
+            child.resume(saved, elapsed, words, now);
+            true
+        })
     }
 
     fn all(&self) -> Vec<(Key, Arc<Breaker>)> {

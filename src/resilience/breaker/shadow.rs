@@ -4,13 +4,16 @@
 //! have rejected tells it nothing more: had it been in force, it would not have seen the outcome. That goes into its report
 //! instead, and there it weighs: a rejected call that succeeded in fact is a caller refused without need.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::resilience::breaker::admission::Admission;
+use crate::resilience::breaker::force::{ForceRequest, Order};
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::permit::Permit;
+use crate::resilience::breaker::saved::{Saved, Words};
 use crate::resilience::breaker::spec::BreakerSpec;
 use crate::resilience::breaker::state::State;
 use crate::resilience::breaker::sync::lock;
@@ -34,7 +37,10 @@ struct Candidate {
 
 struct Cell {
     machine: Machine,
+    /// Since it was cleared.
     report: ShadowReport,
+    /// Before that.
+    cleared: ShadowReport,
 }
 
 /// What a candidate would have done.
@@ -55,7 +61,7 @@ pub struct ShadowReport {
 pub struct ShadowView {
     /// Its name.
     pub name: Box<str>,
-    /// What it would have done so far.
+    /// What it would have done since it was cleared.
     pub report: ShadowReport,
     /// How it stands.
     pub view: View,
@@ -145,15 +151,61 @@ impl Shadows {
             .collect()
     }
 
-    /// What each of them would have done so far, with its name.
+    /// What each of them would have done since it began, cleared or not, with its name: what only grows can be a metric.
     pub fn reports(&self, now: Instant) -> impl Iterator<Item = (&str, ShadowReport)> {
         self.candidates.iter().map(move |candidate| {
             let report = self.with(candidate, |cell| {
                 cell.machine.standing(now);
-                cell.report
+                cell.report.and(cell.cleared)
             });
             (&*candidate.name, report)
         })
+    }
+
+    /// All of them begin anew: state, counts and reports. Says whether anything changed.
+    pub fn clear(&self, by: &str, now: Instant) -> bool {
+        let clear = |candidate: &Arc<Candidate>| {
+            self.with(candidate, |cell| {
+                let report = std::mem::take(&mut cell.report);
+                cell.cleared = cell.cleared.and(report);
+                let request = ForceRequest {
+                    order: Order::Clear,
+                    by: by.to_owned(),
+                    reason: None,
+                };
+                cell.machine.force(request, now) || report != ShadowReport::default()
+            })
+        };
+        self.candidates
+            .iter()
+            .map(clear)
+            .fold(false, |any, one| any | one)
+    }
+
+    /// What is to be saved of them at `now`, by their names; nothing of one that is as good as new. Reports are counts and begin anew.
+    pub fn save(&self, now: Instant) -> BTreeMap<String, Saved> {
+        let saved = |candidate: &Arc<Candidate>| {
+            let saved = self.with(candidate, |cell| cell.machine.save(now))?;
+            Some((candidate.name.to_string(), saved.brief()))
+        };
+        self.candidates.iter().filter_map(saved).collect()
+    }
+
+    /// Candidates that have seen nothing yet take up what was saved so long before `now`.
+    pub fn resume(
+        &self,
+        saved: &BTreeMap<String, Saved>,
+        elapsed: Duration,
+        words: Words<'_>,
+        now: Instant,
+    ) {
+        for (name, saved) in saved {
+            if let Some(candidate) = self.named(name) {
+                self.with(candidate, |cell| {
+                    cell.machine.resume(saved, elapsed, words, now);
+                });
+            }
+        }
     }
 
     fn named(&self, name: &str) -> Option<&Arc<Candidate>> {
@@ -198,6 +250,7 @@ impl Candidate {
             cell: Mutex::new(Cell {
                 machine: Machine::new(spec.clone(), seed, now),
                 report: ShadowReport::default(),
+                cleared: ShadowReport::default(),
             }),
         }
     }
@@ -229,6 +282,16 @@ impl Drop for Watched {
 }
 
 impl ShadowReport {
+    /// Both together.
+    fn and(self, other: Self) -> Self {
+        Self {
+            would_open: self.would_open + other.would_open,
+            would_reject: self.would_reject + other.would_reject,
+            rejected_successes: self.rejected_successes + other.rejected_successes,
+            rejected_failures: self.rejected_failures + other.rejected_failures,
+        }
+    }
+
     /// A call that would have been rejected ended.
     fn count(&mut self, outcome: Outcome) {
         match outcome {

@@ -29,7 +29,7 @@ pub(super) struct Machine {
     /// The latest instant seen: threads do not arrive in the order of their readings.
     pub(super) latest: Instant,
     /// Counts the pauses. What was sent before a pause began has a lower number.
-    epoch: u64,
+    pub(super) epoch: u64,
     pub(super) route: Option<Pause>,
     pub(super) keys: HashMap<Key, Pause>,
     sweep_at: Option<Instant>,
@@ -277,7 +277,7 @@ impl Machine {
         std::mem::take(&mut self.roused)
     }
 
-    fn advance(&mut self, now: Instant) {
+    pub(super) fn advance(&mut self, now: Instant) {
         self.latest = self.latest.max(now);
     }
 
@@ -322,6 +322,7 @@ impl Machine {
             epoch: self.epoch,
             since: now,
             until: now + length,
+            counted_from: now,
             in_a_row,
             is_tried: false,
         };
@@ -358,7 +359,7 @@ impl Machine {
     }
 
     /// Forgets keys whose pause is long over.
-    fn sweep(&mut self) {
+    pub(super) fn sweep(&mut self) {
         let now = self.latest;
         if self.keys.is_empty() || self.sweep_at.is_some_and(|at| now < at) {
             return;

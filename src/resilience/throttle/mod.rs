@@ -6,6 +6,7 @@
 //! | `machine` | who is paused until when |
 //! | `turns` | who waits, who goes next |
 //! | `pause` | one pause |
+//! | `saved` | what outlives its process |
 //! | `view` | what it says |
 //!
 //! A wish pauses the whole route, or one key. While the pause runs no call goes out; when it is over, one at a time goes, until the
@@ -14,6 +15,7 @@
 
 mod machine;
 mod pause;
+mod saved;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,7 @@ mod view;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::machine::{Admission, Finding, Machine};
 use crate::resilience::key::Key;
@@ -32,6 +34,7 @@ use crate::resilience::outcome::Outcome;
 use crate::resilience::signal::Signal;
 
 pub use machine::Halt;
+pub use saved::SavedPauses;
 pub use spec::ThrottleSpec;
 pub use view::{Change, ThrottleView};
 
@@ -149,6 +152,19 @@ impl Throttle {
     /// Ends every pause, whatever the upstream wished.
     pub fn release(&self, now: Instant) {
         self.with(|machine| machine.release(now));
+    }
+
+    /// What is to be saved at `now`, with the pauses of at most so many keys.
+    pub fn save(&self, most_keys: usize, now: Instant) -> SavedPauses {
+        if self.all_pass.load(Ordering::Acquire) > 0 {
+            return SavedPauses::default();
+        }
+        self.with(|machine| machine.save(most_keys, now))
+    }
+
+    /// Takes up what was saved so long before `now`, for a throttle that has obeyed no wish yet.
+    pub fn resume(&self, saved: &SavedPauses, elapsed: Duration, now: Instant) {
+        self.with(|machine| machine.resume(saved, elapsed, now));
     }
 
     /// The whole picture at `now`.

@@ -8,6 +8,8 @@ pub(super) struct Pause {
     pub(super) epoch: u64,
     pub(super) since: Instant,
     pub(super) until: Instant,
+    /// When it began for this process, which may be later: what an earlier one waited it counted itself.
+    pub(super) counted_from: Instant,
     /// Wishes without a success between.
     pub(super) in_a_row: u32,
     /// A call is out that will decide.
@@ -32,8 +34,10 @@ impl Pause {
         }
     }
 
-    /// The part of it that is over.
+    /// The part of it that is over and that this process counts.
     pub(super) fn took(&self, now: Instant) -> Duration {
-        self.until.min(now).saturating_duration_since(self.since)
+        self.until
+            .min(now)
+            .saturating_duration_since(self.counted_from)
     }
 }

@@ -9,10 +9,11 @@
 mod resume;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::resilience::anchor::Millis;
 use crate::resilience::breaker::exemplar::{Exemplar, Identity};
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::state::{Mode, Phase, Standing, State};
@@ -45,10 +46,6 @@ pub struct Saved {
     /// The latest, oldest first.
     transitions: Vec<SavedTransition>,
 }
-
-/// A distance in whole milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Millis(u64);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SavedHold {
@@ -105,14 +102,25 @@ struct SavedAuthor {
     reason: Option<Box<str>>,
 }
 
-impl Millis {
-    /// Rounded up, so that nothing ends earlier than it would have.
-    fn of(time: Duration) -> Self {
-        Self(u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
-    }
+// === impl Saved ===
 
-    fn time(self) -> Duration {
-        Duration::from_millis(self.0)
+impl Saved {
+    /// The same without single calls and with no transition but the one that led to the state: there may be thousands of keys.
+    pub(super) fn brief(self) -> Self {
+        let led = |told: &SavedTransition| told.before.automatic != told.after.automatic;
+        let latest = self.transitions.into_iter().rev().find(led);
+        let because = latest.map(Box::new).or(self.because);
+        Self {
+            last_failure: None,
+            because: because.map(|because| {
+                Box::new(SavedTransition {
+                    exemplars: Vec::new(),
+                    ..*because
+                })
+            }),
+            transitions: Vec::new(),
+            ..self
+        }
     }
 }
 

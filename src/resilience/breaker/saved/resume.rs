@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Millis, Saved, SavedExemplar, SavedHold, SavedTransition, TRANSITIONS, Words};
+use super::{Saved, SavedExemplar, SavedHold, SavedTransition, TRANSITIONS, Words};
+use crate::resilience::anchor::{Anchor, Millis};
 use crate::resilience::breaker::exemplar::{Exemplar, Identity, clip};
 use crate::resilience::breaker::force::{Author, Hold};
 use crate::resilience::breaker::labels::LabelCount;
@@ -20,30 +21,6 @@ const LONGEST_OPEN: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_HOLD: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// The most characters of an author and of a reason.
 const LONGEST_TEXT: usize = 256;
-
-/// Where the times of a saved breaker lie now.
-#[derive(Clone, Copy)]
-struct Anchor {
-    now: Instant,
-    /// Since the moment of saving.
-    elapsed: Duration,
-}
-
-impl Anchor {
-    fn past(self, ago: Millis) -> Instant {
-        let ago = ago.time().saturating_add(self.elapsed);
-        self.now.checked_sub(ago).unwrap_or(self.now)
-    }
-
-    /// May have passed already.
-    fn end(self, left: Duration) -> Instant {
-        let end = match left.checked_sub(self.elapsed) {
-            Some(ahead) => self.now.checked_add(ahead),
-            None => self.now.checked_sub(self.elapsed - left),
-        };
-        end.unwrap_or(self.now)
-    }
-}
 
 impl Machine {
     /// Takes up what was saved so long before `now`, for a machine that has done nothing yet. What was due meanwhile happens at once,

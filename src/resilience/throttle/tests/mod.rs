@@ -2,6 +2,7 @@
 
 mod keys;
 mod line;
+mod saved;
 
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
