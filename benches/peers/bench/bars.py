@@ -112,5 +112,7 @@ _BARS = (
     Bar("paced-open", "refusals at 1 000/s, p99", _ours("paced-open", lambda each: each.p99), 1000, "µs"),
     Bar("idle", "memory when idle", _ours("idle", lambda each: each.memory_before, 2**20), 9, "MiB"),
     Bar("idle", "memory for each idle connection", _ours("idle", lambda each: each.per_connection, 1024), 8, "KiB"),
+    Bar("start-5", "first answer, 5 routes", _ours("start-5", lambda each: each.start, 1000), 20, "ms"),
+    Bar("start-1000", "first answer, 1 000 routes", _ours("start-1000", lambda each: each.start, 1000), 200, "ms"),
     Bar("routes-10000", "memory with 10 000 routes", _ours("routes-10000", lambda each: each.memory, 2**20), 60, "MiB"),
 )

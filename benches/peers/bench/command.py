@@ -11,7 +11,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Iterator, NoReturn, Sequence
+from typing import Callable, Iterator, NoReturn, Sequence
 
 from .failure import Failure
 from .machine import describe
@@ -26,17 +26,7 @@ from .tools import DIRECTORY, build, find, install, target
 def main(arguments: Sequence[str]) -> int:
     """Measures what the arguments ask for; 0 when every figure is there, 1 when something is missing, 2 for bad usage."""
     asked = _parse(arguments)
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, _ended)
-    _more_files()
-    try:
-        with _alone(asked.directory or target() / DIRECTORY) as directory:
-            return _run(asked, directory)
-    except Failure as failure:
-        print(f"benches/peers: {failure}", file=sys.stderr)
-        return 1
-    except _Ended as ended:
-        return 128 + ended.signum
+    return within(asked.directory or target() / DIRECTORY, lambda directory: _run(asked, directory))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -73,7 +63,7 @@ def _run(asked: argparse.Namespace, directory: Path) -> int:
     if asked.install:
         return 0 if len(peers) == len(PEERS) else 1
     setting = Setting(tools, Cpus.choose(), build(asked.binary), asked.port, peers)
-    about = describe(tools, setting.binary)
+    about = describe(tools, setting.binary, bool(asked.binary))
     print("\n".join(f"{name}: {words}" for name, words in about.items()), end="\n\n", flush=True)
     results: dict[str, Figures] = {}
     for scenario in SCENARIOS:
@@ -108,8 +98,23 @@ def _write(file: Path, about: dict[str, str], results: dict[str, Figures]) -> No
         raise Failure(f"cannot write {file}: {error.strerror}") from None
 
 
+def within(directory: Path, work: Callable[[Path], int]) -> int:
+    """Does the work in a folder of its own, and makes an exit code of whatever ends it."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _ended)
+    _more_files()
+    try:
+        with _alone(directory):
+            return work(directory)
+    except Failure as failure:
+        print(f"benches/peers: {failure}", file=sys.stderr)
+        return 1
+    except _Ended as ended:
+        return 128 + ended.signum
+
+
 @contextmanager
-def _alone(directory: Path) -> Iterator[Path]:
+def _alone(directory: Path) -> Iterator[None]:
     """The bench's folder, for one run at a time: two would measure each other."""
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / "lock", "w") as lock:
@@ -117,7 +122,7 @@ def _alone(directory: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise Failure(f"another run is under way in {directory}") from None
-        yield directory
+        yield
 
 
 def _more_files() -> None:

@@ -50,7 +50,7 @@ def put(tools: Tools, scenario: Scenario, aim: Aim, seconds: float, cpus: Sequen
         return _h2load(tools, scenario, aim, seconds, cpus)
     if scenario.load is Load.PACED:
         return _steady(tools, scenario, aim, seconds, cpus)
-    raise AssertionError("idle connections are no load")
+    raise AssertionError(f"{scenario.load} is no load")
 
 
 def _wrk(tools: Tools, scenario: Scenario, aim: Aim, seconds: float, cpus: Sequence[int]) -> Counted:

@@ -13,12 +13,15 @@ from .tools import REPOSITORY, Tools
 _ASK = {"nginx": "-v", "haproxy": "-v", "envoy": "--version", "wrk": "-v", "h2load": "--version"}
 
 
-def describe(tools: Tools, binary: str) -> dict[str, str]:
+def describe(tools: Tools, binary: str, given: bool) -> dict[str, str]:
     """Date, machine and versions, as words."""
+    # Of a binary that somebody brought the commit is not known.
+    origin = "as given" if given else _commit()
+    size = f"{Path(binary).stat().st_size / 2**20:.1f} MiB"
     words = {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{_processor()}, {os.cpu_count()} CPUs, Linux {platform.release()}",
-        "sidefuse": " ".join(filter(None, (_first(tools, [binary, "--version"]), _commit()))),
+        "sidefuse": ", ".join(filter(None, (_first(tools, [binary, "--version"]), origin, size))),
     }
     for name, option in _ASK.items():
         if name in tools:
@@ -35,7 +38,7 @@ def _processor() -> str:
 
 def _commit() -> str:
     try:
-        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True)
+        done = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=REPOSITORY, capture_output=True, text=True)
     except FileNotFoundError:
         return ""
     return done.stdout.strip()

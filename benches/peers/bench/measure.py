@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Callable
 
 from .load import idle, put
-from .scenario import Scenario
+from .scenario import Load, Scenario
 from .stage import Entrant, Setting, Stage, stage
 
 _WARM_UP = 1.0
@@ -29,6 +29,8 @@ class Round:
     """Resident after the turn."""
     memory_before: float | None = None
     per_connection: float | None = None
+    start: float | None = None
+    """Until the first answer."""
 
 
 @dataclass
@@ -63,9 +65,19 @@ def measure(setting: Setting, scenario: Scenario, rounds: int, seconds: float) -
                 # Each round begins with another, so that nobody always comes after the same.
                 first = number % max(1, len(ready.entrants))
                 for entrant in ready.entrants[first:] + ready.entrants[:first]:
-                    done = _idle(ready, entrant) if scenario.fresh else _turn(ready, entrant, seconds)
+                    done = _round(ready, entrant, seconds)
                     figures.rounds.setdefault(entrant.name, []).append(done)
     return figures
+
+
+def _round(ready: Stage, entrant: Entrant, seconds: float) -> Round:
+    if ready.scenario.load is Load.IDLE:
+        return _idle(ready, entrant)
+    if ready.scenario.load is Load.START:
+        process = entrant.running
+        start, memory = (process.start * 1e6, float(process.memory())) if process else (None, None)
+        return Round(requests=1, errors=0, start=start, memory=memory)
+    return _turn(ready, entrant, seconds)
 
 
 def _turn(ready: Stage, entrant: Entrant, seconds: float) -> Round:

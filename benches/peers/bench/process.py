@@ -30,7 +30,7 @@ class Program:
     output: Path
     """Its standard output; its standard error goes beside it."""
     port: int
-    """Where it listens once it is ready."""
+    """Where it answers HTTP/1.1 once it is ready."""
 
     @property
     def errors(self) -> Path:
@@ -42,6 +42,8 @@ class Running:
 
     def __init__(self, program: Program, started: subprocess.Popen[bytes]) -> None:
         self.program = program
+        self.start = 0.0
+        """Seconds until it gave its first answer."""
         self._started = started
 
     def members(self) -> list[int]:
@@ -81,11 +83,12 @@ class Running:
 
 @contextmanager
 def running(program: Program) -> Iterator[Running]:
-    """Starts it, waits until it listens, and ends it in any case."""
+    """Starts it, waits until it answers, and ends it in any case."""
     free(program.name, program.port)
     program.output.unlink(missing_ok=True)
     # Opened for appending, so that it may be emptied while it is written. Should we be killed, the kernel tells the program.
     with open(program.output, "ab") as output, open(program.errors, "wb") as errors:
+        begin = time.monotonic()
         started = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", *pinned(program.command, program.cpus)],
             stdin=subprocess.DEVNULL,
@@ -96,7 +99,8 @@ def running(program: Program) -> Iterator[Running]:
         )
     process = Running(program, started)
     try:
-        _listening(process)
+        _answering(process)
+        process.start = time.monotonic() - begin
         yield process
     finally:
         process.stop()
@@ -118,18 +122,21 @@ def free(name: str, port: int) -> None:
             raise Failure(f"{name} cannot have port {port}: {error.strerror}; choose others with --port") from None
 
 
-def _listening(process: Running) -> None:
+def _answering(process: Running) -> None:
     program = process.program
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         if not process.alive():
             raise Failure(f"{program.name} ended while starting: {_last_words(program)}")
         try:
-            socket.create_connection(("127.0.0.1", program.port), timeout=1).close()
-            return
+            with socket.create_connection(("127.0.0.1", program.port), timeout=5) as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                if connection.recv(1):
+                    return
         except OSError:
-            time.sleep(0.005)
-    raise Failure(f"{program.name} does not listen after {_PATIENCE:.0f} s: {_last_words(program)}")
+            pass
+        time.sleep(0.001)
+    raise Failure(f"{program.name} does not answer after {_PATIENCE:.0f} s: {_last_words(program)}")
 
 
 def _last_words(program: Program) -> str:

@@ -23,6 +23,8 @@ class Load(enum.Enum):
     """HTTP/1.1 at a fixed rate, whatever the answers do."""
     IDLE = "idle"
     """One call per connection, which then stays open."""
+    START = "start"
+    """None: the time until the first answer is measured."""
 
 
 class Upstream(enum.Enum):
@@ -56,7 +58,7 @@ class Scenario:
     @property
     def fresh(self) -> bool:
         """Whether each round needs proxies that have carried nothing yet: memory once taken is not given back."""
-        return self.load is Load.IDLE
+        return self.load in (Load.IDLE, Load.START)
 
     def route_names(self) -> list[str]:
         return [f"route-{number}" for number in range(self.routes)]
@@ -95,5 +97,7 @@ SCENARIOS = (
     Scenario("routes-10", "small JSON, 10 routes", routes=10),
     Scenario("routes-1000", "small JSON, 1 000 routes", routes=1000),
     Scenario("routes-10000", "small JSON, 10 000 routes", routes=10_000),
+    Scenario("start-5", "from the start to the first answer, 5 routes", load=Load.START, routes=5),
+    Scenario("start-1000", "from the start to the first answer, 1 000 routes", load=Load.START, routes=1000),
     Scenario("workers-2", "small JSON, 2 workers on both CPUs, shared with load and upstream", workers=2),
 )

@@ -93,26 +93,26 @@ def _files(scenario: Scenario) -> None:
 def stage(setting: Setting, scenario: Scenario) -> Iterator[Stage]:
     """Starts everything, checks it, and ends it."""
     _files(scenario)
-    ports = _ports(setting.first_port)
+    given = ports(setting.first_port)
     set_up = Stage(setting.tools, scenario, setting.cpus)
     with ExitStack() as started:
         values: dict[str, object] = {
             "directory": setting.tools.directory,
-            "origin_port": ports[0],
-            "origin_tls_port": ports[1],
+            "origin_port": given[0],
+            "origin_tls_port": given[1],
         }
-        free("the upstream", ports[0])
-        free("the upstream's TLS", ports[1])
+        free("the upstream", given[0])
+        free("the upstream's TLS", given[1])
         started.enter_context(running(origin(setting.tools, values, setting.cpus.load)))
         if scenario.load is Load.PACED and scenario.upstream is Upstream.CLEAR:
-            aim = Aim(ports[0], [f"/{scenario.path}"], 200)
+            aim = Aim(given[0], [f"/{scenario.path}"], 200)
             set_up.entrants.append(Entrant(DIRECT, aim, None, None))
         every = {setting.cpus.proxy, setting.cpus.load}
         cpus = sorted(every) if scenario.workers > 1 else [setting.cpus.proxy]
-        site = Site(setting.tools, scenario, ports[0], ports[1], cpus)
+        site = Site(setting.tools, scenario, given[0], given[1], cpus)
         for index, peer in enumerate(PEERS):
             first = 2 + 3 * index
-            own = Ports(ports[first], ports[first + 1], ports[first + 2])
+            own = Ports(given[first], given[first + 1], given[first + 2])
             if peer.name not in setting.peers:
                 continue
             try:
@@ -132,7 +132,7 @@ def _enter(started: ExitStack, peer: Peer, site: Site, ports: Ports, setting: Se
         process = trial.enter_context(running(peer.program(site, ports, binary)))
         refused = scenario.upstream is Upstream.REFUSED
         if refused and peer is SIDEFUSE:
-            _force_open(ports.admin, scenario)
+            force_open(ports.admin, scenario)
         status = (502 if peer.name == "nginx" else 503) if refused else 200
         plain = Aim(ports.calls, scenario.paths(), status)
         check(peer, scenario, plain, peer.log(setting.tools))
@@ -141,7 +141,8 @@ def _enter(started: ExitStack, peer: Peer, site: Site, ports: Ports, setting: Se
     return Entrant(peer.name, Aim(port, scenario.paths(), status), process, peer)
 
 
-def _force_open(port: int, scenario: Scenario) -> None:
+def force_open(port: int, scenario: Scenario) -> None:
+    """Has sidefuse refuse every call; the port is that of its operators."""
     for route in scenario.route_names():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request(
@@ -154,18 +155,18 @@ def _force_open(port: int, scenario: Scenario) -> None:
             raise Failure(f"sidefuse does not open the breaker of {route}: {answer.status} {said[:200]!r}")
 
 
-def _ports(first: int) -> list[int]:
+def ports(first: int) -> list[int]:
     """The ports of a run: those asked for, or the first free ones of a part that is likely nobody's."""
     if first:
         return list(range(first, first + PORTS))
     # Below the ports that systems give to whoever asks for any; those may be taken between our look and the start. Runs at the same
     # time begin at different places.
     for turn in range(_PLACES):
-        ports = range(begin := _LOWEST + (os.getpid() + turn) % _PLACES * PORTS, begin + PORTS)
+        found = range(begin := _LOWEST + (os.getpid() + turn) % _PLACES * PORTS, begin + PORTS)
         try:
-            for port in ports:
+            for port in found:
                 free("", port)
         except Failure:
             continue
-        return list(ports)
+        return list(found)
     raise Failure("no free ports")

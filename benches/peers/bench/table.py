@@ -17,6 +17,8 @@ def scenario_table(figures: Figures) -> str:
     """One scenario's figures: medians of the rounds without errors, a line for each proxy."""
     if figures.scenario.load is Load.IDLE:
         header, row = ["proxy", "idle", "with connections", "each"], _idle_row
+    elif figures.scenario.load is Load.START:
+        header, row = ["proxy", "first answer after", "memory"], _start_row
     elif figures.scenario.load is Load.PACED:
         header, row = ["proxy", "CPU/request", "p50", "p99", "p50 added", "p99 added", "memory"], _paced_row
     else:
@@ -69,6 +71,14 @@ def _idle_row(figures: Figures, name: str) -> list[str]:
         _memory(figures.median(name, lambda each: each.memory_before)),
         _memory(figures.median(name, lambda each: each.memory)),
         _shown(None if per_connection is None else per_connection / 1024, "KiB", 1),
+    ]
+
+
+def _start_row(figures: Figures, name: str) -> list[str]:
+    start = figures.median(name, lambda each: each.start)
+    return [
+        _shown(None if start is None else start / 1000, "ms", 1),
+        _memory(figures.median(name, lambda each: each.memory)),
     ]
 
 
