@@ -25,7 +25,7 @@
 //!
 //! | layer | modules | friends |
 //! |---|---|---|
-//! | 0 | [`time`], [`failure`] | – |
+//! | 0 | [`time`], [`failure`], [`docs`]: pages that are also `sidefuse docs` and `GET /docs` | – |
 //! | 1 | [`resilience`]: pure, a library in its own right; [`wire`]: what must be known about bytes | – |
 //! | 2 | [`config`], [`telemetry`] | – |
 //! | 3 | [`net`], [`upstream`], [`stale`] | `upstream` uses `net` |
@@ -52,6 +52,7 @@ pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod docs;
 pub mod failure;
 pub mod net;
 pub mod proxy;

@@ -1,34 +1,92 @@
 //! `sidefuse check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{complain, environment, print};
-use crate::config::load_file;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::{complain, environment, look, print};
+use crate::config::{Loaded, Report, load_file};
 use crate::time::wall;
 
+/// Whom the findings are for.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum Format {
+    /// People: findings on standard error, one line for each good file on standard output.
+    #[default]
+    Human,
+    /// Programs: one document on standard output.
+    Json,
+    /// GitHub: commands of a workflow on standard output.
+    Github,
+}
+
 /// Checks every file, whatever is wrong with the others. 78 if any has an error.
-pub(super) fn check(files: &[PathBuf]) -> ExitCode {
-    let mut code = ExitCode::SUCCESS;
-    for file in files {
-        match load_file(file, &environment).map(|loaded| loaded.at(wall())) {
-            Ok(loaded) => {
-                if !loaded.warnings.is_empty() {
-                    complain(&loaded.warnings.render());
-                }
-                let count = loaded.plan.routes.len();
-                let routes = if count == 1 { "route" } else { "routes" };
-                print(&format!(
-                    "{}: ok, {count} {routes}, revision {}\n",
-                    file.display(),
-                    loaded.revision
-                ));
-            }
-            Err(report) => {
-                complain(&report.render());
-                code = ExitCode::from(78);
+pub(super) fn check(files: &[PathBuf], format: Format) -> ExitCode {
+    let checked: Vec<(&Path, Result<Loaded, Report>)> = files
+        .iter()
+        .map(|file| {
+            let loaded = load_file(file, &environment).map(|loaded| loaded.at(wall()));
+            (file.as_path(), loaded)
+        })
+        .collect();
+    match format {
+        Format::Human => checked.iter().for_each(|(file, loaded)| tell(file, loaded)),
+        Format::Json => {
+            let files: Vec<Value> = checked
+                .iter()
+                .map(|(file, loaded)| as_json(file, loaded))
+                .collect();
+            print(&format!("{:#}\n", json!({"files": files})));
+        }
+        Format::Github => {
+            for (_, loaded) in &checked {
+                print(&findings(loaded).github());
             }
         }
     }
-    code
+    if checked.iter().any(|(_, loaded)| loaded.is_err()) {
+        ExitCode::from(78)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// What was found, warnings of a good file included.
+fn findings(loaded: &Result<Loaded, Report>) -> &Report {
+    match loaded {
+        Ok(loaded) => &loaded.warnings,
+        Err(report) => report,
+    }
+}
+
+fn tell(file: &Path, loaded: &Result<Loaded, Report>) {
+    let found = findings(loaded);
+    if !found.is_empty() {
+        complain(&found.render_in(look()));
+    }
+    if let Ok(loaded) = loaded {
+        let count = loaded.plan.routes.len();
+        let routes = if count == 1 { "route" } else { "routes" };
+        print(&format!(
+            "{}: ok, {count} {routes}, revision {}\n",
+            file.display(),
+            loaded.revision
+        ));
+    }
+}
+
+fn as_json(file: &Path, loaded: &Result<Loaded, Report>) -> Value {
+    let found = findings(loaded);
+    let good = loaded.as_ref().ok();
+    json!({
+        "file": file.display().to_string(),
+        "ok": good.is_some(),
+        "revision": good.map(|loaded| loaded.revision.as_str()),
+        "routes": good.map(|loaded| loaded.plan.routes.len()),
+        "errors": found.error_count(),
+        "warnings": found.warning_count(),
+        "problems": found.json(),
+    })
 }

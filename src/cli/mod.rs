@@ -12,6 +12,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::{Code, Look};
+use crate::docs::CODES;
+use check::Format;
+
 /// A sidecar that keeps an application up when the services it calls go down.
 #[derive(Debug, Parser)]
 #[command(
@@ -37,6 +41,15 @@ enum Command {
         /// The files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// For people; for programs; or for annotations of a GitHub workflow
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Tell more about a diagnostic
+    Explain {
+        /// Its code, such as C012
+        #[arg(value_name = "CODE")]
+        code: Code,
     },
     /// Print the JSON Schema of the configuration, for editors and checks before a deployment
     Schema,
@@ -65,11 +78,17 @@ pub fn main() -> ExitCode {
     match command {
         None => run::run(run.config),
         Some(Command::Run(args)) => run::run(args.config),
-        Some(Command::Check { files }) => check::check(&files),
+        Some(Command::Check { files, format }) => check::check(&files, format),
+        Some(Command::Explain { code }) => print(&explain(code)),
         Some(Command::Schema) => print(&schema()),
         Some(Command::Demo) => demo::demo(),
         Some(Command::Version) => print(&format!("sidefuse {}\n", env!("CARGO_PKG_VERSION"))),
     }
+}
+
+fn explain(code: Code) -> String {
+    let section = CODES.section(code.as_str());
+    section.map_or_else(|| code.meaning().to_owned(), str::to_owned)
 }
 
 fn schema() -> String {
@@ -87,6 +106,18 @@ fn print(text: &str) -> ExitCode {
 fn complain(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+}
+
+/// How what goes to standard error should look: coloured on a terminal, unless `NO_COLOR` is set (https://no-color.org).
+fn look() -> Look {
+    use std::io::IsTerminal as _;
+    let is_set = |name| environment(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = environment("TERM").is_some_and(|term| term == "dumb");
+    if std::io::stderr().is_terminal() && !is_set("NO_COLOR") && !is_dumb {
+        Look::Coloured
+    } else {
+        Look::Plain
+    }
 }
 
 /// Looks up an environment variable; one that is not Unicode counts as absent.

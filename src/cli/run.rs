@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::{complain, environment};
+use super::{complain, environment, look};
 use crate::app::{self, Options, StartError};
 
 /// Carries traffic until a signal ends it.
@@ -37,7 +37,10 @@ pub(super) fn run(config: Option<PathBuf>) -> ExitCode {
 fn tell(error: &StartError) -> String {
     match error {
         StartError::Config(report) => {
-            format!("{}; sidefuse does not start", report.render().trim_end())
+            format!(
+                "{}; sidefuse does not start",
+                report.render_in(look()).trim_end()
+            )
         }
         StartError::Build(_)
         | StartError::Bind { .. }

@@ -2,6 +2,8 @@
 
 /// How many characters of a line are shown.
 const LONGEST: usize = 160;
+/// Beyond this column a line is not for eyes.
+const FARTHEST: usize = 10_000;
 /// How many characters are kept in front of the place when the line is cut.
 const BEFORE: usize = 60;
 
@@ -14,12 +16,14 @@ pub(crate) struct Excerpt {
     pub(crate) at: usize,
     /// How many characters are marked.
     pub(crate) width: usize,
+    /// How many characters stand before it in the file, besides what `…` is for.
+    pub(crate) skipped: usize,
 }
 
 /// Cuts line number `line` (from 1) out of `lines`, marking `width` characters from `column` (from 1).
 pub(crate) fn excerpt(lines: &[&str], line: usize, column: usize, width: usize) -> Option<Excerpt> {
     let text = lines.get(line.checked_sub(1)?)?;
-    let at = column.checked_sub(1)?;
+    let at = column.checked_sub(1).filter(|at| *at < FARTHEST)?;
     let mut shown: Vec<char> = text
         .chars()
         .map(|c| {
@@ -49,6 +53,7 @@ pub(crate) fn excerpt(lines: &[&str], line: usize, column: usize, width: usize) 
             text: shown.into_iter().collect(),
             at,
             width,
+            skipped: 0,
         });
     }
     let from = at.saturating_sub(BEFORE);
@@ -63,6 +68,7 @@ pub(crate) fn excerpt(lines: &[&str], line: usize, column: usize, width: usize) 
         text: format!("{head}{text}{tail}"),
         at,
         width: width.min(to - from - (at.min(to - from))).max(1),
+        skipped: from.saturating_sub(1),
     })
 }
 

@@ -35,7 +35,7 @@ pub use load::{Loaded, Revision, load, load_content, load_file, read_file};
 pub use plan::Plan;
 pub use preset::built_in_names;
 pub use problem::{Code, Problem, Severity};
-pub use report::Report;
+pub use report::{Look, Report};
 pub use schema::schema;
 
 #[cfg(test)]

@@ -298,8 +298,9 @@ pub(crate) fn spell_out(settings: &mut Node) {
         .filter(|entry| entry.key.text == "upstream")
     {
         let url = match &entry.node.value {
-            Value::Scalar(_) => entry.node.clone(),
-            Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Unusable => continue,
+            // What was reported already is a URL that nobody can read, not none.
+            Value::Scalar(_) | Value::Unusable => entry.node.clone(),
+            Value::Null | Value::Sequence(_) | Value::Mapping(_) => continue,
         };
         let key = Key {
             text: "url".to_owned(),

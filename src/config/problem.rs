@@ -1,6 +1,7 @@
 //! One thing that is wrong with a configuration, and the collection of all of them.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use super::tree::Span;
@@ -48,6 +49,12 @@ macro_rules! codes {
             #[must_use]
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$name => concat!($($meaning,)+).trim_ascii(),)+ }
+            }
+
+            /// The same as a title.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                self.meaning().trim_end_matches('.')
             }
         }
     };
@@ -172,6 +179,23 @@ codes! {
     Lapsed = "C091",
     /// The state file cannot be kept where it is to be kept.
     StateFile = "C092",
+}
+
+/// No problem has that code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no diagnostic has that code; `sidefuse docs codes` has all of them")]
+pub struct UnknownCode;
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    /// Whatever its case.
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        let mut all = Self::ALL.iter();
+        all.find(|code| code.as_str().eq_ignore_ascii_case(text))
+            .copied()
+            .ok_or(UnknownCode)
+    }
 }
 
 impl fmt::Display for Code {

@@ -9,7 +9,8 @@ use super::tree::Span;
 /// The most lists and mappings inside one another.
 pub(crate) const MAX_DEPTH: usize = 32;
 /// What the shortest file looks like.
-const SMALLEST: &str = "the smallest file is\n       version: 1\n       routes:\n         partner: {upstream: https://api.example.com}";
+const SMALLEST: &str =
+    "the smallest file is\nversion: 1\nroutes:\n  partner: {upstream: https://api.example.com}";
 
 /// A problem after which nothing can be read.
 pub(crate) type Fatal = Box<Problem>;

@@ -7,6 +7,7 @@
 mod architecture;
 mod bodies;
 mod breaker;
+mod check;
 mod classify;
 mod demo;
 mod downstream;

@@ -1,12 +1,14 @@
-//! All problems of one configuration, as people read them.
+//! All problems of one configuration, for people, for programs and for the annotations of a pull request.
+
+mod human;
+mod machine;
 
 use std::fmt;
 
+pub use human::Look;
+
 use super::excerpt::{Excerpt, excerpt, lines};
 use super::problem::{Problem, Problems, Severity};
-
-/// How many problems are printed in full.
-const MOST: usize = 100;
 
 /// Everything that was found in one configuration, in the order of the file. Printing it shows all of it.
 ///
@@ -81,77 +83,34 @@ impl Report {
     /// Everything as plain text, with a closing line (`2 errors, 1 warning`) and a final newline; empty when nothing was found.
     #[must_use]
     pub fn render(&self) -> String {
+        self.render_in(Look::Plain)
+    }
+
+    /// The same in some look.
+    #[must_use]
+    pub fn render_in(&self, look: Look) -> String {
         if self.is_empty() {
             String::new()
         } else {
-            format!("{self}\n")
+            format!("{}{}\n", self.human(look), self.count_up())
         }
     }
 
-    fn write_problem(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        problem: &Problem,
-        excerpt: Option<&Excerpt>,
-    ) -> fmt::Result {
-        let Problem {
-            severity,
-            code,
-            message,
-            line,
-            column,
-            width: _,
-            hint,
-            help,
-        } = problem;
-        writeln!(f, "{}[{code}]: {message}", severity.as_str())?;
-        let gutter = line.to_string().len();
-        if *line > 0 {
-            writeln!(f, "{:gutter$}--> {}:{line}:{column}", " ", self.origin)?;
-        } else {
-            writeln!(f, "{:gutter$}--> {}", " ", self.origin)?;
+    /// How much was found: `2 errors, 1 warning`.
+    fn count_up(&self) -> String {
+        let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+        match (self.error_count(), self.warning_count()) {
+            (errors, 0) => counted(errors, "error"),
+            (0, warnings) => counted(warnings, "warning"),
+            (errors, warnings) => counted(errors, "error") + ", " + &counted(warnings, "warning"),
         }
-        match (excerpt, hint) {
-            (Some(Excerpt { text, at, width }), hint) => {
-                let hint = hint.as_deref().unwrap_or_default();
-                let mark = format!("{:at$}{} {hint}", "", "^".repeat(*width));
-                writeln!(
-                    f,
-                    "{:gutter$} |\n{line} | {text}\n{:gutter$} | {}",
-                    "",
-                    "",
-                    mark.trim_end()
-                )?;
-            }
-            (None, Some(hint)) => writeln!(f, "{:gutter$} = {hint}", "")?,
-            (None, None) => {}
-        }
-        if let Some(help) = help {
-            writeln!(f, "{:gutter$} = {help}", "")?;
-        }
-        Ok(())
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (problem, excerpt) in self.found.iter().take(MOST) {
-            self.write_problem(f, problem, excerpt.as_ref())?;
-        }
-        if let Some(more @ 1..) = self.found.len().checked_sub(MOST) {
-            writeln!(f, "… and {more} more")?;
-        }
-        let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-        match (self.error_count(), self.warning_count()) {
-            (errors, 0) => f.write_str(&counted(errors, "error")),
-            (0, warnings) => f.write_str(&counted(warnings, "warning")),
-            (errors, warnings) => write!(
-                f,
-                "{}, {}",
-                counted(errors, "error"),
-                counted(warnings, "warning")
-            ),
-        }
+        f.write_str(&self.human(Look::Plain))?;
+        f.write_str(&self.count_up())
     }
 }
 

@@ -1,0 +1,57 @@
+//! Every code has its section on the page of diagnostics, and the example there is told that code.
+
+use super::catalogue::Disk;
+use super::*;
+use crate::docs::CODES;
+use crate::time::wall;
+
+/// They depend on more than the text of a file.
+const WITHOUT_EXAMPLE: [Code; 2] = [Code::Unreadable, Code::ExposedSecret];
+
+#[test]
+fn every_code_has_its_section_in_the_order_of_the_codes() {
+    let headings: Vec<&str> = CODES
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    let expected: Vec<String> = Code::ALL
+        .iter()
+        .map(|code| format!("{code}: {}", code.title()))
+        .collect();
+    assert_eq!(headings, expected);
+}
+
+#[test]
+fn the_example_of_a_section_is_told_its_code() {
+    let disk = Disk::new();
+    let mut wrong = String::new();
+    for code in Code::ALL {
+        let section = CODES.section(code.as_str()).unwrap();
+        let example = section
+            .split_once("```yaml\n")
+            .and_then(|(_, rest)| rest.split_once("```"));
+        let Some((example, _)) = example else {
+            assert!(WITHOUT_EXAMPLE.contains(code), "{code} has no example");
+            continue;
+        };
+        let report = match load(example, "config.yaml", &disk.env()) {
+            Ok(loaded) => loaded.at(wall()).warnings,
+            Err(report) => report,
+        };
+        let codes: Vec<Code> = report.problems().map(|problem| problem.code).collect();
+        if codes != [*code] {
+            wrong.push_str(&format!("{code}:\n{report}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn a_code_is_found_in_any_case_and_another_is_refused() {
+    assert_eq!("c012".parse(), Ok(Code::UnknownKey));
+    assert_eq!("C012".parse(), Ok(Code::UnknownKey));
+    for text in ["", "C", "C999", "012", "C0120", "unknown key"] {
+        assert!(text.parse::<Code>().is_err(), "{text}");
+    }
+}

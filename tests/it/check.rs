@@ -1,0 +1,170 @@
+//! `sidefuse check`, `explain` and `schema`: what they say, where, and with which exit code.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::process::command;
+
+const GOOD: &str = "version: 1\nroutes: {partner: {upstream: https://api.example.com}}\n";
+const BAD: &str = "version: 1\nroutes:\n  partner:\n    upstream: https://api.example.com\n    timeuot: 5s\n    headers: {request: {set: {Cookie: hush}}}\n";
+
+/// A run in a folder with a good and a bad file.
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn run(arguments: &[&str]) -> Ran {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("good.yaml"), GOOD).unwrap();
+    fs::write(folder.path().join("bad.yaml"), BAD).unwrap();
+    let output = command()
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran {
+        code: output.status.code(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
+#[test]
+fn people_read_findings_on_standard_error_without_colour_where_no_terminal_is() {
+    let ran = run(&["check", "good.yaml", "bad.yaml"]);
+    assert_eq!(ran.code, Some(78));
+    assert!(
+        ran.out.starts_with("good.yaml: ok, 1 route, revision "),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.err
+            .contains("error[C012]: unknown key `timeuot`\n --> bad.yaml:5:5\n"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.ends_with("1 error, 1 warning\n"), "{}", ran.err);
+    assert!(!ran.err.contains('\u{1b}') && !ran.err.contains("hush"));
+}
+
+#[test]
+fn programs_read_one_document_on_standard_output() {
+    let ran = run(&[
+        "check",
+        "--format",
+        "json",
+        "good.yaml",
+        "bad.yaml",
+        "none.yaml",
+    ]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(78), ""));
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    let [good, bad, none] = &told["files"].as_array().unwrap()[..] else {
+        panic!("three files expected: {told:#}")
+    };
+    assert_eq!(good["ok"], true);
+    assert_eq!(
+        (&good["routes"], &good["problems"]),
+        (&json!(1), &json!([]))
+    );
+    assert_eq!(
+        (
+            &bad["ok"],
+            &bad["revision"],
+            &bad["errors"],
+            &bad["warnings"]
+        ),
+        (&json!(false), &json!(null), &json!(1), &json!(1))
+    );
+    assert_eq!(
+        bad["problems"][0],
+        json!({
+            "severity": "error",
+            "code": "C012",
+            "title": "No such key exists here",
+            "message": "unknown key `timeuot`",
+            "line": 5,
+            "column": 5,
+            "endColumn": 12,
+            "hint": "did you mean `timeout`?",
+            "help": bad["problems"][0]["help"],
+        })
+    );
+    assert_eq!(bad["problems"][1]["code"], "C062");
+    assert_eq!(
+        (&none["problems"][0]["code"], &none["problems"][0]["line"]),
+        (&json!("C006"), &json!(null))
+    );
+    assert!(!ran.out.contains("hush"));
+}
+
+#[test]
+fn github_reads_commands_with_the_place() {
+    let ran = run(&["check", "--format", "github", "good.yaml", "bad.yaml"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(78), ""));
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", ran.out);
+    assert!(
+        lines[0].starts_with("::error file=bad.yaml,line=5,col=5,endColumn=12,title=C012%3A No such key exists here::unknown key `timeuot`%0Adid you mean `timeout`?%0Aallowed here: "),
+        "{}",
+        lines[0]
+    );
+    assert!(
+        lines[1].starts_with("::warning file=bad.yaml,line=6,"),
+        "{}",
+        lines[1]
+    );
+}
+
+#[test]
+fn good_files_are_a_success_in_every_format_and_an_unknown_format_is_bad_usage() {
+    for format in ["human", "json", "github"] {
+        assert_eq!(
+            run(&["check", "--format", format, "good.yaml"]).code,
+            Some(0),
+            "{format}"
+        );
+    }
+    assert_eq!(
+        run(&["check", "--format", "xml", "good.yaml"]).code,
+        Some(2)
+    );
+    assert_eq!(run(&["check"]).code, Some(2));
+}
+
+#[test]
+fn explain_prints_the_section_of_a_code_and_an_unknown_one_is_bad_usage() {
+    let ran = run(&["explain", "c012"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert!(
+        ran.out.starts_with("## C012: No such key exists here\n\n"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out.contains("failure_treshold") && !ran.out.contains("C013"),
+        "{}",
+        ran.out
+    );
+    let ran = run(&["explain", "C999"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
+    assert!(
+        ran.err.contains("no diagnostic has that code"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn schema_prints_the_published_schema() {
+    let ran = run(&["schema"]);
+    assert_eq!(ran.code, Some(0));
+    let published = crate::support::tools::repository().join("helm/config.schema.json");
+    assert_eq!(ran.out, fs::read_to_string(published).unwrap());
+}
