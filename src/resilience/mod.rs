@@ -60,6 +60,8 @@ mod retry;
 mod rule;
 mod signal;
 mod span;
+mod sync;
+mod teller;
 mod throttle;
 mod verdict;
 

@@ -22,10 +22,10 @@ use crate::resilience::breaker::permit::Permit;
 use crate::resilience::breaker::saved::{Saved, Words};
 use crate::resilience::breaker::spec::{BreakerSpec, Enforcement};
 use crate::resilience::breaker::state::{Mode, Phase, State};
-use crate::resilience::breaker::sync::{lock, point};
 use crate::resilience::breaker::transition::Transition;
 use crate::resilience::breaker::view::View;
 use crate::resilience::key::Key;
+use crate::resilience::sync::{lock, point};
 
 /// So many of those unused for longest are looked at when there is no room.
 pub const LOOKED_AT: usize = 8;

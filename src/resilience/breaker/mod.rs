@@ -16,7 +16,6 @@
 //! | `saved` | what outlives its process |
 //! | `state`, `admission`, `transition`, `view` | what it says |
 //! | `explain` | the same in plain words |
-//! | `sync` | its locks, at which a test may let other threads go first |
 //!
 //! Invariants: probes out never exceed `half_open_max` (a reload that lowers it takes back none that are out); each change is one
 //! [`Transition`], reported once and in order; a result of an older generation moves nothing.
@@ -36,7 +35,6 @@ mod saved;
 mod shadow;
 mod spec;
 mod state;
-mod sync;
 #[cfg(test)]
 mod tests;
 mod transition;
@@ -45,14 +43,13 @@ mod view;
 mod window;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::resilience::outcome::{Outcome, Sample};
 use crate::resilience::ratio::Ratio;
-
-use sync::{lock, point};
+use crate::resilience::teller::{Teller, Telling};
 
 pub use admission::{Admission, Refusal, RefusalKind};
 pub use exemplar::{Exemplar, Identity};
@@ -78,19 +75,10 @@ pub type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 /// The observer is told each transition exactly once and in order, outside the lock, by one of the threads that use the breaker. So
 /// it may call the breaker itself, and a call may return shortly before its transition was told (another thread is telling).
 pub struct Breaker {
-    cell: Mutex<Cell>,
-    /// One more than the generation whose calls all pass, 0 when the machine must be asked: a closed breaker admits without the lock.
-    /// A caller that reads it just before an opening asked just before the opening, and its result is of an older generation.
-    all_pass: AtomicU64,
+    /// A closed breaker admits without the lock.
+    teller: Teller<Machine>,
     /// From how many nanoseconds on a call is slow; `u64::MAX` where none is. Told without the lock, as only a reload changes it.
     slow_from: AtomicU64,
-    observer: Observer,
-}
-
-struct Cell {
-    machine: Machine,
-    /// Whether a thread is telling the observer; it tells what others add meanwhile.
-    telling: bool,
 }
 
 // === impl Breaker ===
@@ -99,17 +87,10 @@ impl Breaker {
     /// A closed breaker. The seed decides the jitter of its reset timeouts.
     #[must_use]
     pub fn new(spec: BreakerSpec, seed: u64, now: Instant, observer: Observer) -> Arc<Self> {
-        let cell = Cell {
-            machine: Machine::new(spec, seed, now),
-            telling: false,
-        };
-        let all_pass = AtomicU64::new(passing(&cell.machine));
-        let slow_from = AtomicU64::new(slow_from(cell.machine.spec()));
+        let machine = Machine::new(spec, seed, now);
         Arc::new(Self {
-            cell: Mutex::new(cell),
-            all_pass,
-            slow_from,
-            observer,
+            slow_from: AtomicU64::new(slow_from(machine.spec())),
+            teller: Teller::new(machine, observer),
         })
     }
 
@@ -118,7 +99,7 @@ impl Breaker {
     /// # Errors
     /// The refusal, when the state in force rejects it; it is counted.
     pub fn admit(self: &Arc<Self>, now: Instant) -> Result<Permit, Refusal> {
-        if let Some(generation) = self.generation_of_all() {
+        if let Some(generation) = self.teller.all_pass() {
             return Ok(Permit::new(
                 Arc::clone(self),
                 Admission::of_call(generation),
@@ -133,7 +114,7 @@ impl Breaker {
     /// # Errors
     /// The refusal, which is counted.
     pub fn check(&self, now: Instant) -> Result<(), Refusal> {
-        if self.generation_of_all().is_some() {
+        if self.teller.all_pass().is_some() {
             return Ok(());
         }
         self.with(|machine| machine.check(now))
@@ -141,14 +122,8 @@ impl Breaker {
 
     /// Whether it could be forgotten: what a new one does at `now` is what this one would do.
     fn is_forgettable(&self, now: Instant) -> bool {
-        let cell = self.lock();
-        !cell.telling && !cell.machine.has_transition() && cell.machine.is_forgettable(now)
-    }
-
-    /// The generation in which all calls pass, read without the lock.
-    fn generation_of_all(&self) -> Option<u64> {
-        point();
-        self.all_pass.load(Ordering::Acquire).checked_sub(1)
+        self.teller
+            .is_silent_and(|machine| machine.is_forgettable(now))
     }
 
     /// Gives the right to a probe of our own, if the automatic state is half-open and has one free. Nobody is refused a call by that,
@@ -183,7 +158,7 @@ impl Breaker {
 
     /// The settings in force.
     pub fn spec(&self) -> BreakerSpec {
-        self.lock().machine.spec().clone()
+        self.teller.look(|machine| machine.spec().clone())
     }
 
     /// What is to be saved at `now`; nothing of a breaker that is as good as new.
@@ -209,43 +184,25 @@ impl Breaker {
         sample.outcome == Outcome::Failure || sample.latency.is_some_and(is_slow)
     }
 
-    /// Runs `act` under the lock, then tells what changed outside of it.
     fn with<T>(&self, act: impl FnOnce(&mut Machine) -> T) -> T {
-        let mut cell = self.lock();
-        let answer = act(&mut cell.machine);
-        let passing = passing(&cell.machine);
-        if self.all_pass.load(Ordering::Relaxed) != passing {
-            self.all_pass.store(passing, Ordering::Release);
-        }
-        let must_tell = cell.machine.has_transition() && !cell.telling;
-        cell.telling |= must_tell;
-        drop(cell);
-        if must_tell {
-            self.tell();
-        }
-        answer
-    }
-
-    fn tell(&self) {
-        let mut turn = Turn {
-            breaker: self,
-            ended: false,
-        };
-        while let Some(transition) = turn.next() {
-            (self.observer)(&transition);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Cell> {
-        lock(&self.cell)
+        self.teller.with(act)
     }
 }
 
-/// What [`Breaker::all_pass`] says of a machine.
-fn passing(machine: &Machine) -> u64 {
-    machine
-        .generation_of_all()
-        .map_or(0, |generation| generation + 1)
+impl Telling for Machine {
+    type News = Transition;
+
+    fn next_news(&mut self) -> Option<Arc<Transition>> {
+        self.next_transition()
+    }
+
+    fn has_news(&self) -> bool {
+        self.has_transition()
+    }
+
+    fn all_pass(&self) -> Option<u64> {
+        self.generation_of_all()
+    }
 }
 
 /// What [`Breaker::slow_from`] says of settings.
@@ -258,34 +215,10 @@ fn slow_from(spec: &BreakerSpec) -> u64 {
 
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Breaker")
-            .field("machine", &self.lock().machine)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The turn to tell the observer.
-struct Turn<'a> {
-    breaker: &'a Breaker,
-    ended: bool,
-}
-
-impl Turn<'_> {
-    /// The next transition. With none left the turn ends under the same lock, so that none is left behind untold.
-    fn next(&mut self) -> Option<Arc<Transition>> {
-        let mut cell = self.breaker.lock();
-        let next = cell.machine.next_transition();
-        cell.telling = next.is_some();
-        self.ended = next.is_none();
-        next
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        // A panic of the observer must not leave the turn taken for ever.
-        if !self.ended {
-            self.breaker.lock().telling = false;
-        }
+        self.teller.look(|machine| {
+            f.debug_struct("Breaker")
+                .field("machine", machine)
+                .finish_non_exhaustive()
+        })
     }
 }

@@ -82,7 +82,8 @@ impl Permit {
     /// Gives it back unused, as if nobody had asked: somebody else refused the call.
     pub(super) fn withdraw(mut self) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.lock().machine.withdraw(admission);
+            let breaker = &self.breaker;
+            breaker.teller.look(|machine| machine.withdraw(admission));
         }
     }
 
@@ -109,7 +110,8 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.lock().machine.release(admission);
+            let breaker = &self.breaker;
+            breaker.teller.look(|machine| machine.release(admission));
         }
     }
 }

@@ -16,10 +16,10 @@ use crate::resilience::breaker::permit::Permit;
 use crate::resilience::breaker::saved::{Saved, Words};
 use crate::resilience::breaker::spec::BreakerSpec;
 use crate::resilience::breaker::state::State;
-use crate::resilience::breaker::sync::lock;
 use crate::resilience::breaker::transition::Transition;
 use crate::resilience::breaker::view::View;
 use crate::resilience::outcome::{Outcome, Sample};
+use crate::resilience::sync::lock;
 
 /// What is told each transition of a candidate, with its name.
 pub type ShadowObserver = Arc<dyn Fn(&str, &Transition) + Send + Sync>;

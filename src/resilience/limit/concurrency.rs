@@ -1,10 +1,11 @@
 //! The bulkhead: how many calls of a route are out at once, exact over all threads, and whose turn it is when no more may go.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::resilience::line::{Line, Wake};
+use crate::resilience::sync::lock;
 
 /// What a bulkhead is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +168,7 @@ impl Bulkhead {
     }
 
     fn lock(&self) -> MutexGuard<'_, Machine> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

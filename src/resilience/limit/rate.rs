@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::resilience::key::Key;
+use crate::resilience::sync::lock;
 
 /// The most keys with a bucket of their own.
 pub(super) const MAX_KEYS: usize = 10_000;
@@ -151,7 +152,7 @@ impl RateLimit {
     }
 
     fn lock(&self) -> MutexGuard<'_, Buckets> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -3,8 +3,10 @@
 //! Without it an upstream that begins to fail gets its load times the number of attempts at the worst moment: a retry storm keeps down
 //! what it was to bridge. (Finagle's and linkerd's retry budgets.)
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::resilience::sync::lock;
 
 /// What one retry costs.
 const RETRY: u64 = 1_000;
@@ -39,14 +41,14 @@ impl RetryBudget {
 
     /// A call reached the upstream.
     pub fn deposit(&self) {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = lock(&self.0);
         bucket.held = (bucket.held + CALL).min(MOST);
     }
 
     /// Takes a retry out; false when there is none.
     #[must_use]
     pub fn withdraw(&self, now: Instant) -> bool {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = lock(&self.0);
         bucket.pay(now);
         match bucket.held.checked_sub(RETRY) {
             Some(rest) => {
@@ -60,7 +62,7 @@ impl RetryBudget {
     /// How many retries could be made at `now`.
     #[must_use]
     pub fn left(&self, now: Instant) -> u64 {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = lock(&self.0);
         bucket.pay(now);
         bucket.held / RETRY
     }

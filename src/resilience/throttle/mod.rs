@@ -23,8 +23,7 @@ mod turns;
 mod view;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::machine::{Admission, Finding, Machine};
@@ -32,6 +31,7 @@ use crate::resilience::key::Key;
 use crate::resilience::line::Wake;
 use crate::resilience::outcome::Outcome;
 use crate::resilience::signal::Signal;
+use crate::resilience::teller::{Teller, Telling};
 
 pub use machine::Halt;
 pub use saved::SavedPauses;
@@ -42,19 +42,9 @@ pub use view::{Change, ThrottleView};
 pub type ThrottleObserver = Box<dyn Fn(&Change) + Send + Sync>;
 
 /// A throttle that threads share. The observer is told each change exactly once and in order, outside the lock.
-pub struct Throttle {
-    cell: Mutex<Cell>,
-    /// One more than the number of pauses so far while every call passes, 0 when the machine must be asked. Whoever reads it just
-    /// before a pause asked just before the pause, and is counted so.
-    all_pass: AtomicU64,
-    observer: ThrottleObserver,
-}
-
-struct Cell {
-    machine: Machine,
-    /// Whether a thread is telling the observer; it tells what others add meanwhile.
-    is_telling: bool,
-}
+///
+/// Without a pause a call passes without the lock, under the number of pauses so far.
+pub struct Throttle(Teller<Machine>);
 
 /// The right to make one call now, as far as the throttle is concerned. Dropping it says that the call was given up.
 #[must_use = "settle it with what the call found"]
@@ -85,14 +75,7 @@ impl Throttle {
         observer: ThrottleObserver,
     ) -> Arc<Self> {
         let machine = Machine::new(spec, seed, now);
-        Arc::new(Self {
-            all_pass: AtomicU64::new(passing(&machine)),
-            cell: Mutex::new(Cell {
-                machine,
-                is_telling: false,
-            }),
-            observer,
-        })
+        Arc::new(Self(Teller::new(machine, observer)))
     }
 
     /// Asks whether a call may go now. Without a pause this is one load.
@@ -100,7 +83,7 @@ impl Throttle {
     /// # Errors
     /// [`Halt`] while it is paused.
     pub fn admit(self: &Arc<Self>, key: Option<Key>, now: Instant) -> Result<Pass, Halt> {
-        if let Some(epoch) = self.all_pass.load(Ordering::Acquire).checked_sub(1) {
+        if let Some(epoch) = self.0.all_pass() {
             return Ok(Pass {
                 admission: Admission::free(epoch),
                 key,
@@ -112,7 +95,7 @@ impl Throttle {
 
     /// Whether no call of the route may go at `now`: it is paused, or a call is out that decides. Nothing is taken for it.
     pub fn is_shut(&self, now: Instant) -> bool {
-        self.all_pass.load(Ordering::Acquire) == 0 && self.with(|machine| machine.is_shut(now))
+        self.0.all_pass().is_none() && self.with(|machine| machine.is_shut(now))
     }
 
     /// Joins the line of those that wait; `None` when it is full. `wake` is called when it makes sense to ask again; besides, ask at
@@ -146,7 +129,7 @@ impl Throttle {
 
     /// The settings in force.
     pub fn spec(&self) -> Option<ThrottleSpec> {
-        self.lock().machine.spec()
+        self.0.look(|machine| machine.spec())
     }
 
     /// Ends every pause, whatever the upstream wished.
@@ -156,7 +139,7 @@ impl Throttle {
 
     /// What is to be saved at `now`, with the pauses of at most so many keys.
     pub fn save(&self, most_keys: usize, now: Instant) -> SavedPauses {
-        if self.all_pass.load(Ordering::Acquire) > 0 {
+        if self.0.all_pass().is_some() {
             return SavedPauses::default();
         }
         self.with(|machine| machine.save(most_keys, now))
@@ -186,78 +169,38 @@ impl Throttle {
         })
     }
 
-    /// Runs `act` under the lock, then wakes and tells outside of it.
     fn with<T>(&self, act: impl FnOnce(&mut Machine) -> T) -> T {
-        let mut cell = self.lock();
-        let answer = act(&mut cell.machine);
-        let passing = passing(&cell.machine);
-        if self.all_pass.load(Ordering::Relaxed) != passing {
-            self.all_pass.store(passing, Ordering::Release);
-        }
-        let roused = cell.machine.roused();
-        let must_tell = cell.machine.has_change() && !cell.is_telling;
-        cell.is_telling |= must_tell;
-        drop(cell);
-        for wake in roused {
-            wake();
-        }
-        if must_tell {
-            self.tell();
-        }
-        answer
-    }
-
-    fn tell(&self) {
-        let mut turn = Turn {
-            throttle: self,
-            has_ended: false,
-        };
-        while let Some(change) = turn.next() {
-            (self.observer)(&change);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Cell> {
-        // No step of a machine can be seen half done: a panic under the lock is a defect, but not one that should stop all traffic.
-        self.cell.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.with(act)
     }
 }
 
-fn passing(machine: &Machine) -> u64 {
-    machine.all_pass().map_or(0, |epoch| epoch + 1)
-}
+impl Telling for Machine {
+    type News = Change;
 
-/// The turn to tell the observer.
-struct Turn<'a> {
-    throttle: &'a Throttle,
-    has_ended: bool,
-}
-
-impl Turn<'_> {
-    /// The next change. With none left the turn ends under the same lock, so that none is left behind untold.
-    fn next(&mut self) -> Option<Change> {
-        let mut cell = self.throttle.lock();
-        let next = cell.machine.next_change();
-        cell.is_telling = next.is_some();
-        self.has_ended = next.is_none();
-        next
+    fn next_news(&mut self) -> Option<Arc<Change>> {
+        self.next_change().map(Arc::new)
     }
-}
 
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        // A panic of the observer must not leave the turn taken for ever.
-        if !self.has_ended {
-            self.throttle.lock().is_telling = false;
-        }
+    fn has_news(&self) -> bool {
+        self.has_change()
+    }
+
+    fn all_pass(&self) -> Option<u64> {
+        self.all_pass()
+    }
+
+    fn roused(&mut self) -> Vec<Wake> {
+        self.roused()
     }
 }
 
 impl fmt::Debug for Throttle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Throttle")
-            .field("machine", &self.lock().machine)
-            .finish_non_exhaustive()
+        self.0.look(|machine| {
+            f.debug_struct("Throttle")
+                .field("machine", machine)
+                .finish_non_exhaustive()
+        })
     }
 }
 

@@ -138,12 +138,12 @@ fn a_late_failure_is_the_last_one_but_no_reason_of_what_comes() {
 #[test]
 fn what_is_kept_goes_when_the_breaker_has_recovered_or_is_closed() {
     let bed = Bed::half_open(usual());
-    assert!(bed.breaker.lock().machine.recent.is_some());
+    assert!(bed.breaker.teller.look(|machine| machine.recent.is_some()));
     bed.calls(2, SUCCESS);
-    assert!(bed.breaker.lock().machine.recent.is_none());
+    assert!(bed.breaker.teller.look(|machine| machine.recent.is_none()));
     call(&bed, TIMEOUT, "one");
     bed.force(Order::Close);
-    assert!(bed.breaker.lock().machine.recent.is_none());
+    assert!(bed.breaker.teller.look(|machine| machine.recent.is_none()));
     assert_eq!(ids(&[bed.view().last_failure.unwrap()]), ["one"]);
     bed.force(Order::Clear);
     assert_eq!(bed.view().last_failure, None);

@@ -5,15 +5,16 @@ use super::*;
 /// How much a breaker keeps, in things that could grow.
 fn kept(breaker: &Breaker, now: Instant) -> [usize; 4] {
     let view = breaker.view(now);
-    let cell = breaker.lock();
     let exemplars = view
         .transitions
         .iter()
         .map(|kept| kept.evidence.exemplars.len());
+    let look = |machine: &mut Machine| (machine.history.len(), machine.has_transition());
+    let (history, has_transition) = breaker.teller.look(look);
     [
         view.transitions.len(),
-        cell.machine.history.len(),
-        usize::from(cell.machine.has_transition()),
+        history,
+        usize::from(has_transition),
         exemplars.max().unwrap_or(0),
     ]
 }

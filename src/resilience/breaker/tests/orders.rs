@@ -2,28 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::sync::interleaving::explore;
 use super::*;
 use crate::resilience::key::Key;
+use crate::resilience::sync::interleaving::{explore, on_threads};
 
 const ORDERS: usize = 300;
 
 fn keyed(keys: BreakerKeys, max_keys: usize) -> Arc<Keyed> {
     Keyed::new(spec(keys), max_keys, 1, Arc::new(|_, _| {}))
-}
-
-/// Runs this on so many threads to their ends.
-fn on_threads(threads: u64, act: impl Fn(u64) + Send + Sync + 'static) {
-    let act = Arc::new(act);
-    let running: Vec<_> = (0..threads)
-        .map(|thread| {
-            let act = Arc::clone(&act);
-            shuttle::thread::spawn(move || act(thread))
-        })
-        .collect();
-    running
-        .into_iter()
-        .for_each(|thread| thread.join().unwrap());
 }
 
 #[test]

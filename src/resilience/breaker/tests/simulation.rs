@@ -103,13 +103,10 @@ impl World {
         self.check_told(&view);
         self.check_probes(&view);
 
-        let cell = self.bed.breaker.lock();
-        let generation = cell.machine.generation;
-        assert_eq!(
-            self.bed.breaker.all_pass.load(Ordering::Acquire),
-            passing(&cell.machine)
-        );
-        drop(cell);
+        let teller = &self.bed.breaker.teller;
+        let look = |machine: &mut Machine| (machine.generation, machine.all_pass());
+        let (generation, all_pass) = teller.look(look);
+        assert_eq!(teller.all_pass(), all_pass);
         assert!(generation >= self.generation, "generations only grow");
         self.generation = generation;
 

@@ -2,4 +2,5 @@
 
 mod concurrency;
 mod interleavings;
+mod orders;
 mod rate;

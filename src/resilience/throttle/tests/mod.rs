@@ -2,9 +2,11 @@
 
 mod keys;
 mod line;
+mod orders;
 mod saved;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;

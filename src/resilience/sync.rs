@@ -26,7 +26,7 @@ pub(super) mod interleaving {
         static EXPLORING: Cell<bool> = const { Cell::new(false) };
     }
 
-    pub(in super::super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    pub(in crate::resilience) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         if !EXPLORING.get() {
             return mutex.lock().unwrap_or_else(PoisonError::into_inner);
         }
@@ -41,17 +41,34 @@ pub(super) mod interleaving {
         }
     }
 
-    pub(in super::super) fn point() {
+    pub(in crate::resilience) fn point() {
         if EXPLORING.get() {
             shuttle::thread::yield_now();
         }
     }
 
     /// Runs `test` under so many different orders of its threads' steps.
-    pub(in super::super) fn explore(orders: usize, test: impl Fn() + Send + Sync + 'static) {
+    pub(in crate::resilience) fn explore(orders: usize, test: impl Fn() + Send + Sync + 'static) {
         // The threads of one run share an operating system's thread, and with it this flag.
         EXPLORING.set(true);
         shuttle::check_random(test, orders);
         EXPLORING.set(false);
+    }
+
+    /// Runs this on so many of the test's threads to their ends.
+    pub(in crate::resilience) fn on_threads(
+        threads: u64,
+        act: impl Fn(u64) + Send + Sync + 'static,
+    ) {
+        let act = std::sync::Arc::new(act);
+        let running: Vec<_> = (0..threads)
+            .map(|thread| {
+                let act = std::sync::Arc::clone(&act);
+                shuttle::thread::spawn(move || act(thread))
+            })
+            .collect();
+        for thread in running {
+            assert!(thread.join().is_ok(), "a thread of the test panicked");
+        }
     }
 }
