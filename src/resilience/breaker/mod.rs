@@ -8,6 +8,7 @@
 //! | `verdict` | how results move it |
 //! | `ramping` | how calls come back after closing |
 //! | `force` | how operators move it |
+//! | `lane` | how successes are counted without the lock |
 //! | `permit` | the right to make one call, of all breakers that watch it |
 //! | `keyed` | a breaker for each key below a route's own |
 //! | `shadow` | candidates that watch and never reject |
@@ -27,6 +28,7 @@ mod explain;
 mod force;
 mod keyed;
 mod labels;
+mod lane;
 mod machine;
 mod permit;
 mod ramping;
@@ -50,6 +52,8 @@ use std::time::{Duration, Instant};
 use crate::resilience::outcome::{Outcome, Sample};
 use crate::resilience::ratio::Ratio;
 use crate::resilience::teller::{Teller, Telling};
+
+use lane::Lane;
 
 pub use admission::{Admission, Refusal, RefusalKind};
 pub use exemplar::{Exemplar, Identity};
@@ -77,6 +81,7 @@ pub type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 pub struct Breaker {
     /// A closed breaker admits without the lock.
     teller: Teller<Machine>,
+    lane: Lane,
     /// From how many nanoseconds on a call is slow; `u64::MAX` where none is. Told without the lock, as only a reload changes it.
     slow_from: AtomicU64,
 }
@@ -88,7 +93,10 @@ impl Breaker {
     #[must_use]
     pub fn new(spec: BreakerSpec, seed: u64, now: Instant, observer: Observer) -> Arc<Self> {
         let machine = Machine::new(spec, seed, now);
+        let lane = Lane::new(now);
+        lane.open_for(&machine);
         Arc::new(Self {
+            lane,
             slow_from: AtomicU64::new(slow_from(machine.spec())),
             teller: Teller::new(machine, observer),
         })
@@ -178,14 +186,32 @@ impl Breaker {
 
     /// Whether the call behind a sample is one to be remembered.
     fn wants(&self, sample: &Sample) -> bool {
-        let is_slow = |latency: Duration| {
-            latency.as_nanos() >= u128::from(self.slow_from.load(Ordering::Relaxed))
-        };
-        sample.outcome == Outcome::Failure || sample.latency.is_some_and(is_slow)
+        sample.outcome == Outcome::Failure || self.is_slow(sample)
     }
 
+    fn is_slow(&self, sample: &Sample) -> bool {
+        let from = u128::from(self.slow_from.load(Ordering::Relaxed));
+        let latency = sample.latency;
+        latency.is_some_and(|latency| latency.as_nanos() >= from)
+    }
+
+    /// Takes the result of an admitted call.
+    fn record(&self, admission: Admission, sample: Sample, call: Option<Identity>, now: Instant) {
+        let is_plain = sample.outcome == Outcome::Success && !self.is_slow(&sample);
+        if is_plain && self.lane.takes(&admission, now) {
+            return;
+        }
+        self.with(|machine| machine.record_as(admission, sample, call, now));
+    }
+
+    /// Runs `act` under the lock, on a machine that knows of all successes so far.
     fn with<T>(&self, act: impl FnOnce(&mut Machine) -> T) -> T {
-        self.teller.with(act)
+        self.teller.with(|machine| {
+            machine.count_successes(self.lane.shut());
+            let answer = act(machine);
+            self.lane.open_for(machine);
+            answer
+        })
     }
 }
 

@@ -74,8 +74,7 @@ impl Permit {
             }
         }
         if let Some(admission) = self.admission.take() {
-            self.breaker
-                .with(|machine| machine.record_as(admission, sample, call, now));
+            self.breaker.record(admission, sample, call, now);
         }
     }
 

@@ -91,6 +91,46 @@ impl Window {
         }
     }
 
+    /// Counts so many calls that neither failed nor were slow, in the newest bucket.
+    pub(super) fn push_successes(&mut self, count: u32) {
+        match self {
+            Self::Time(window) => {
+                window.buckets[window.newest].counts.calls += count;
+                window.sum.counts.calls += count;
+            }
+            Self::Calls(ring) => {
+                // Beyond its size one pushes out another.
+                let most = u32::try_from(ring.size).unwrap_or(u32::MAX);
+                for _ in 0..count.min(most) {
+                    ring.push(Call {
+                        failed: None,
+                        slow: false,
+                    });
+                }
+            }
+        }
+    }
+
+    /// What it holds after one more success at the latest instant asked for; of a ring, failures may be fewer then.
+    pub(super) fn after_success(&self) -> WindowCounts {
+        let (counts, has_room) = match self {
+            Self::Time(window) => (window.sum.counts, true),
+            Self::Calls(ring) => (ring.sum.counts, ring.slots.len() < ring.size),
+        };
+        WindowCounts {
+            calls: counts.calls.saturating_add(u32::from(has_room)),
+            ..counts
+        }
+    }
+
+    /// When the newest bucket ends, if it does.
+    pub(super) fn newest_ends(&self) -> Option<Instant> {
+        match self {
+            Self::Time(window) => Some(window.newest_ends),
+            Self::Calls(_) => None,
+        }
+    }
+
     /// What it holds at `now`. An instant before the last one asked for is taken as that.
     pub(super) fn counts(&mut self, now: Instant) -> WindowCounts {
         self.sum(now).counts

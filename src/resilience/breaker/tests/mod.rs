@@ -6,6 +6,7 @@ mod flapping;
 mod forcing;
 mod kept;
 mod keys;
+mod lane;
 mod orders;
 mod probing;
 mod ramping;
