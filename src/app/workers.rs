@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::LocalSet;
 
 use super::error::StartError;
 use crate::failure::Failure;
@@ -57,26 +57,39 @@ impl Workers {
         for index in 0..shared.loads.len() {
             let (door, arrivals) = mpsc::unbounded_channel();
             let (end, asked) = oneshot::channel();
+            let (built, is_built) = std::sync::mpsc::sync_channel(1);
             let (shared, log) = (Arc::clone(shared), log.clone());
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            let runtime =
-                runtime.map_err(|error| StartError::System("a worker's runtime", error))?;
             let obituary = Obituary {
                 died: Arc::clone(&died),
             };
             let thread = thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
-                    let local = LocalSet::new();
-                    let worker = Worker::new(index, shared, log);
-                    match local.block_on(&runtime, work(worker, arrivals, asked)) {
+                    // A runtime whose tasks may not leave their thread cannot itself be brought to it.
+                    let runtime = Builder::new_current_thread()
+                        .enable_all()
+                        .build_local(LocalOptions::default());
+                    let runtime = match runtime {
+                        Ok(runtime) => runtime,
+                        Err(error) => {
+                            std::mem::forget(obituary);
+                            let _ = built.send(Err(error));
+                            return;
+                        }
+                    };
+                    let _ = built.send(Ok(()));
+                    let work =
+                        async { work(Worker::new(index, shared, log), arrivals, asked).await };
+                    match runtime.block_on(work) {
                         Ended::Asked => std::mem::forget(obituary),
                         Ended::Broken => drop(obituary),
                     }
                 });
             let thread = thread.map_err(|error| StartError::System("a worker thread", error))?;
+            // A thread that ended without a word has panicked, and says so by its obituary.
+            if let Ok(Err(error)) = is_built.recv() {
+                return Err(StartError::System("a worker's runtime", error));
+            }
             threads.push((thread, end));
             doors.push(door);
         }
