@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// A call costs a dozen allocations, some of them large and short-lived, which the system's allocator serves on its slow path.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     sidefuse::cli::main()
 }
