@@ -49,13 +49,13 @@ pub(super) struct Birth {
 
 impl Http1 {
     /// Begins to speak over a fresh stream.
-    pub(super) async fn handshake(io: BoxIo, birth: Birth) -> hyper::Result<Self> {
+    pub(super) async fn handshake(io: BoxIo, birth: Birth) -> hyper::Result<Box<Self>> {
         let io = Metered::new(io);
         let traffic = io.traffic();
         let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(io)).await?;
         let (wanted, unwanted) = oneshot::channel();
         tokio::task::spawn_local(run(connection.with_upgrades(), unwanted));
-        Ok(Self {
+        Ok(Box::new(Self {
             sender,
             traffic,
             expires: birth.expires,
@@ -65,7 +65,7 @@ impl Http1 {
             _connected: birth.connected,
             _living: birth.living,
             _wanted: wanted,
-        })
+        }))
     }
 
     /// Whether it can still carry a call, as far as is known without asking the system.
@@ -97,25 +97,27 @@ impl Http1 {
                 .is_ok_and(|ready| ready.is_ok())
     }
 
-    /// Makes a call; done at the response headers.
-    pub(super) async fn send(
+    /// Makes a call, at once; done at the response headers.
+    pub(super) fn send(
         &mut self,
         request: Request<Upload>,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> impl Future<Output = Result<Response<Incoming>, SendError>> + use<'_> {
         let (read, written) = (self.traffic.read(), self.traffic.written());
-        self.sender
-            .try_send_request(request)
-            .await
-            .map_err(|error| {
-                let fate = if self.traffic.written() == written {
+        // Before the future, which then need not carry the request.
+        let sent = self.sender.try_send_request(request);
+        let (traffic, is_reused) = (&self.traffic, self.is_reused);
+        async move {
+            sent.await.map_err(|error| {
+                let fate = if traffic.written() == written {
                     Fate::NeverSent
-                } else if self.is_reused && self.traffic.read() == read {
+                } else if is_reused && traffic.read() == read {
                     Fate::Unanswered
                 } else {
                     Fate::Unknown
                 };
                 SendError::new(error, fate)
             })
+        }
     }
 
     /// Closes it; the right to a connection stays.

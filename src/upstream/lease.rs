@@ -26,10 +26,16 @@ enum Lent {
     Http2(Box<Http2>),
 }
 
+/// A call on its way.
+enum Sent<One, Two> {
+    Http1(One),
+    Http2(Two),
+}
+
 impl Lease {
-    pub(super) fn http1(connection: Http1, stay: Stay) -> Self {
+    pub(super) fn http1(connection: Box<Http1>, stay: Stay) -> Self {
         Self {
-            lent: Lent::Http1(Box::new(connection)),
+            lent: Lent::Http1(connection),
             stay,
         }
     }
@@ -77,13 +83,20 @@ impl Lease {
     ///
     /// # Errors
     /// [`SendError`] when there are none.
-    pub async fn send(
+    pub fn send(
         &mut self,
         request: Request<Upload>,
-    ) -> Result<Response<Incoming>, SendError> {
-        match &mut self.lent {
-            Lent::Http1(connection) => connection.send(request).await,
-            Lent::Http2(connection) => connection.send(request).await,
+    ) -> impl Future<Output = Result<Response<Incoming>, SendError>> + use<'_> {
+        let sent = match &mut self.lent {
+            Lent::Http1(connection) => Sent::Http1(connection.send(request)),
+            // Boxed: it is several times as large as the other.
+            Lent::Http2(connection) => Sent::Http2(Box::pin(connection.send(request))),
+        };
+        async move {
+            match sent {
+                Sent::Http1(sent) => sent.await,
+                Sent::Http2(sent) => sent.await,
+            }
         }
     }
 
@@ -109,7 +122,7 @@ impl Lease {
         match self.lent {
             Lent::Http1(mut connection) => {
                 connection.has_served(now);
-                self.stay.put(*connection);
+                self.stay.put(connection);
             }
             Lent::Http2(_) => {}
         }

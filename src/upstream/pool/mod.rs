@@ -45,11 +45,15 @@ pub struct Pool {
     /// How many of `min` are this worker's to keep.
     min: usize,
     shelves: RefCell<Shelves>,
-    handed: RefCell<HashMap<u64, (Http1, Rc<Shelf>)>>,
+    /// Connections on their way to those who waited for one, by their tickets.
+    handed: RefCell<HashMap<u64, Handed>>,
     opening_ahead: Cell<usize>,
     /// Every HTTP/1.1 connection of this pool has a clone of it.
     living: Rc<()>,
 }
+
+/// A connection that is handed over, and where it belongs.
+type Handed = (Box<Http1>, Rc<Shelf>);
 
 /// A shelf per endpoint, in step with the upstream's set.
 struct Shelves {
@@ -149,20 +153,24 @@ impl Pool {
         choice: &Choice,
         wanted: &Wanted,
     ) -> Result<Checkout, Unconnected> {
+        // Boxed is what seldom happens: without that every call would carry the room for opening a connection.
         if wanted.purpose == Purpose::Call && stay.shelf.sharing.is_spoken() {
-            return self.share_http2(stay, choice, wanted).await;
+            if let Some(connection) = stay.shelf.sharing.current(wanted.start) {
+                return Ok(Checkout::http2(connection, stay, false));
+            }
+            return Box::pin(self.share_http2(stay, choice, wanted)).await;
         }
         if let Some(connection) = self.reuse(&stay.shelf, wanted.start).await {
             return Ok(Checkout::http1(connection, stay, false));
         }
         match self.upstream.slots.try_take() {
-            Some(slot) => self.open(slot, stay, wanted, false).await,
-            None => self.make_do(stay, choice, wanted).await,
+            Some(slot) => Box::pin(self.open(slot, stay, wanted, false)).await,
+            None => Box::pin(self.make_do(stay, choice, wanted)).await,
         }
     }
 
     /// Takes a connection back whose call is done; the first in the queue gets it.
-    fn put(&self, connection: Http1, shelf: &Rc<Shelf>) {
+    fn put(&self, connection: Box<Http1>, shelf: &Rc<Shelf>) {
         if !connection.is_usable(connection.idle_since()) || !shelf.is_in_service() {
             return;
         }
@@ -181,12 +189,12 @@ impl Pool {
         }
     }
 
-    fn rest(&self, connection: Http1, shelf: &Shelf) {
+    fn rest(&self, connection: Box<Http1>, shelf: &Shelf) {
         shelf.idle.borrow_mut().push_back(connection);
         self.upstream.available.fetch_add(1, Ordering::Relaxed);
     }
 
-    async fn reuse(&self, shelf: &Shelf, now: Instant) -> Option<Http1> {
+    async fn reuse(&self, shelf: &Shelf, now: Instant) -> Option<Box<Http1>> {
         loop {
             let mut connection = shelf.idle.borrow_mut().pop_back()?;
             self.upstream.available.fetch_sub(1, Ordering::Relaxed);
@@ -311,7 +319,7 @@ struct Berth {
 
 /// A connection just opened.
 enum Opened {
-    Http1(Http1),
+    Http1(Box<Http1>),
     Http2(Http2),
 }
 
@@ -342,7 +350,7 @@ impl Shelves {
 }
 
 impl Checkout {
-    fn http1(connection: Http1, stay: Stay, has_waited: bool) -> Self {
+    fn http1(connection: Box<Http1>, stay: Stay, has_waited: bool) -> Self {
         Self {
             lease: Lease::http1(connection, stay),
             has_waited,

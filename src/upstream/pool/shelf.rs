@@ -17,7 +17,7 @@ use crate::upstream::http1::Http1;
 pub(in crate::upstream) struct Shelf {
     pub(super) endpoint: Arc<Endpoint>,
     /// Unused connections; the one used last is at the back.
-    pub(super) idle: RefCell<VecDeque<Http1>>,
+    pub(super) idle: RefCell<VecDeque<Box<Http1>>>,
     pub(super) sharing: Sharing,
     /// The endpoint is none of the upstream's any more: what comes back is closed.
     pub(super) is_retired: Cell<bool>,
@@ -49,7 +49,7 @@ impl Shelf {
 
     /// Since when its oldest unused connection has been unused.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.idle.borrow().front().map(Http1::idle_since)
+        self.idle.borrow().front().map(|oldest| oldest.idle_since())
     }
 }
 
@@ -91,7 +91,7 @@ impl Stay {
     }
 
     /// Brings back the connection that the call was made over.
-    pub(in crate::upstream) fn put(&self, connection: Http1) {
+    pub(in crate::upstream) fn put(&self, connection: Box<Http1>) {
         self.pool.put(connection, &self.shelf);
     }
 }

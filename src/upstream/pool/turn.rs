@@ -4,12 +4,11 @@ use std::rc::Rc;
 
 use super::choice::Choice;
 use super::shelf::{Shelf, Stay};
-use super::{Checkout, Pool, Unconnected, Wanted};
+use super::{Checkout, Handed, Pool, Unconnected, Wanted};
 use crate::failure::Failure;
 use crate::resilience::Visit;
 use crate::time::{Deadline, now};
 use crate::upstream::Purpose;
-use crate::upstream::http1::Http1;
 use crate::upstream::slots::{Grant, Slot};
 
 /// A wait in the queue: a connection that was handed over to a caller who left is not lost.
@@ -110,7 +109,7 @@ impl Pool {
 }
 
 impl Turn<'_> {
-    fn collect(&self) -> Option<(Http1, Rc<Shelf>)> {
+    fn collect(&self) -> Option<Handed> {
         self.pool.handed.borrow_mut().remove(&self.ticket)
     }
 }

@@ -20,7 +20,7 @@ impl Pool {
             idle.retain(|connection| connection.is_usable(now));
             let is_over =
                 |oldest: &Http1| now.saturating_duration_since(oldest.idle_since()) >= idle_timeout;
-            while self.living() > self.min && idle.front().is_some_and(is_over) {
+            while self.living() > self.min && idle.front().is_some_and(|oldest| is_over(oldest)) {
                 idle.pop_front();
             }
             let kept = idle.len();
