@@ -62,13 +62,34 @@ fn cut(text: &[u8], limit: usize) -> (&[u8], usize) {
     (text.get(..boundary).unwrap_or(text), text.len() - boundary)
 }
 
-const fn is_plain(byte: u8, place: Place) -> bool {
-    match byte {
-        b'\\' => false,
-        b'"' => !matches!(place, Place::Json),
-        b' ' => !matches!(place, Place::Word),
-        _ => byte > 0x20 && byte < 0x7f,
+/// Where each byte stands for itself: a bit per place. A table, since every line asks for each of its bytes.
+const PLAIN: [u8; 256] = {
+    let mut plain = [0; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        plain[byte] = match byte as u8 {
+            b'\\' => 0,
+            b'"' => Place::Word.bit() | Place::Text.bit(),
+            b' ' => Place::Json.bit() | Place::Text.bit(),
+            _ => Place::Json.bit() | Place::Word.bit() | Place::Text.bit(),
+        };
+        byte += 1;
     }
+    plain
+};
+
+impl Place {
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Json => 1,
+            Self::Word => 2,
+            Self::Text => 4,
+        }
+    }
+}
+
+const fn is_plain(byte: u8, place: Place) -> bool {
+    PLAIN[byte as usize] & place.bit() != 0
 }
 
 fn push_ascii(line: &mut Vec<u8>, byte: u8, place: Place) {

@@ -1,21 +1,14 @@
 //! Header fields on their way through: what belongs to one hop goes, what is ours is set after that.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE, USER_AGENT, VIA,
 };
 use http::{Method, Version};
 
 use crate::snapshot::Edits;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Which attempt it is, from the second on.
 const X_ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
@@ -44,38 +37,39 @@ const NEVER_HOP_BY_HOP: [&str; 10] = [
 ///
 /// `Trailer` is not among them (§6.6.2), and the HTTP library sends only the trailers that it announces.
 /// `Connection` stands first in both lists: [`strip`] looks there.
-static REQUEST_STAYS: [HeaderName; 13] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HTTP2_SETTINGS,
-    TE,
-    PROXY_AUTHORIZATION,
-    FORWARDED,
-    X_FORWARDED_HOST,
-    X_FORWARDED_PROTO,
-    X_REAL_IP,
-    X_ATTEMPT,
+const REQUEST_STAYS: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "te",
+    "proxy-authorization",
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-attempt",
 ];
 
 /// What an answer does not take along.
-static RESPONSE_STAYS: [HeaderName; 7] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HTTP2_SETTINGS,
-    PROXY_AUTHENTICATE,
+const RESPONSE_STAYS: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "proxy-authenticate",
 ];
 
 /// Takes away the fields of that list and those that `Connection` names.
-fn strip(headers: &mut HeaderMap, stays: &[HeaderName]) {
+fn strip(headers: &mut HeaderMap, stays: &[&str]) {
     // One walk over the few fields that there are costs less than looking for each of the list.
     let present = headers.keys().fold(0_u32, |present, name| {
-        let place = stays.iter().position(|other| other == name);
+        let name = name.as_str();
+        let place = stays.iter().position(|other| *other == name);
         place.map_or(present, |place| present | 1 << place)
     });
     let named = if present & 1 == 0 {
@@ -85,7 +79,7 @@ fn strip(headers: &mut HeaderMap, stays: &[HeaderName]) {
     };
     for (place, name) in stays.iter().enumerate() {
         if present & 1 << place != 0 {
-            headers.remove(name);
+            headers.remove(*name);
         }
     }
     for name in named {
@@ -94,7 +88,7 @@ fn strip(headers: &mut HeaderMap, stays: &[HeaderName]) {
 }
 
 /// The fields that `Connection` names, but for those that go anyway and those that nobody may strike out.
-fn named_by_connection(headers: &HeaderMap, stays: &[HeaderName]) -> Vec<HeaderName> {
+fn named_by_connection(headers: &HeaderMap, stays: &[&str]) -> Vec<HeaderName> {
     let is_same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
     headers
         .get_all(CONNECTION)
@@ -103,7 +97,7 @@ fn named_by_connection(headers: &HeaderMap, stays: &[HeaderName]) -> Vec<HeaderN
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .filter(|name| !NEVER_HOP_BY_HOP.iter().any(|kept| is_same(name, kept)))
-        .filter(|name| !stays.iter().any(|other| is_same(name, other.as_str())))
+        .filter(|name| !stays.iter().any(|other| is_same(name, other)))
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .collect()
 }
@@ -114,7 +108,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits:
         .get_all(TE)
         .iter()
         .any(|value| is_listed(value, "trailers"));
-    strip(headers, &REQUEST_STAYS);
+    strip(headers, REQUEST_STAYS);
     join_cookies(headers);
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -157,7 +151,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 /// Makes the head of an upstream's answer fit for the caller.
 pub(super) fn prepare_response(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
-    strip(headers, &RESPONSE_STAYS);
+    strip(headers, RESPONSE_STAYS);
     complete(headers, facts, edits);
 }
 
