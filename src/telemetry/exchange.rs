@@ -34,9 +34,9 @@ pub struct WorkerTelemetry {
     pub is_cutting: Cell<bool>,
 }
 
-/// The record of one request. [`Exchange::finish`] consumes it and is the only place that emits the access line and the metrics
-/// per request; an exchange that is dropped unfinished emits them too, as one whose caller left (or, in a panic, as our defect).
-/// So there is exactly one line and one count per exchange.
+/// The record of one request. [`Exchange::finish`] is the only place that emits the access line and the metrics per request, and does
+/// so once; an exchange that is dropped unfinished emits them too, as one whose caller left (or, in a panic, as our defect). So there is
+/// exactly one line and one count per exchange.
 #[derive(Debug)]
 #[must_use = "an exchange that is dropped counts as abandoned by its caller"]
 pub struct Exchange {
@@ -254,13 +254,11 @@ impl Exchange {
         self.response_bytes = self.response_bytes.saturating_add(bytes);
     }
 
-    /// Ends the exchange: one access line, one step of each counter.
-    pub fn finish(mut self, end: End, now: Instant) {
-        self.emit(end, now);
-    }
-
-    fn emit(&mut self, end: End, now: Instant) {
-        self.finished = true;
+    /// Ends the exchange: one access line, one step of each counter. What is said of it afterwards is not heard.
+    pub fn finish(&mut self, end: End, now: Instant) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
         let end = match end {
             End::ClientGone if self.worker.is_cutting.get() => End::Broken(Failure::Draining),
             End::Complete | End::Broken(_) | End::ClientGone => end,
@@ -356,7 +354,7 @@ impl Drop for Exchange {
             } else {
                 End::ClientGone
             };
-            self.emit(end, time::now());
+            self.finish(end, time::now());
         }
     }
 }

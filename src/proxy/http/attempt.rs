@@ -1,5 +1,6 @@
 //! One attempt at an upstream: a connection, the call, the response headers.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use http::{Response, StatusCode};
@@ -31,57 +32,82 @@ pub(super) struct Attempt<'a, 'c> {
 }
 
 /// Response headers and the connection that they came over.
-type Answered = (Response<Incoming>, Lease);
+pub(super) struct Answered {
+    pub(super) response: Response<Incoming>,
+    pub(super) lease: Lease,
+    /// When they came.
+    pub(super) at: Instant,
+}
 
 /// An attempt that brought no response headers.
 pub(super) struct Lost {
     pub(super) failure: Failure,
     /// The upstream cannot have seen the call.
     pub(super) is_unsent: bool,
+    /// When it was lost.
+    pub(super) at: Instant,
+}
+
+/// A try that brought no response headers.
+struct Failed {
+    failure: Failure,
+    again: Again,
+    at: Instant,
 }
 
 impl Attempt<'_, '_> {
-    /// Makes the attempt; once more at once if the call was surely never sent, or was lost with a kept-alive connection and is idempotent.
+    /// Makes the attempt, which begins at `begin`; once more at once if the call was surely never sent, or was lost with a kept-alive connection and is idempotent.
     ///
     /// # Errors
     /// Why there are no response headers.
-    pub(super) async fn make(&mut self) -> Result<Answered, Lost> {
-        match self.try_once().await {
-            Err((failure, again)) if self.may_resend(failure, again) => {
-                if again == Again::Unseen {
-                    self.exchange.never_attempted();
+    pub(super) async fn make(&mut self, mut begin: Instant) -> Result<Answered, Lost> {
+        let mut is_second = false;
+        // One place for both tries, whose room the future then holds once.
+        loop {
+            let tried = self.try_once(begin).await;
+            match tried {
+                Err(Failed { failure, again, at })
+                    if !is_second && self.may_resend(failure, again, at) =>
+                {
+                    if again == Again::Unseen {
+                        self.exchange.never_attempted();
+                    }
+                    if let Some(budget) = &self.outgoing.route.retry_budget {
+                        // It counts against the budget but is not refused by it: it would be made without a policy, too.
+                        let _ = budget.withdraw(at);
+                    }
+                    self.outgoing.was_resent = true;
+                    is_second = true;
+                    begin = at;
                 }
-                if let Some(budget) = &self.outgoing.route.retry_budget {
-                    // It counts against the budget but is not refused by it: it would be made without a policy, too.
-                    let _ = budget.withdraw(now());
+                last => {
+                    if is_second {
+                        let result = if last.is_ok() {
+                            RetryResult::Answered
+                        } else {
+                            RetryResult::Failed
+                        };
+                        self.outgoing.route.meters.retried(result);
+                    }
+                    return last.map_err(|Failed { failure, again, at }| Lost {
+                        failure,
+                        is_unsent: again == Again::Unseen,
+                        at,
+                    });
                 }
-                self.outgoing.was_resent = true;
-                let second = self.try_once().await;
-                let result = if second.is_ok() {
-                    RetryResult::Answered
-                } else {
-                    RetryResult::Failed
-                };
-                self.outgoing.route.meters.retried(result);
-                second
             }
-            first => first,
         }
-        .map_err(|(failure, again)| Lost {
-            failure,
-            is_unsent: again == Again::Unseen,
-        })
     }
 
     /// Whether a second try at once is in order: one per call. Where a policy can wait first, a connection that cannot be had is its
     /// affair.
-    fn may_resend(&self, failure: Failure, again: Again) -> bool {
+    fn may_resend(&self, failure: Failure, again: Again, now: Instant) -> bool {
         let has_policy = self.outgoing.route.plan.retry.is_some();
         again != Again::Impossible
             && failure.is_retryable()
             && !self.outgoing.was_resent
             && !(has_policy && failure == Failure::Connect)
-            && !self.allowance.until.has_passed(now())
+            && !self.allowance.until.has_passed(now)
     }
 
     /// How long the upstream took, at `now`, for an attempt that began then.
@@ -90,9 +116,8 @@ impl Attempt<'_, '_> {
             .saturating_sub(self.queued)
     }
 
-    async fn try_once(&mut self) -> Result<Answered, (Failure, Again)> {
-        let mut lease = self.connect().await?;
-        let begin = now();
+    async fn try_once(&mut self, begin: Instant) -> Result<Answered, Failed> {
+        let (mut lease, begin) = self.connect(begin).await?;
         let sending = Sending {
             lease: &lease,
             keep: self.keep(&lease),
@@ -107,8 +132,15 @@ impl Attempt<'_, '_> {
         } = self;
         let request = outgoing
             .request(call, context, exchange, sending)
-            .map_err(|failure| (failure, Again::Impossible))?;
-        let sent = timeout_at(self.allowance.until, lease.send(request)).await;
+            .map_err(|failure| Failed {
+                failure,
+                again: Again::Impossible,
+                at: begin,
+            })?;
+        let sent = {
+            let sending = pin!(lease.send(request));
+            timeout_at(self.allowance.until, sending).await
+        };
         let end = now();
         let took = end.saturating_duration_since(begin);
         exchange.waited(took);
@@ -124,7 +156,13 @@ impl Attempt<'_, '_> {
             Ok(Ok(response)) if is_ambiguous(response.version(), response.headers()) => {
                 (Failure::Protocol, Again::Impossible)
             }
-            Ok(Ok(response)) => return Ok((response, lease)),
+            Ok(Ok(response)) => {
+                return Ok(Answered {
+                    response,
+                    lease,
+                    at: end,
+                });
+            }
             Ok(Err(error)) => self.lost(error),
             Err(_) if call.upload.is_waiting() => (Failure::RequestTimeout, Again::Impossible),
             Err(_) => {
@@ -135,18 +173,21 @@ impl Attempt<'_, '_> {
         let (failure, again) = failed;
         // That a caller gave the upstream less time than its route does proves nothing about the upstream.
         let failure = self.allowance.judge(failure, end);
-        if !self.may_resend(failure, again) {
+        if !self.may_resend(failure, again, end) {
             // What is made again at once was a kept-alive connection's end, which an endpoint is free to choose.
             let verdict = of_failure(failure, &self.outgoing.route.plan.classify);
             lease.record(sample(verdict, took), end);
             self.outgoing.avoid = Some(lease.endpoint().id());
         }
-        Err((failure, again))
+        Err(Failed {
+            failure,
+            again,
+            at: end,
+        })
     }
 
-    /// A connection for the call.
-    async fn connect(&mut self) -> Result<Lease, (Failure, Again)> {
-        let begin = now();
+    /// A connection for the call, wanted since `begin`, and when it was had.
+    async fn connect(&mut self, begin: Instant) -> Result<(Lease, Instant), Failed> {
         let route = self.outgoing.route;
         let pool = self.context.connection.worker.pool(route);
         let wanted = Wanted {
@@ -172,17 +213,25 @@ impl Attempt<'_, '_> {
                 if has_waited && self.allowance.until.has_passed(end) {
                     // Its turn came too late: that the time is over is our doing, not the upstream's.
                     lease.keep(end);
-                    return Err((Failure::Overloaded, Again::Unseen));
+                    return Err(Failed {
+                        failure: Failure::Overloaded,
+                        again: Again::Unseen,
+                        at: end,
+                    });
                 }
                 self.exchange.attempting(lease.endpoint().label());
-                Ok(lease)
+                Ok((lease, end))
             }
             Err(Unconnected { failure, endpoint }) => {
                 if let Some(endpoint) = endpoint {
                     self.exchange.attempting(endpoint.label());
                     self.outgoing.avoid = Some(endpoint.id());
                 }
-                Err((self.allowance.judge(failure, end), Again::Unseen))
+                Err(Failed {
+                    failure: self.allowance.judge(failure, end),
+                    again: Again::Unseen,
+                    at: end,
+                })
             }
         }
     }

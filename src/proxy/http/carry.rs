@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use super::allowance::Allowance;
-use super::attempt::{Attempt, Lost};
+use super::attempt::{Answered, Attempt, Lost};
 use super::call::Call;
 use super::classify::{Certainty, Judged, classify, look_into, of_failure, sample};
 use super::connection::Connection;
@@ -39,9 +39,9 @@ pub(super) struct Answer {
     /// The place of the route.
     pub(super) route: usize,
     /// What hangs on the end of its body.
-    pub(super) upstream: UpstreamEnding,
+    pub(super) upstream: Box<UpstreamEnding>,
     /// Both sides leave HTTP.
-    pub(super) switch: Option<Switch>,
+    pub(super) switch: Option<Box<Switch>>,
     /// Keeps a copy of the answer.
     pub(super) collector: Option<Box<Collector>>,
 }
@@ -56,6 +56,8 @@ pub(super) struct Switch {
 /// What an attempt came to, with what a retry policy asks of it.
 pub(super) struct Ended {
     pub(super) result: Result<Answer, Refusal>,
+    /// When that was known.
+    pub(super) at: Instant,
     /// The upstream cannot have seen the call.
     pub(super) is_unsent: bool,
     /// The call could be sent again from its first byte to its last.
@@ -109,7 +111,7 @@ pub(super) async fn carry(
         retrying.begin();
         exchange.unsettled();
         let allowance = total.of_attempt(&route.plan, &permit, begin);
-        let attempt = Attempt {
+        let mut attempt = Attempt {
             context,
             exchange,
             call,
@@ -118,8 +120,8 @@ pub(super) async fn carry(
             keep: retrying.keep(),
             queued: Duration::ZERO,
         };
-        let ended = conclude(attempt, (permit, pass), (way.route, begin)).await;
-        let now = now();
+        let ended = conclude(&mut attempt, (permit, pass), (way.route, begin)).await;
+        let now = ended.at;
         match retrying.judge(ended, total.until, now) {
             Next::Done(result) => return result.map(with_ticket),
             Next::Again(at) => {
@@ -134,12 +136,14 @@ pub(super) async fn carry(
 
 /// Makes an attempt and tells the breaker what it proved.
 async fn conclude(
-    mut attempt: Attempt<'_, '_>,
+    attempt: &mut Attempt<'_, '_>,
     (permit, pass): (Permit, Pass),
     (place, begin): (usize, Instant),
 ) -> Ended {
-    let made = attempt.make().await;
-    let made_at = now();
+    let made = attempt.make(begin).await;
+    let made_at = made
+        .as_ref()
+        .map_or_else(|lost| lost.at, |answered| answered.at);
     let latency = attempt.latency(begin, made_at);
     let Attempt {
         exchange,
@@ -151,18 +155,22 @@ async fn conclude(
     let route = outgoing.route;
     let rules = &route.plan.classify;
     match made {
-        Ok((response, mut lease)) => {
+        Ok(Answered {
+            response,
+            mut lease,
+            ..
+        }) => {
             let patience = Patience {
                 until: allowance.until,
                 idle_timeout: route.plan.idle_timeout,
             };
-            let response = look_into(response, rules, patience).await;
-            exchange.waited(now().saturating_duration_since(made_at));
+            let (response, at) = look_into((response, made_at), rules, patience).await;
+            exchange.waited(at.saturating_duration_since(made_at));
             let (verdict, certainty) = classify(&response, rules, permit.is_probe());
             if verdict.outcome == Outcome::Failure {
                 outgoing.avoid = Some(lease.endpoint().id());
             }
-            let kept = Kept::of(route, pass, (verdict, certainty), response.headers());
+            let kept = Kept::of(route, (pass, at), (verdict, certainty), response.headers());
             let judged = Judged {
                 verdict,
                 certainty,
@@ -173,37 +181,43 @@ async fn conclude(
                 Certainty::AtEnd | Certainty::InTrailers => Some(permit),
                 Certainty::AtHeaders => {
                     let sample = sample(verdict, latency);
-                    lease.record(sample, now());
-                    permit.finish_as(sample, now(), || exchange.identity());
+                    lease.record(sample, at);
+                    permit.finish_as(sample, at, || exchange.identity());
                     None
                 }
             };
-            let upstream = UpstreamEnding {
+            let upstream = Box::new(UpstreamEnding {
                 lease,
                 upload: Rc::clone(&call.upload),
                 permit,
                 judged,
                 kept,
-            };
+            });
             Ended {
+                at,
                 is_unsent: false,
                 is_whole: outgoing.can_go_again(call),
                 result: Ok(answer(call, place, response, upstream)),
             }
         }
-        Err(Lost { failure, is_unsent }) => {
+        Err(Lost {
+            failure,
+            is_unsent,
+            at,
+        }) => {
             let verdict = of_failure(failure, rules);
             if failure.blame() == Blame::Upstream {
                 exchange.attempt_failed(failure);
                 settle(exchange, verdict);
             }
             let throttle = &route.limits.throttle;
-            throttle.settle(pass, verdict.outcome, verdict.signal, now());
-            permit.finish_as(sample(verdict, latency), now(), || exchange.identity());
+            throttle.settle(pass, verdict.outcome, verdict.signal, at);
+            permit.finish_as(sample(verdict, latency), at, || exchange.identity());
             Ended {
+                at,
                 is_unsent,
                 is_whole: outgoing.can_go_again(call),
-                result: Err(Refusal::new(failure, detail(failure, route, allowance))),
+                result: Err(Refusal::new(failure, detail(failure, route, *allowance))),
             }
         }
     }
@@ -246,7 +260,7 @@ fn answer(
     call: &mut Call,
     route: usize,
     mut response: Response<Source>,
-    upstream: UpstreamEnding,
+    upstream: Box<UpstreamEnding>,
 ) -> Answer {
     let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let upgrade = if is_switching {
@@ -254,11 +268,13 @@ fn answer(
     } else {
         None
     };
-    let switch = upgrade.map(|(asked, caller)| Switch {
-        // Of several that the caller would speak, the upstream has chosen.
-        protocol: response.headers().get(UPGRADE).cloned().unwrap_or(asked),
-        caller,
-        upstream: hyper::upgrade::on(&mut response),
+    let switch = upgrade.map(|(asked, caller)| {
+        Box::new(Switch {
+            // Of several that the caller would speak, the upstream has chosen.
+            protocol: response.headers().get(UPGRADE).cloned().unwrap_or(asked),
+            caller,
+            upstream: hyper::upgrade::on(&mut response),
+        })
     });
     Answer {
         response,

@@ -1,6 +1,6 @@
 //! What an answer proves about the upstream, and when that is certain.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use super::peek::{Patience, Source, announce_json};
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Answer, Label, Outcome, Rules, Sample, Verdict, grpc};
+use crate::time::now;
 
 /// An answer up to this length is waited for even by a probe.
 const SHORT: u64 = 64 * 1024;
@@ -38,20 +39,19 @@ pub(super) struct Judged {
     pub(super) rules: Rules,
 }
 
-/// Reads the body ahead where a rule asks for it and it can be read as JSON.
+/// Reads the body ahead where a rule asks for it and it can be read as JSON; says when that was done of a head that came at `at`.
 pub(super) async fn look_into(
-    response: Response<Incoming>,
+    (response, at): (Response<Incoming>, Instant),
     rules: &Rules,
     patience: Patience,
-) -> Response<Source> {
+) -> (Response<Source>, Instant) {
+    let headers = response.headers();
+    if !(rules.want_body(response.status().as_u16(), headers) && announce_json(headers)) {
+        return (response.map(Source::unread), at);
+    }
     let (head, body) = response.into_parts();
-    let is_wanted = rules.want_body(head.status.as_u16(), &head.headers);
-    let source = if is_wanted && announce_json(&head.headers) {
-        Source::read_ahead(body, patience).await
-    } else {
-        Source::unread(body)
-    };
-    Response::from_parts(head, source)
+    let source = Source::read_ahead(body, patience).await;
+    (Response::from_parts(head, source), now())
 }
 
 /// The verdict on an answer: of the route's rules, of its gRPC status, or of its HTTP status; and when it is certain.

@@ -23,13 +23,13 @@ pub(super) enum BodyEnd {
     Broken(Failure),
 }
 
-/// What an exchange still holds while its answer's body moves. Dropping it means that the caller is gone.
+/// An exchange from its beginning to its end, which stays where it is all the while; dropping it unfinished means that the caller is
+/// gone.
 pub(super) struct Ending {
-    /// `None` only while it is being taken apart.
-    exchange: Option<Exchange>,
-    upstream: Option<UpstreamEnding>,
+    pub(super) exchange: Exchange,
+    upstream: Option<Box<UpstreamEnding>>,
     /// Last to go: with it the connection is at leisure.
-    _busy: Busy,
+    pub(super) busy: Busy,
 }
 
 /// The upstream's part in an exchange.
@@ -47,29 +47,23 @@ pub(super) struct UpstreamEnding {
 }
 
 impl Ending {
-    /// For an answer of our own.
-    pub(super) fn own(exchange: Exchange, busy: Busy) -> Box<Self> {
+    /// Of an exchange that begins.
+    pub(super) fn of(exchange: Exchange, busy: Busy) -> Box<Self> {
         Box::new(Self {
-            exchange: Some(exchange),
+            exchange,
             upstream: None,
-            _busy: busy,
+            busy,
         })
     }
 
-    /// For an answer of the upstream's.
-    pub(super) fn relayed(exchange: Exchange, upstream: UpstreamEnding, busy: Busy) -> Box<Self> {
-        Box::new(Self {
-            exchange: Some(exchange),
-            upstream: Some(upstream),
-            _busy: busy,
-        })
+    /// The answer is the upstream's.
+    pub(super) fn relays(&mut self, upstream: Box<UpstreamEnding>) {
+        self.upstream = Some(upstream);
     }
 
     /// Counts bytes handed to the caller.
     pub(super) fn count_out(&mut self, bytes: usize) {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.sent(bytes as u64);
-        }
+        self.exchange.sent(bytes as u64);
     }
 
     /// Counts bytes of the upstream's, which also prove that the call moves.
@@ -94,23 +88,18 @@ impl Ending {
 
     /// Counts bytes that the caller sent after a 101.
     pub(super) fn count_in(&mut self, bytes: u64) {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.request_bytes().add(bytes);
-        }
+        self.exchange.request_bytes().add(bytes);
     }
 
     /// The body ended; so does the exchange.
     pub(super) fn finish(mut self: Box<Self>, end: BodyEnd) {
         let now = now();
-        let Some(mut exchange) = self.exchange.take() else {
-            return;
-        };
         if let Some(upstream) = self.upstream.take() {
-            upstream.finish(&mut exchange, end, now);
+            upstream.finish(&mut self.exchange, end, now);
         }
         match end {
-            BodyEnd::Whole => exchange.finish(End::Complete, now),
-            BodyEnd::Broken(failure) => exchange.finish(End::Broken(failure), now),
+            BodyEnd::Whole => self.exchange.finish(End::Complete, now),
+            BodyEnd::Broken(failure) => self.exchange.finish(End::Broken(failure), now),
         }
     }
 }
@@ -169,16 +158,15 @@ impl UpstreamEnding {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        let (Some(mut exchange), Some(upstream)) = (self.exchange.take(), self.upstream.take())
-        else {
+        let Some(upstream) = self.upstream.take() else {
             return;
         };
         if upstream.permit.is_none() {
             // A verdict that stands since the headers stands.
-            settle(&mut exchange, upstream.judged.verdict);
+            settle(&mut self.exchange, upstream.judged.verdict);
         }
         let_go(upstream.lease, &upstream.upload);
-        exchange.finish(End::ClientGone, now());
+        self.exchange.finish(End::ClientGone, now());
     }
 }
 

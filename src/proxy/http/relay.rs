@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use super::body::{Body, Pace};
 use super::call::Call;
 use super::carry::{Answer, Context};
-use super::connection::{Busy, Connection};
+use super::connection::Connection;
 use super::ending::Ending;
 use super::fallback::{self, Reply, X_SIDEFUSE_FALLBACK};
 use super::front::Refused;
@@ -45,8 +45,11 @@ pub(super) async fn relay(
     let version = request.version();
     let as_text = reply::wants_text(request.headers());
     let head_only = request.method() == Method::HEAD;
-    let mut exchange = begin(&connection, &current.snapshot.plan, &request, start);
-    if let (Some(target), Some(field)) = (request.uri().authority(), request.headers().get(HOST))
+    let exchange = begin(&connection, &current.snapshot.plan, &request, start);
+    let mut ending = Ending::of(exchange, busy);
+    let exchange = &mut ending.exchange;
+    if let Some(target) = request.uri().authority()
+        && let Some(field) = request.headers().get(HOST)
         && !target
             .as_str()
             .as_bytes()
@@ -60,7 +63,7 @@ pub(super) async fn relay(
         current: &current,
     };
     // Boxed: the library keeps room for this future in every idle connection, 2 KiB more without the box.
-    let result = Box::pin(shield(answer(&context, &mut exchange, request)))
+    let result = Box::pin(shield(answer(&context, exchange, request)))
         .await
         .unwrap_or_else(|Panicked| {
             Err(Refusal::new(
@@ -77,9 +80,9 @@ pub(super) async fn relay(
         head_only,
     };
     Ok(match result {
-        Ok(Reply::Upstream(answer)) => relayed(&told, exchange, busy, answer),
-        Ok(Reply::Whole(response)) => told.whole(exchange, busy, response),
-        Err((refusal, route)) => told.refused(exchange, busy, &refusal, route),
+        Ok(Reply::Upstream(answer)) => relayed(&told, ending, answer),
+        Ok(Reply::Whole(response)) => told.whole(ending, response),
+        Err((refusal, route)) => told.refused(ending, &refusal, route),
     })
 }
 
@@ -181,7 +184,7 @@ fn begin(
 }
 
 /// The upstream's answer.
-fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) -> Response<Body> {
+fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response<Body> {
     let Answer {
         mut response,
         route,
@@ -191,6 +194,8 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
     } = answer;
     let route = &told.current.snapshot.routes[route];
     let plan = &told.current.snapshot.plan;
+    ending.relays(upstream);
+    let Ending { exchange, busy, .. } = &mut *ending;
     exchange.answered(response.status(), now());
     *response.version_mut() = if told.version == Version::HTTP_2 {
         Version::HTTP_2
@@ -216,14 +221,12 @@ fn relayed(told: &Told<'_>, mut exchange: Exchange, busy: Busy, answer: Answer) 
     };
     if let Some(switch) = switch {
         busy.tunnelling();
-        let ending = Ending::relayed(exchange, upstream, busy);
-        let joined = tunnel(switch.caller, switch.upstream, pace, ending);
+        let joined = tunnel(*switch, pace, ending);
         tokio::task::spawn_local(joined);
         return response.map(|_| Body::nothing());
     }
     told.close_if_draining(&mut response);
     busy.answering(pace.idle_timeout);
-    let ending = Ending::relayed(exchange, upstream, busy);
     response.map(|body| Body::relayed(body, ending, pace, collector))
 }
 
@@ -231,12 +234,12 @@ impl Told<'_> {
     /// Our own answer.
     fn refused(
         &self,
-        mut exchange: Exchange,
-        busy: Busy,
+        mut ending: Box<Ending>,
         refusal: &Refusal,
         route: Option<usize>,
     ) -> Response<Body> {
         let now = now();
+        let exchange = &mut ending.exchange;
         exchange.failed(refusal.failure);
         if let Some(state) = refusal.state {
             exchange.breaker_state(state);
@@ -259,23 +262,18 @@ impl Told<'_> {
             exchange.finish(End::ClientGone, now);
             return response.map(|_| Body::nothing());
         }
-        self.whole(exchange, busy, response)
+        self.whole(ending, response)
     }
 
     /// An answer whose body is whole: our own, or one that was kept or shared.
-    fn whole(
-        &self,
-        mut exchange: Exchange,
-        busy: Busy,
-        mut response: Response<Bytes>,
-    ) -> Response<Body> {
+    fn whole(&self, mut ending: Box<Ending>, mut response: Response<Bytes>) -> Response<Body> {
         let plan = &self.current.snapshot.plan;
+        let Ending { exchange, busy, .. } = &mut *ending;
         let id = exchange.correlation_id().header_value();
         headers::correlate(response.headers_mut(), &plan.correlation.header, id);
         exchange.answered(response.status(), now());
         self.close_if_draining(&mut response);
         busy.answering(plan.http.keep_alive);
-        let ending = Ending::own(exchange, busy);
         let status = response.status();
         let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED;
         if self.head_only && has_body {

@@ -35,10 +35,6 @@ pub(super) struct Retrying<'a> {
 }
 
 /// What follows an attempt.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the usual one, and a box would be one more allocation for each call"
-)]
 pub(super) enum Next {
     /// Its result is the caller's.
     Done(Result<Answer, Refusal>),
@@ -187,7 +183,7 @@ fn discard(answer: Answer) {
         permit,
         judged,
         ..
-    } = upstream;
+    } = *upstream;
     if let Some(permit) = permit {
         permit.finish(sample(judged.verdict, judged.latency), now());
     }

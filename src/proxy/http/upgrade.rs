@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
 use super::body::Pace;
+use super::carry::Switch;
 use super::ending::{BodyEnd, Ending};
 use crate::failure::Failure;
 use crate::net::{Metered, Traffic};
@@ -16,13 +16,8 @@ use crate::time::{Deadline, now, sleep_until};
 /// exchange has taken as long as it may.
 ///
 /// A half-closed direction stays open the other way. The breaker's verdict was given at the 101; this ends the exchange.
-pub(super) async fn tunnel(
-    caller: OnUpgrade,
-    upstream: OnUpgrade,
-    pace: Pace,
-    mut ending: Box<Ending>,
-) {
-    let (Ok(caller), Ok(upstream)) = (caller.await, upstream.await) else {
+pub(super) async fn tunnel(switch: Switch, pace: Pace, mut ending: Box<Ending>) {
+    let (Ok(caller), Ok(upstream)) = (switch.caller.await, switch.upstream.await) else {
         return;
     };
     let mut caller = TokioIo::new(caller);

@@ -62,11 +62,11 @@ impl Bell {
 }
 
 impl Kept {
-    /// Tells the throttle what the headers said, or keeps that for the trailers. A call that a pause waits for is not kept: a stream
+    /// Tells the throttle what the headers said that came at `at`, or keeps that for the trailers. A call that a pause waits for is not kept: a stream
     /// may go on for hours.
     pub(super) fn of(
         route: &Route,
-        pass: Pass,
+        (pass, at): (Pass, Instant),
         (verdict, certainty): (Verdict, Certainty),
         headers: &HeaderMap,
     ) -> Self {
@@ -81,7 +81,7 @@ impl Kept {
             pause: signal.pause.or_else(|| hinted(headers)),
             ..signal
         });
-        throttle.settle(pass, verdict.outcome, signal, now());
+        throttle.settle(pass, verdict.outcome, signal, at);
         Self::default()
     }
 

@@ -30,10 +30,6 @@ use crate::time::now;
 pub(super) const X_SIDEFUSE_FALLBACK: HeaderName = HeaderName::from_static("x-sidefuse-fallback");
 
 /// What the caller gets.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the usual one, and a box would be one more allocation for each call"
-)]
 pub(super) enum Reply {
     /// An upstream's answer, its body still to come.
     Upstream(Answer),
@@ -42,10 +38,6 @@ pub(super) enum Reply {
 }
 
 /// Why the caller may get something else.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the usual one, and a box would be one more allocation for each call"
-)]
 enum Why {
     /// There is no answer.
     Refused(Refusal),
