@@ -57,21 +57,25 @@ pub enum Miss {
     Ambiguous(Vec<usize>),
 }
 
+/// What is found by a name of the configuration. Its keys are the file's, so no caller can choose them to collide, and a fast hash will
+/// do.
+type Index<T> = HashMap<Box<str>, T, foldhash::fast::RandomState>;
+
 /// The routes of a plan, indexed.
 #[derive(Debug, Default)]
 pub struct Router {
-    names: HashMap<Box<str>, usize>,
-    exact: HashMap<Box<str>, Matches>,
-    suffixes: HashMap<Box<str>, Matches>,
+    names: Index<usize>,
+    exact: Index<Matches>,
+    suffixes: Index<Matches>,
     anywhere: Matches,
-    upstreams: HashMap<Box<str>, Vec<Owner>>,
+    upstreams: Index<Vec<Owner>>,
     own: Vec<SocketAddr>,
 }
 
 /// Explicit matches under one host, by the first segment of their prefix.
 #[derive(Debug, Default)]
 struct Matches {
-    by_segment: HashMap<Box<str>, Vec<Match>>,
+    by_segment: Index<Vec<Match>>,
     any_path: Vec<Match>,
 }
 

@@ -90,9 +90,16 @@ fn strip(headers: &mut HeaderMap, stays: &[&str]) {
 /// The fields that `Connection` names, but for those that go anyway and those that nobody may strike out.
 fn named_by_connection(headers: &HeaderMap, stays: &[&str]) -> Vec<HeaderName> {
     let is_same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
+    // What nearly every sender says names no field.
+    let names_none = |value: &HeaderValue| {
+        [&b"keep-alive"[..], b"close"]
+            .iter()
+            .any(|option| value.as_bytes().eq_ignore_ascii_case(option))
+    };
     headers
         .get_all(CONNECTION)
         .iter()
+        .filter(|value| !names_none(value))
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
