@@ -10,9 +10,13 @@
 mod balance;
 mod breaker;
 mod classify;
+mod config;
+mod correlation;
 mod keyed;
 mod limits;
+mod line;
 mod retry;
+mod router;
 
 use criterion::{criterion_group, criterion_main};
 
@@ -21,8 +25,12 @@ criterion_group!(
     balance::benches,
     breaker::benches,
     classify::benches,
+    config::benches,
+    correlation::benches,
     keyed::benches,
     limits::benches,
-    retry::benches
+    line::benches,
+    retry::benches,
+    router::benches
 );
 criterion_main!(benches);
