@@ -19,8 +19,9 @@ use super::metrics::render_metrics;
 use super::moment::Moment;
 use super::obey::obey;
 use super::orders::{shown, wish};
-use super::reply::{Answer, Problem, json, not_modified, seal, tag, with_body};
+use super::reply::{Answer, Problem, html, json, not_modified, seal, tag, with_body};
 use super::token::{Keyring, presented};
+use crate::docs::POLICY;
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{Acceptance, Correlation, CorrelationId, exposition};
 
@@ -155,6 +156,7 @@ impl Desk {
                     text.into(),
                 ))
             }
+            Endpoint::Docs(page) => Ok(html(page.html().into(), POLICY)),
             Endpoint::Probe(which) => probe(&self.context, which),
         }
     }

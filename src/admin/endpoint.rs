@@ -6,6 +6,7 @@ use super::access::Right;
 use super::health::Probe;
 use super::orders::Verb;
 use super::reply::Problem;
+use crate::docs::{PAGES, Page};
 
 /// Which listener a request came over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +34,14 @@ pub(super) enum Endpoint<'a> {
     Reload,
     /// The metrics.
     Metrics,
+    /// A page of the documentation.
+    Docs(Page),
     /// A probe.
     Probe(Probe),
 }
 
 /// As a person reads them in a 404.
-const ADMIN: [&str; 10] = [
+const ADMIN: [&str; 11] = [
     "GET /circuit-breakers",
     "GET /circuit-breakers/{name}",
     "GET /circuit-breakers/{name}/explain",
@@ -49,6 +52,7 @@ const ADMIN: [&str; 10] = [
     "GET /config",
     "POST /config/reload",
     "GET /metrics",
+    "GET /docs",
 ];
 const HEALTH: [&str; 5] = [
     "GET /metrics",
@@ -96,6 +100,8 @@ impl<'a> Endpoint<'a> {
             ("circuit-breakers", Some(name), None) => Self::Breaker(name),
             ("circuit-breakers", Some(name), Some("explain")) => Self::Explain(name),
             ("circuit-breakers", Some(name), Some(verb)) => Self::Order(name, Verb::named(verb)?),
+            ("docs", None, None) => Self::Docs(PAGES.first().copied()?),
+            ("docs", Some(name), None) => Self::Docs(Page::named(name)?),
             ("config", None, None) => Self::Config,
             ("config", Some("reload"), None) => Self::Reload,
             _ => return None,
@@ -107,9 +113,12 @@ impl<'a> Endpoint<'a> {
     pub(super) fn right(&self) -> Right {
         match self {
             Self::Probe(_) => Right::Probe,
-            Self::Breakers | Self::Breaker(_) | Self::Explain(_) | Self::Config | Self::Metrics => {
-                Right::Read
-            }
+            Self::Breakers
+            | Self::Breaker(_)
+            | Self::Explain(_)
+            | Self::Config
+            | Self::Metrics
+            | Self::Docs(_) => Right::Read,
             Self::Order(..) | Self::Reload => Right::Change,
         }
     }
@@ -150,6 +159,11 @@ mod tests {
             Some(Endpoint::Order("a", Verb::Open))
         );
         assert_eq!(find("/config/reload"), Some(Endpoint::Reload));
+        assert_eq!(find("/docs/"), find("/docs/start"));
+        assert_eq!(
+            find("/docs/codes"),
+            Page::named("codes").map(Endpoint::Docs)
+        );
         for path in [
             "",
             "/",
@@ -159,6 +173,8 @@ mod tests {
             "/config/x",
             "/config/reload/x",
             "/metrics/x",
+            "/docs/x",
+            "/docs/codes/x",
             "*",
         ] {
             assert_eq!(find(path), None, "{path}");
@@ -167,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_health_listener_has_no_operators_paths() {
-        for path in ["/circuit-breakers", "/config", "/config/reload"] {
+        for path in ["/circuit-breakers", "/config", "/config/reload", "/docs"] {
             assert!(Endpoint::find(Port::Health, path).is_err());
             assert!(Endpoint::find(Port::Admin, path).is_ok());
         }

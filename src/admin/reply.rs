@@ -128,6 +128,14 @@ pub(super) fn with_body(status: StatusCode, kind: &'static str, body: Bytes) -> 
     answer
 }
 
+/// A page for a browser, under a policy of its own.
+pub(super) fn html(text: Bytes, policy: &'static str) -> Answer {
+    let mut answer = with_body(StatusCode::OK, "text/html; charset=utf-8", text);
+    let policy = HeaderValue::from_static(policy);
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    answer
+}
+
 /// What the asker has already.
 pub(super) fn not_modified() -> Answer {
     let mut answer = Response::new(Full::default());
@@ -154,7 +162,9 @@ pub(super) fn seal(answer: &mut Answer, header: &HeaderName, correlation: &Corre
         ),
         (REFERRER_POLICY, "no-referrer"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     headers.insert(header.clone(), correlation.header_value().clone());
     headers.insert(X_REQUEST_ID, correlation.header_value().clone());

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Code, Look};
-use crate::docs::CODES;
+use crate::docs::{PAGES, Page};
 use check::Format;
 
 /// A sidecar that keeps an application up when the services it calls go down.
@@ -51,6 +51,12 @@ enum Command {
         #[arg(value_name = "CODE")]
         code: Code,
     },
+    /// Read the documentation: all pages, or one of them
+    Docs {
+        /// The page
+        #[arg(value_name = "PAGE")]
+        page: Option<Page>,
+    },
     /// Print the JSON Schema of the configuration, for editors and checks before a deployment
     Schema,
     /// See a circuit breaker trip and recover: no configuration, no network, a dozen seconds
@@ -80,6 +86,8 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(args.config),
         Some(Command::Check { files, format }) => check::check(&files, format),
         Some(Command::Explain { code }) => print(&explain(code)),
+        Some(Command::Docs { page: Some(page) }) => print(page.text),
+        Some(Command::Docs { page: None }) => print(&pages()),
         Some(Command::Schema) => print(&schema()),
         Some(Command::Demo) => demo::demo(),
         Some(Command::Version) => print(&format!("sidefuse {}\n", env!("CARGO_PKG_VERSION"))),
@@ -87,8 +95,19 @@ pub fn main() -> ExitCode {
 }
 
 fn explain(code: Code) -> String {
-    let section = CODES.section(code.as_str());
-    section.map_or_else(|| code.meaning().to_owned(), str::to_owned)
+    let section = Page::named("codes").and_then(|page| page.section(code.as_str()));
+    format!("{}\n", section.unwrap_or(code.meaning()).trim_end())
+}
+
+fn pages() -> String {
+    let pages = PAGES.iter();
+    let mut list: String = pages
+        .map(|page| format!("{:<14} {}\n", page.name, page.title()))
+        .collect();
+    list.push_str(
+        "\n`sidefuse docs PAGE` prints one of them; the admin port shows them at /docs.\n",
+    );
+    list
 }
 
 fn schema() -> String {

@@ -1,8 +1,40 @@
 //! The pages for those who use sidefuse. One source for three readers: here, `sidefuse docs`, and `GET /docs` of the admin port.
 
-/// What each diagnostic means.
-#[doc = include_str!("codes.md")]
-pub mod codes {}
+mod html;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use html::POLICY;
+
+/// Declares the pages once: each as a module for this reader, and in the list for the others.
+macro_rules! pages {
+    ($($(#[doc = $what:literal])+ $name:ident,)+) => {
+        $($(#[doc = $what])+
+        #[doc = ""]
+        #[doc = include_str!(concat!(stringify!($name), ".md"))]
+        pub mod $name {})+
+
+        /// All of them, in the order of reading.
+        pub const PAGES: &[Page] = &[$(Page {
+            name: stringify!($name),
+            text: include_str!(concat!(stringify!($name), ".md")),
+        },)+];
+    };
+}
+
+pages! {
+    /// From nothing to the first protected call.
+    start,
+    /// The file as such: values, layers, changes, checks.
+    configuration,
+    /// Every key, made from the descriptions that the loader reads by.
+    reference,
+    /// For the night: views, switches, health, endings.
+    operations,
+    /// What each diagnostic means.
+    codes,
+}
 
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,13 +45,24 @@ pub struct Page {
     pub text: &'static str,
 }
 
-/// What each diagnostic means.
-pub const CODES: Page = Page {
-    name: "codes",
-    text: include_str!("codes.md"),
-};
+/// No page has that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownPage;
 
 impl Page {
+    /// The page of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        PAGES.iter().find(|page| page.name == name).copied()
+    }
+
+    /// Its first heading.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        let first = self.text.lines().next().unwrap_or_default();
+        first.trim_start_matches("# ")
+    }
+
     /// The section whose heading begins with `heading`, its heading included.
     #[must_use]
     pub fn section(&self, heading: &str) -> Option<&'static str> {
@@ -29,7 +72,51 @@ impl Page {
             .match_indices(MARK)
             .find(|(at, _)| self.text[at + MARK.len()..].starts_with(heading))?;
         let section = &self.text[at + 1..];
-        let end = section.find(MARK).unwrap_or(section.len());
+        let end = section.find(MARK).map_or(section.len(), |end| end + 1);
         Some(&section[..end])
+    }
+}
+
+impl FromStr for Page {
+    type Err = UnknownPage;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPage> {
+        Self::named(name).ok_or(UnknownPage)
+    }
+}
+
+impl fmt::Display for UnknownPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = PAGES.iter().map(|page| page.name).collect();
+        write!(f, "no page has that name; there are {}", names.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownPage {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_has_one_title_and_leads_to_pages_that_there_are() {
+        for page in PAGES {
+            assert!(page.text.starts_with("# "), "{}", page.name);
+            for named in page.text.split("`sidefuse docs ").skip(1) {
+                let name = named.split('`').next().unwrap();
+                assert!(Page::named(name).is_some(), "{}: {name}", page.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_section_ends_where_the_next_begins() {
+        let page = Page {
+            name: "x",
+            text: "# X\n\n## A: a\n\nb\n\n## B\n\nc\n",
+        };
+        assert_eq!(page.section("A"), Some("## A: a\n\nb\n\n"));
+        assert_eq!(page.section("B"), Some("## B\n\nc\n"));
+        assert_eq!(page.section("C"), None);
     }
 }

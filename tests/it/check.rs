@@ -1,4 +1,4 @@
-//! `sidefuse check`, `explain` and `schema`: what they say, where, and with which exit code.
+//! `sidefuse check`, `explain`, `docs` and `schema`: what they say, where, and with which exit code.
 
 use std::fs;
 
@@ -167,4 +167,23 @@ fn schema_prints_the_published_schema() {
     assert_eq!(ran.code, Some(0));
     let published = crate::support::tools::repository().join("helm/config.schema.json");
     assert_eq!(ran.out, fs::read_to_string(published).unwrap());
+}
+
+#[test]
+fn docs_lists_the_pages_prints_one_and_refuses_another() {
+    let ran = run(&["docs"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    for page in sidefuse::docs::PAGES {
+        assert!(ran.out.contains(&format!("\n{}", page.name)) || ran.out.starts_with(page.name));
+        let ran = run(&["docs", page.name]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(0), page.text));
+    }
+    let ran = run(&["docs", "refrence"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
+    assert!(
+        ran.err
+            .contains("there are start, configuration, reference, operations, codes"),
+        "{}",
+        ran.err
+    );
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod breakers;
 mod config;
+mod docs;
 mod health;
 mod keys;
 mod limits;

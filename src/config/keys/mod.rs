@@ -220,10 +220,15 @@ impl Section {
 impl Kind {
     /// The mapping that it may hold itself, without names between.
     const fn inner(self) -> Option<&'static Section> {
-        if matches!(self, Self::Named(..) | Self::Or(_, Self::Named(..))) {
+        if self.is_named() {
             return None;
         }
         self.section()
+    }
+
+    /// Whether names stand between the key and what it holds.
+    pub(crate) const fn is_named(self) -> bool {
+        matches!(self, Self::Named(..) | Self::Or(_, Self::Named(..)))
     }
 
     /// The mapping that it may hold, itself or under names.

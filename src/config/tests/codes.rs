@@ -2,15 +2,19 @@
 
 use super::catalogue::Disk;
 use super::*;
-use crate::docs::CODES;
+use crate::docs::{PAGES, Page};
 use crate::time::wall;
 
 /// They depend on more than the text of a file.
 const WITHOUT_EXAMPLE: [Code; 2] = [Code::Unreadable, Code::ExposedSecret];
 
+fn page() -> Page {
+    Page::named("codes").unwrap()
+}
+
 #[test]
 fn every_code_has_its_section_in_the_order_of_the_codes() {
-    let headings: Vec<&str> = CODES
+    let headings: Vec<&str> = page()
         .text
         .lines()
         .filter_map(|line| line.strip_prefix("## "))
@@ -27,7 +31,7 @@ fn the_example_of_a_section_is_told_its_code() {
     let disk = Disk::new();
     let mut wrong = String::new();
     for code in Code::ALL {
-        let section = CODES.section(code.as_str()).unwrap();
+        let section = page().section(code.as_str()).unwrap();
         let example = section
             .split_once("```yaml\n")
             .and_then(|(_, rest)| rest.split_once("```"));
@@ -53,5 +57,22 @@ fn a_code_is_found_in_any_case_and_another_is_refused() {
     assert_eq!("C012".parse(), Ok(Code::UnknownKey));
     for text in ["", "C", "C999", "012", "C0120", "unknown key"] {
         assert!(text.parse::<Code>().is_err(), "{text}");
+    }
+}
+
+/// The same for what the other pages show.
+#[test]
+fn the_configurations_of_all_pages_are_good_ones() {
+    for page in PAGES.iter().filter(|page| page.name != "codes") {
+        for example in page.text.split("```yaml\n").skip(1) {
+            let (example, _) = example.split_once("```").unwrap();
+            let loaded = good(example);
+            assert!(
+                loaded.warnings.is_empty(),
+                "{}: {}",
+                page.name,
+                loaded.warnings
+            );
+        }
     }
 }

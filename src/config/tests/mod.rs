@@ -5,6 +5,7 @@ mod codes;
 mod fallbacks;
 mod hostile;
 mod meaning;
+mod reference;
 mod rules;
 mod schema;
 

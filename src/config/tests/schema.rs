@@ -75,6 +75,8 @@ fn bad_files_that_the_schema_lets_pass_are_as_reviewed() {
 
 /// A key, with the file that would be around its value.
 struct Place {
+    /// The mapping that has it, and its name there.
+    key: (&'static str, &'static str),
     path: String,
     kind: Kind,
     before: String,
@@ -87,10 +89,21 @@ fn places() -> Vec<Place> {
     all
 }
 
+/// The same, each key of a mapping that several others hold once.
+fn distinct_places() -> Vec<Place> {
+    let mut all = places();
+    // What a route has, in a route.
+    all.sort_by_key(|place| !place.path.starts_with("/routes"));
+    let mut seen = BTreeSet::new();
+    all.retain(|place| seen.insert(place.key));
+    all
+}
+
 fn add_keys(section: &Section, path: &str, before: &str, after: &str, all: &mut Vec<Place>) {
     for key in section.keys() {
         let beside = beside(section.name, key.name);
         let place = Place {
+            key: (section.name, key.name),
             path: format!("{path}/{}", key.name),
             kind: key.kind,
             before: format!("{before}{{{beside}{}: ", key.name),
@@ -241,7 +254,7 @@ fn loader_refuses(text: &str) -> bool {
 #[test]
 fn the_walk_and_the_schema_agree_on_the_values_of_every_key() {
     let mut asked = Vec::new();
-    for place in places() {
+    for place in distinct_places() {
         let [good, bad, beyond] = samples(&place.kind);
         let cases = [
             (good, false, false),
@@ -255,7 +268,7 @@ fn the_walk_and_the_schema_agree_on_the_values_of_every_key() {
             }
         }
     }
-    assert!(asked.len() > 1_000, "{}", asked.len());
+    assert!(asked.len() > 500, "{}", asked.len());
     let files: Vec<String> = asked.iter().map(|(text, ..)| text.clone()).collect();
     let mut wrong = Vec::new();
     for ((text, loader, validator), verdict) in asked.iter().zip(judge(&files)) {
@@ -275,7 +288,7 @@ fn the_walk_and_the_schema_agree_on_the_values_of_every_key() {
 #[test]
 fn every_key_that_is_described_is_read() {
     let mut files = Vec::new();
-    for place in places()
+    for place in distinct_places()
         .into_iter()
         .filter(|place| !matches!(place.kind, Kind::Json))
     {
