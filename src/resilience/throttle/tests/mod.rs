@@ -2,8 +2,10 @@
 
 mod keys;
 mod line;
+mod naive;
 mod orders;
 mod saved;
+mod walk;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
