@@ -1,5 +1,6 @@
 //! The rules of the breaker as claims; "rule" numbers are those of the specification's list, "case" numbers those of the case table.
 
+mod evictions;
 mod exemplars;
 mod file;
 mod flapping;
