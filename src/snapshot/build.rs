@@ -186,7 +186,7 @@ impl Prepared {
 /// Makes one route.
 struct Maker<'a> {
     name: &'a str,
-    plan: &'a RoutePlan,
+    plan: &'a Arc<RoutePlan>,
     survivor: Option<&'a Arc<Route>>,
     meters: &'a Meters,
     connect: &'a Arc<dyn Connect>,
@@ -259,7 +259,7 @@ impl Maker<'_> {
         );
         Ok(Arc::new(Route {
             name,
-            plan: self.plan.clone(),
+            plan: Arc::clone(self.plan),
             breaker,
             retry_budget,
             limits,

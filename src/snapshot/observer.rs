@@ -14,7 +14,7 @@ pub(super) fn observer(
     meters: Arc<RouteMeters>,
     changed: Arc<Notify>,
 ) -> Observer {
-    meters.expect_transitions(USUAL);
+    meters.expect_transitions(&USUAL);
     Box::new(move |transition| {
         changed.notify_one();
         if transition.changes_state() {
@@ -49,7 +49,7 @@ enum Whose<'a> {
 }
 
 /// The changes whose counters exist from the start.
-const USUAL: [TransitionLabels; 13] = [
+static USUAL: [TransitionLabels; 13] = [
     usual(State::Closed, State::Open, Cause::ConsecutiveFailures),
     usual(State::Closed, State::Open, Cause::FailureRatio),
     usual(State::Closed, State::Open, Cause::SlowRatio),

@@ -19,7 +19,7 @@ pub struct Route {
     /// Its name.
     pub name: Arc<str>,
     /// What it was made from.
-    pub plan: RoutePlan,
+    pub plan: Arc<RoutePlan>,
     /// Its breaker.
     pub breaker: Arc<Breaker>,
     /// The breakers of its keys, where it has keys.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
@@ -98,7 +99,7 @@ struct Owner {
 impl Router {
     /// Indexes the routes; `own` are the addresses that we listen on ourselves.
     #[must_use]
-    pub fn new(routes: &BTreeMap<String, RoutePlan>, own: &[SocketAddr]) -> Self {
+    pub fn new(routes: &BTreeMap<String, Arc<RoutePlan>>, own: &[SocketAddr]) -> Self {
         let mut router = Self {
             own: own.to_vec(),
             ..Self::default()
@@ -585,14 +586,14 @@ mod tests {
         let one =
             plan("version: 1\nroutes: {r: {upstream: http://h.example, match: {path_prefix: /p}}}");
         let template = &one.routes["r"];
-        let routes: BTreeMap<String, RoutePlan> = (0..COUNT)
+        let routes: BTreeMap<String, Arc<RoutePlan>> = (0..COUNT)
             .map(|index| {
-                let mut route = template.clone();
+                let mut route = RoutePlan::clone(template);
                 route.upstream.host = format!("h{index}.example");
                 if let Some(matches) = &mut route.matches {
                     matches.path_prefix = Some(format!("/p{index}"));
                 }
-                (format!("r{index:05}"), route)
+                (format!("r{index:05}"), Arc::new(route))
             })
             .collect();
         let router = Router::new(&routes, &[]);
@@ -702,7 +703,7 @@ mod tests {
             headers.insert("x-tenant", "acme".parse().unwrap());
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let call = Call { destination: Destination::Host(host), path, method: &method, headers: &headers };
-            let rank = |plan: &RoutePlan| plan.matches.as_ref().and_then(|plan| specificity(plan, host, &call));
+            let rank = |plan: &Arc<RoutePlan>| plan.matches.as_ref().and_then(|plan| specificity(plan, host, &call));
             let best = plans.values().filter_map(&rank).max();
             match best {
                 None => prop_assert_eq!(found, "no route"),

@@ -1,5 +1,7 @@
-//! A histogram that cannot grow: fixed buckets of atomics, so its memory is the same whether it is scraped or not.
+//! A histogram that cannot grow: fixed buckets of atomics, made with the first observation, so its memory is the same whether it is scraped
+//! or not, and of what never happens there is none.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -51,8 +53,8 @@ pub const OVERHEAD_EDGES: Edges = &[
 #[derive(Debug)]
 pub struct FixedHistogram {
     edges: Edges,
-    /// One per edge and one for everything above the last.
-    buckets: Box<[AtomicU64]>,
+    /// One per edge and one for everything above the last; none before the first observation.
+    buckets: OnceLock<Box<[AtomicU64]>>,
     sum_nanos: AtomicU64,
 }
 
@@ -74,7 +76,7 @@ impl FixedHistogram {
         debug_assert!(edges.is_sorted());
         Self {
             edges,
-            buckets: (0..=edges.len()).map(|_| AtomicU64::new(0)).collect(),
+            buckets: OnceLock::new(),
             sum_nanos: AtomicU64::new(0),
         }
     }
@@ -86,7 +88,8 @@ impl FixedHistogram {
 
     fn observe_nanos(&self, nanos: u64, times: u64) {
         let place = self.edges.partition_point(|edge| *edge < nanos);
-        if let Some(bucket) = self.buckets.get(place) {
+        let zeros = || (0..=self.edges.len()).map(|_| AtomicU64::new(0)).collect();
+        if let Some(bucket) = self.buckets.get_or_init(zeros).get(place) {
             bucket.fetch_add(times, Ordering::Relaxed);
         }
         self.sum_nanos
@@ -96,16 +99,18 @@ impl FixedHistogram {
     /// Reads it. The count is the sum of the buckets, so the two agree however many threads record meanwhile.
     #[must_use]
     pub fn read(&self) -> Reading {
+        let buckets = self.buckets.get();
+        let held = |place: usize| {
+            let bucket = buckets.and_then(|buckets| buckets.get(place));
+            bucket.map_or(0, |bucket| bucket.load(Ordering::Relaxed))
+        };
         let mut count = 0;
         let mut cumulative = Vec::with_capacity(self.edges.len());
-        for (bucket, edge) in self.buckets.iter().zip(self.edges) {
-            count += bucket.load(Ordering::Relaxed);
+        for (place, edge) in self.edges.iter().enumerate() {
+            count += held(place);
             cumulative.push((*edge, count));
         }
-        count += self
-            .buckets
-            .last()
-            .map_or(0, |above| above.load(Ordering::Relaxed));
+        count += held(self.edges.len());
         Reading {
             cumulative,
             count,

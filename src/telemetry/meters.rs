@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn a_route_shows_its_series_at_zero_before_any_call_case_192() {
         let meters = Meters::new();
-        meters.route("mail").expect_transitions([OPENED]);
+        meters.route("mail").expect_transitions(&[OPENED]);
         meters.config_loaded(
             "deadbeef",
             SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),

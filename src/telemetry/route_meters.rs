@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::failure::{Blame, Failure};
@@ -65,7 +65,15 @@ pub struct RouteMeters {
     pool_wait: FixedHistogram,
     /// Only for limits that the route has.
     limit_waits: [OnceLock<Box<FixedHistogram>>; LimitLabel::ALL.len()],
-    transitions: Mutex<BTreeMap<TransitionLabels, u64>>,
+    transitions: Mutex<Transitions>,
+}
+
+/// Changes of a breaker's state. Those that are expected stand there once for all routes: a map of them all, nearly all of them forever
+/// 0, would be two kilobytes a route.
+#[derive(Debug, Default)]
+struct Transitions {
+    expected: &'static [TransitionLabels],
+    happened: BTreeMap<TransitionLabels, u64>,
 }
 
 /// Counts an exchange as in flight for as long as it lives.
@@ -156,24 +164,19 @@ impl RouteMeters {
     }
 
     /// Makes the series of these changes of the breaker's state exist at 0.
-    pub fn expect_transitions(&self, transitions: impl IntoIterator<Item = TransitionLabels>) {
-        let mut counts = self
-            .transitions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for labels in transitions {
-            counts.entry(labels).or_insert(0);
-        }
+    pub fn expect_transitions(&self, transitions: &'static [TransitionLabels]) {
+        self.transitions().expected = transitions;
     }
 
     /// Counts a change of the breaker's state.
     pub fn transitioned(&self, labels: TransitionLabels) {
-        *self
-            .transitions
+        *self.transitions().happened.entry(labels).or_insert(0) += 1;
+    }
+
+    fn transitions(&self) -> MutexGuard<'_, Transitions> {
+        self.transitions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(labels)
-            .or_insert(0) += 1;
     }
 
     /// Counts one ended exchange. Only [`super::Exchange`] calls this.
@@ -331,11 +334,14 @@ impl RouteMeters {
     }
 
     pub(super) fn write_transitions(&self, series: &mut Series<'_>) {
-        let counts = self
-            .transitions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for (labels, count) in &*counts {
+        let transitions = self.transitions();
+        let mut counts: BTreeMap<&TransitionLabels, &u64> = transitions
+            .expected
+            .iter()
+            .map(|labels| (labels, &0))
+            .collect();
+        counts.extend(&transitions.happened);
+        for (labels, count) in counts {
             series.integer(&[&self.name, labels.from, labels.to, labels.cause], *count);
         }
     }

@@ -29,6 +29,7 @@ mod throttle;
 mod upstream;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use super::expand::Env;
 use super::fields::{Fields, mapping, scalar};
@@ -63,6 +64,7 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
         let named = overrides::names(file);
         let mut routes = routes::routes(file, &correlation.header);
         overrides::overrides(file, &named, &mut routes);
+        let routes = routes.into_iter();
         Plan {
             service,
             listen,
@@ -74,7 +76,9 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
             http,
             dns,
             state,
-            routes,
+            routes: routes
+                .map(|(name, route)| (name, Arc::new(route)))
+                .collect(),
         }
     });
     Some(plan)

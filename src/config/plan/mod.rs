@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue, Method};
@@ -54,8 +55,8 @@ pub struct Plan {
     pub dns: DnsPlan,
     /// Where the state of the breakers outlives the process, if it does.
     pub state: Option<StatePlan>,
-    /// The routes by name.
-    pub routes: BTreeMap<String, RoutePlan>,
+    /// The routes by name, each shared with what is alive of it.
+    pub routes: BTreeMap<String, Arc<RoutePlan>>,
 }
 
 /// What every log line is stamped with.

@@ -8,7 +8,8 @@ use super::template::Filling;
 use super::*;
 
 fn plan_of(text: &str) -> RoutePlan {
-    good(text).plan.routes.remove("partner").unwrap()
+    let route = good(text).plan.routes.remove("partner");
+    std::sync::Arc::unwrap_or_clone(route.unwrap())
 }
 
 const fn secs(seconds: u64) -> Duration {

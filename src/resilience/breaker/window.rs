@@ -45,10 +45,11 @@ pub(super) struct TimeWindow {
     sum: Bucket,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Bucket {
     counts: WindowCounts,
-    labels: Tally,
+    /// Of its failures, where there are some: most buckets never hold any.
+    labels: Option<Box<Tally>>,
 }
 
 /// One byte per call: failed, slow, and the number of the label in the lower four bits.
@@ -138,7 +139,7 @@ impl Window {
 
     /// The labels of the failures it holds at `now`.
     pub(super) fn labels(&mut self, now: Instant) -> Tally {
-        self.sum(now).labels
+        self.sum(now).labels.as_deref().copied().unwrap_or_default()
     }
 
     fn sum(&mut self, now: Instant) -> &Bucket {
@@ -227,7 +228,7 @@ impl Bucket {
         self.counts.slow += u32::from(call.slow);
         if let Some(id) = call.failed {
             self.counts.failed += 1;
-            self.labels.add(id);
+            self.labels.get_or_insert_default().add(id);
         }
     }
 
@@ -236,7 +237,9 @@ impl Bucket {
         self.counts.slow -= u32::from(call.slow);
         if let Some(id) = call.failed {
             self.counts.failed -= 1;
-            self.labels.remove(id);
+            if let Some(labels) = &mut self.labels {
+                labels.remove(id);
+            }
         }
     }
 
@@ -244,7 +247,9 @@ impl Bucket {
         self.counts.calls -= other.counts.calls;
         self.counts.failed -= other.counts.failed;
         self.counts.slow -= other.counts.slow;
-        self.labels.remove_all(&other.labels);
+        if let (Some(labels), Some(gone)) = (&mut self.labels, &other.labels) {
+            labels.remove_all(gone);
+        }
     }
 }
 
