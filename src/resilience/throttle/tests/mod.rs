@@ -25,12 +25,15 @@ struct Bench {
 
 impl Bench {
     fn new(spec: ThrottleSpec) -> Self {
-        let now = crate::time::now();
+        Self::at(Some(spec), crate::time::now())
+    }
+
+    fn at(spec: Option<ThrottleSpec>, now: Instant) -> Self {
         let told = Arc::<Mutex<Vec<Change>>>::default();
         let tell = Arc::clone(&told);
         let observer = Box::new(move |change: &Change| tell.lock().unwrap().push(*change));
         Self {
-            throttle: Throttle::new(Some(spec), 1, now, observer),
+            throttle: Throttle::new(spec, 1, now, observer),
             now,
             told,
         }

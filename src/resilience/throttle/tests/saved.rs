@@ -8,9 +8,7 @@ fn restarted(bench: &Bench, spec: Option<ThrottleSpec>, pause: Duration) -> Benc
     let text = serde_json::to_string(&saved).unwrap();
     let read: SavedPauses = serde_json::from_str(&text).unwrap();
     assert_eq!(read, saved);
-    let mut next = Bench::standard();
-    next.throttle.respec(spec, next.now);
-    next.now = bench.now + pause;
+    let next = Bench::at(spec, bench.now + pause);
     next.throttle.resume(&read, pause, next.now);
     next
 }

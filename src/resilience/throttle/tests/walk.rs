@@ -184,11 +184,8 @@ impl Pair {
         let memory = Memory::decode(content.as_bytes()).unwrap();
         let saved = memory.routes["r"].pauses.as_ref().unwrap();
 
-        let mut next = Bench::new(ThrottleSpec::default());
-        next.now = self.bench.now;
-        next.throttle.respec(throttle.spec(), next.now);
-        next.pass(Duration::from_millis(later));
         let elapsed = Duration::from_millis(later);
+        let next = Bench::at(throttle.spec(), self.bench.now + elapsed);
         next.throttle.resume(saved, elapsed, next.now);
         self.bench = next;
         self.naive.restart(later);
