@@ -95,7 +95,8 @@ def running(program: Program) -> Iterator[Running]:
             stdout=output,
             stderr=errors,
             env=program.environment,
-            start_new_session=True,
+            # A group of its own, so that it can be ended whole, in our session: there the scheduler respects our niceness.
+            preexec_fn=os.setpgrp,
         )
     process = Running(program, started)
     try:
