@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::asked::Print;
 use super::kept::Kept;
 use super::store::Store;
@@ -60,17 +62,25 @@ impl Collector {
 
     /// The body ended well: its answer is kept from now on.
     pub fn finish(mut self, now: Instant) -> Arc<Kept> {
-        let mut body = std::mem::take(&mut self.body);
-        body.shrink_to_fit();
+        let body = std::mem::take(&mut self.body);
         let kept = Kept {
             headers: std::mem::take(&mut self.kept.headers),
-            body: body.into(),
+            body: fitting(body),
             made: self.kept.made,
             varies: std::mem::take(&mut self.kept.varies),
         };
         let kept = Arc::new(kept);
         self.store.keep(self.print, Arc::clone(&kept), now);
         kept
+    }
+}
+
+/// The body in no more room than it needs. An allocator may leave what shrinks where it is, so it is copied.
+fn fitting(body: Vec<u8>) -> Bytes {
+    if body.capacity() == body.len() {
+        Bytes::from(body)
+    } else {
+        Bytes::copy_from_slice(&body)
     }
 }
 

@@ -11,8 +11,17 @@ use super::asked::{Asked, Print};
 /// The most answers to one call that differ by their `Vary`.
 pub(super) const MAX_VARIANTS: usize = 32;
 
-/// What an answer weighs besides its texts: its own parts, and its place in the store.
-const WEIGHT: u64 = 512;
+/// What an answer weighs besides its fields and body: its own parts, and its place in the store.
+const WEIGHT: usize = 768;
+
+/// What a map has for each field that it has room for: name, value, hash, links, and its place in the index.
+const FIELD: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 40;
+
+/// What a map has for each further value of a name; it has room for twice as many as there are.
+const FURTHER: usize = 2 * (size_of::<HeaderValue>() + 32);
+
+/// What a name or a piece of bytes takes besides its letters: the count of those who hold it, and rounding.
+const SHARED: usize = 48;
 
 /// An answer that is kept: always a 200.
 #[derive(Debug)]
@@ -62,21 +71,44 @@ impl Kept {
         self.age(now) <= self.made.lasts
     }
 
+    /// The bytes that it holds, an eighth more for what an allocator rounds up.
     pub(super) fn weight(&self) -> u64 {
-        let headers: usize = self
-            .headers
+        let headers = &self.headers;
+        let texts: usize = headers
             .iter()
-            .map(|(name, value)| name.as_str().len() + value.len() + 64)
+            .map(|(name, value)| name.as_str().len() + SHARED + value.len())
             .sum();
-        WEIGHT + (headers + self.varies.len() * 64 + self.body.len()) as u64
+        let further = headers.len() - headers.keys_len();
+        let varies = self.varies.capacity() * size_of::<(HeaderName, Print)>();
+        let names = self.varies.len() * SHARED;
+        let bytes = WEIGHT
+            + texts
+            + headers.capacity() * FIELD
+            + further * FURTHER
+            + varies
+            + names
+            + self.body.len();
+        (bytes + bytes / 8) as u64
     }
 }
 
-/// The fields of an answer that can be given to another call: without what is one caller's.
+/// The fields of an answer that can be given to another call, in memory of their own: without what is one caller's.
+///
+/// The values of a head are parts of the buffer that its connection read it into. Kept as they are, a few of them would hold a megabyte.
 pub(super) fn lasting(headers: &HeaderMap) -> HeaderMap {
-    let mut headers = headers.clone();
-    headers.remove(SET_COOKIE);
-    headers
+    let lasting = || headers.iter().filter(|(name, _)| *name != SET_COOKIE);
+    let length = lasting().map(|(_, value)| value.len()).sum();
+    let mut texts = Vec::with_capacity(length);
+    lasting().for_each(|(_, value)| texts.extend_from_slice(value.as_bytes()));
+    let mut texts = Bytes::from(texts);
+    let mut own = HeaderMap::with_capacity(lasting().count());
+    for (name, value) in lasting() {
+        // Of a valid value, so it is valid. Names always have memory of their own.
+        if let Ok(text) = HeaderValue::from_maybe_shared(texts.split_to(value.len())) {
+            own.append(name.clone(), text);
+        }
+    }
+    own
 }
 
 /// The answers to one call, the newest first.
@@ -114,5 +146,86 @@ impl Variants {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::StatusCode;
+
+    use super::super::store::tests::{get, plan};
+    use super::*;
+    use crate::stale::Store;
+    use crate::time::now;
+
+    /// What a connection reads into; `LIVING` counts those that are still held.
+    struct ReadBuffer(Vec<u8>);
+
+    static LIVING: AtomicUsize = AtomicUsize::new(0);
+
+    impl ReadBuffer {
+        fn of(text: &str) -> Bytes {
+            LIVING.fetch_add(1, Ordering::Relaxed);
+            let mut buffer = text.as_bytes().to_vec();
+            buffer.resize(1 << 20, 0);
+            Bytes::from_owner(Self(buffer))
+        }
+    }
+
+    impl AsRef<[u8]> for ReadBuffer {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl Drop for ReadBuffer {
+        fn drop(&mut self) {
+            LIVING.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_holds_nothing_of_the_buffer_that_it_was_read_into() {
+        let (store, now) = (Store::new(plan()), now());
+        for call in 0..10 {
+            let buffer = ReadBuffer::of("text/plain\"tag\"onetwothe whole body");
+            let value = |range| HeaderValue::from_maybe_shared(buffer.slice(range)).unwrap();
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", value(0..10));
+            headers.insert(ETAG, value(10..15));
+            headers.append("x-custom", value(15..18));
+            headers.append("x-custom", value(18..21));
+            headers.append("x-empty", value(18..18));
+            let asked = get(&store, &format!("/{call}"), &[]);
+            let head = (StatusCode::OK, &headers);
+            let mut collector = store.collect(&asked, head, Some(14), now).unwrap();
+            assert!(collector.push(&buffer.slice(21..35)));
+            let _shared = collector.finish(now);
+            drop((buffer, headers));
+            assert_eq!(LIVING.load(Ordering::Relaxed), 0);
+            let kept = store.find(&asked, now).unwrap();
+            assert_eq!(kept.body, "the whole body");
+            let fields: Vec<_> = kept
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value))
+                .collect();
+            assert_eq!(
+                fields,
+                [
+                    ("content-type", "text/plain"),
+                    ("etag", "\"tag\""),
+                    ("x-custom", "one"),
+                    ("x-custom", "two"),
+                    ("x-empty", "")
+                ]
+                .map(|(name, value)| (
+                    name,
+                    &*Box::leak(Box::new(HeaderValue::from_static(value)))
+                ))
+            );
+        }
     }
 }
