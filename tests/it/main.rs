@@ -21,6 +21,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod names;
+mod ours;
 mod paused;
 mod peers;
 mod probe;

@@ -11,8 +11,8 @@ use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Key, Node, Span, Value};
 use crate::config::units::Invalid;
 
-/// Headers that belong to one connection, or that the proxy sets after all edits. `x-forwarded-` is one more by its beginning.
-const OWNED: [&str; 20] = [
+/// Headers that belong to one connection, or that the proxy sets after all edits. `x-forwarded-` and `x-sidefuse-` are more by their beginning.
+const OWNED: [&str; 18] = [
     "connection",
     "content-length",
     "forwarded",
@@ -31,8 +31,6 @@ const OWNED: [&str; 20] = [
     "x-attempt",
     "x-correlation-id",
     "x-request-id",
-    "x-sidefuse-fallback",
-    "x-sidefuse-reason",
 ];
 
 pub(super) const UNPRINTABLE: &str = "may hold printable ASCII only, no line break";
@@ -215,7 +213,7 @@ pub(super) fn id_header(text: &str) -> Result<HeaderName, Invalid> {
 }
 
 fn is_owned(name: &str) -> bool {
-    OWNED.contains(&name) || name.starts_with("x-forwarded-")
+    OWNED.contains(&name) || name.starts_with("x-forwarded-") || name.starts_with("x-sidefuse-")
 }
 
 /// A reader of a header name.

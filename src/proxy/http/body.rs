@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::ending::{BodyEnd, Ending};
+use super::ours;
 use super::peek::Source;
 use crate::failure::Failure;
 use crate::stale::Collector;
@@ -130,7 +131,7 @@ impl Relayed {
             return Poll::Ready(Some(Err(self.fail(Failure::MaxDuration))));
         }
         match Pin::new(&mut self.source).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.alarm.clear();
                 self.collect(&frame);
                 if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_ref()) {
@@ -138,6 +139,9 @@ impl Relayed {
                 }
                 if let (Some(ending), Some(trailers)) = (&mut self.ending, frame.trailers_ref()) {
                     ending.heard(trailers);
+                }
+                if let Some(trailers) = frame.trailers_mut() {
+                    ours::strip_trailers(trailers);
                 }
                 if self.source.is_end_stream() || frame.is_trailers() {
                     self.end(BodyEnd::Whole);

@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{Method, Version};
 
+use super::{ours, reply};
 use crate::snapshot::Edits;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -62,15 +63,25 @@ const RESPONSE_STAYS: &[&str] = &[
     "upgrade",
     "http2-settings",
     "proxy-authenticate",
+    // Stays but for our own members.
+    "proxy-status",
 ];
 
-/// Takes away the fields of that list and those that `Connection` names.
+/// The bit for fields that are ours alone, beyond the places of both lists.
+const OURS: u32 = 1 << 31;
+
+/// Takes away the fields of that list, those that `Connection` names, and those that are ours alone.
 fn strip(headers: &mut HeaderMap, stays: &[&str]) {
     // One walk over the few fields that there are costs less than looking for each of the list.
     let present = headers.keys().fold(0_u32, |present, name| {
         let name = name.as_str();
         let place = stays.iter().position(|other| *other == name);
-        place.map_or(present, |place| present | 1 << place)
+        present
+            | match place {
+                Some(place) => 1 << place,
+                None if ours::is_ours(name) => OURS,
+                None => 0,
+            }
     });
     let named = if present & 1 == 0 {
         Vec::new()
@@ -78,9 +89,17 @@ fn strip(headers: &mut HeaderMap, stays: &[&str]) {
         named_by_connection(headers, stays)
     };
     for (place, name) in stays.iter().enumerate() {
-        if present & 1 << place != 0 {
+        if present & 1 << place == 0 {
+            continue;
+        }
+        if *name == reply::PROXY_STATUS {
+            ours::remove_status(headers);
+        } else {
             headers.remove(*name);
         }
+    }
+    if present & OURS != 0 {
+        ours::remove(headers);
     }
     for name in named {
         headers.remove(name);

@@ -18,6 +18,7 @@ mod framing;
 mod front;
 mod headers;
 mod key;
+mod ours;
 mod outgoing;
 mod peek;
 pub(crate) mod probing;
