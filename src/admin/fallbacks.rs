@@ -1,6 +1,7 @@
 //! A route's fallbacks in the notation of the configuration, and what it keeps for a bad day. Fixed answers are told by their status
 //! and size: their texts may be anything.
 
+use http::HeaderName;
 use serde::Serialize;
 
 use super::settings::duration;
@@ -42,6 +43,7 @@ struct Stale {
     max_bytes: String,
     max_body: String,
     vary: Vec<String>,
+    neutral: Vec<String>,
     share_credentials: bool,
     ignore_cache_control: bool,
     coalesce: bool,
@@ -97,15 +99,19 @@ impl Stale {
             max_bytes,
             max_body,
             ref vary,
+            ref neutral,
             credentials,
             cache_control,
             coalesce,
         } = *plan;
+        let names =
+            |list: &[HeaderName]| list.iter().map(|name| name.as_str().to_owned()).collect();
         Self {
             max_age: duration(max_age),
             max_bytes: size(max_bytes),
             max_body: size(max_body),
-            vary: vary.iter().map(|name| name.as_str().to_owned()).collect(),
+            vary: names(vary),
+            neutral: names(neutral),
             share_credentials: credentials == Sharing::Shared,
             ignore_cache_control: cache_control == Obedience::Ignored,
             coalesce,

@@ -50,7 +50,9 @@ pub struct StalePlan {
     pub max_body: u64,
     /// Request headers that tell calls apart, besides those that an answer names in its `Vary`.
     pub vary: Vec<HeaderName>,
-    /// Whether callers with different credentials may get the same answer.
+    /// Request headers that tell no calls apart, besides those that never do.
+    pub neutral: Vec<HeaderName>,
+    /// Whether all callers may get the same answer, whatever their headers say of them.
     pub credentials: Sharing,
     /// Whether the upstream's `Cache-Control` decides what is kept and for how long.
     pub cache_control: Obedience,

@@ -161,7 +161,7 @@ codes! {
     FallbackCycle = "C082",
     /// A `%{…}` in a text is no place that is filled in.
     Placeholder = "C083",
-    /// Sizes of kept answers that contradict each other.
+    /// Settings of kept answers that contradict each other.
     Stale = "C084",
     /// An endpoint is no address.
     Endpoint = "C085",

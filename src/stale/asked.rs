@@ -1,19 +1,16 @@
-//! Which calls are the same: by what of a request an answer may depend on.
+//! What a call may be used for: to keep its answer, to be answered with a kept one, to share one.
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName,
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA,
-    PROXY_AUTHORIZATION, RANGE, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE,
+    TRANSFER_ENCODING,
 };
 use http::{HeaderValue, Method};
-use sha2::{Digest, Sha256};
 
 use super::cache_control::CacheControl;
-use crate::config::plan::{Obedience, Sharing, StalePlan};
-
-/// A fingerprint: the whole SHA-256, since two calls with one fingerprint would get each other's answers. What it is made from, which
-/// may be a password, is not kept.
-pub(super) type Print = [u8; 32];
+use super::print::{Print, print, select};
+use crate::config::plan::{Obedience, StalePlan};
+use crate::resilience::Key;
 
 /// A request, by what counts here.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +23,12 @@ pub struct Call<'a> {
     pub target: &'a str,
     /// The caller's header fields.
     pub headers: &'a HeaderMap,
+    /// By which its route tells callers apart: for their breakers, and for their rate.
+    pub keys: [Option<Key>; 2],
+    /// The header that names the user.
+    pub user_id: Option<&'a HeaderName>,
+    /// The headers that bring the id of a call.
+    pub ids: &'a [HeaderName],
 }
 
 /// A call whose answer may be kept, shared, or taken from what is kept.
@@ -128,9 +131,7 @@ impl Asked {
 
     /// What the request has in that header, as a fingerprint.
     pub(super) fn select(&self, name: &HeaderName) -> Print {
-        let mut digest = Sha256::new();
-        push_values(&mut digest, &self.headers, name);
-        digest.finalize().into()
+        select(&self.headers, name)
     }
 }
 
@@ -142,60 +143,6 @@ fn split_tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
         *byte == b',' && !quoted
     })
     .map(<[u8]>::trim_ascii)
-}
-
-fn print(call: &Call<'_>, plan: &StalePlan) -> Print {
-    let mut digest = Sha256::new();
-    push(&mut digest, call.host.map_or(b"", |host| host.as_bytes()));
-    push(&mut digest, call.target.as_bytes());
-    for name in &plan.vary {
-        push_values(&mut digest, call.headers, name);
-    }
-    if plan.credentials == Sharing::Apart {
-        let mut names: Vec<&HeaderName> =
-            call.headers.keys().filter(|name| tells_who(name)).collect();
-        // The map's own order is none that two requests share.
-        names.sort_unstable_by_key(|name| name.as_str());
-        for name in names {
-            push(&mut digest, name.as_str().as_bytes());
-            push_values(&mut digest, call.headers, name);
-        }
-    }
-    digest.finalize().into()
-}
-
-/// Whether a header says in whose name a call is made: credentials by their usual names, and the ids by which applications pass a user
-/// or a tenant on.
-fn tells_who(name: &HeaderName) -> bool {
-    const PARTS: [&str; 9] = [
-        "auth",
-        "token",
-        "secret",
-        "password",
-        "credential",
-        "session",
-        "api-key",
-        "apikey",
-        "signature",
-    ];
-    const IDS: [&str; 3] = ["x-user-id", "x-tenant-id", "x-account-id"];
-    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name)
-        || IDS.contains(&name.as_str())
-        || PARTS.iter().any(|part| name.as_str().contains(part))
-}
-
-/// Each piece with its length, so that no two lists of pieces have the same bytes.
-fn push(digest: &mut Sha256, piece: &[u8]) {
-    digest.update((piece.len() as u64).to_le_bytes());
-    digest.update(piece);
-}
-
-fn push_values(digest: &mut Sha256, headers: &HeaderMap, name: &HeaderName) {
-    let values = headers.get_all(name);
-    digest.update((values.iter().count() as u64).to_le_bytes());
-    values
-        .iter()
-        .for_each(|value| push(digest, value.as_bytes()));
 }
 
 /// The headers of a request that an answer depends on, as the answer says; `None` when it depends on what nobody can know.
@@ -221,58 +168,11 @@ pub(super) fn varying(answer: &HeaderMap) -> Option<Vec<HeaderName>> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::stale::store::tests::{headers, plan};
+    use crate::stale::store::tests::{call, headers, plan};
 
     fn asked(plan: &StalePlan, target: &str, fields: &[(&str, &str)]) -> Option<Asked> {
-        let call = Call {
-            method: &Method::GET,
-            host: None,
-            target,
-            headers: &headers(fields),
-        };
-        Asked::of(&call, plan)
-    }
-
-    fn print_of(plan: &StalePlan, target: &str, fields: &[(&str, &str)]) -> Print {
-        asked(plan, target, fields).unwrap().print
-    }
-
-    #[test]
-    fn calls_differ_by_target_credentials_and_what_the_operator_names() {
-        let plan = StalePlan {
-            vary: vec![http::header::ACCEPT_LANGUAGE],
-            ..plan()
-        };
-        let base = print_of(&plan, "/a?b", &[("accept", "*/*")]);
-        let same = |target, fields: &[_]| print_of(&plan, target, fields) == base;
-        assert!(same(
-            "/a?b",
-            &[("user-agent", "x"), ("x-correlation-id", "1")]
-        ));
-        assert!(!same("/a?c", &[]));
-        for name in [
-            "authorization",
-            "cookie",
-            "x-api-key",
-            "x-auth-token",
-            "x-amz-security-token",
-            "x-user-id",
-            "x-tenant-id",
-            "accept-language",
-        ] {
-            assert!(!same("/a?b", &[(name, "x")]), "{name}");
-        }
-        let shared = StalePlan {
-            credentials: Sharing::Shared,
-            ..plan
-        };
-        assert_eq!(
-            print_of(&shared, "/a", &[("authorization", "a")]),
-            print_of(&shared, "/a", &[("authorization", "b"), ("cookie", "c")])
-        );
+        Asked::of(&call(target, &headers(fields)), plan)
     }
 
     #[test]
@@ -288,13 +188,12 @@ mod tests {
         }
         assert!(asked(&plan(), "/", &[("content-length", "3")]).is_none());
         assert!(asked(&plan(), "/", &[("content-length", "0")]).is_some());
-        let call = Call {
+        let none = HeaderMap::new();
+        let post = Call {
             method: &Method::POST,
-            host: None,
-            target: "/",
-            headers: &HeaderMap::new(),
+            ..call("/", &none)
         };
-        assert!(Asked::of(&call, &plan()).is_none());
+        assert!(Asked::of(&post, &plan()).is_none());
     }
 
     #[test]
@@ -348,21 +247,5 @@ mod tests {
         );
         assert_eq!(vary(&[("vary", "origin, *")]), None);
         assert_eq!(vary(&[("vary", "bad name")]), None);
-    }
-
-    proptest! {
-        #[test]
-        fn two_calls_are_the_same_only_if_all_that_counts_is(
-            a in ("[a-c/?]{0,4}", proptest::option::of("[ab]{0,2}"), proptest::option::of("[ab]{0,2}")),
-            b in ("[a-c/?]{0,4}", proptest::option::of("[ab]{0,2}"), proptest::option::of("[ab]{0,2}")),
-        ) {
-            let of = |(target, authorization, cookie): &(String, Option<String>, Option<String>)| {
-                let mut fields = Vec::new();
-                fields.extend(authorization.as_deref().map(|value| ("authorization", value)));
-                fields.extend(cookie.as_deref().map(|value| ("cookie", value)));
-                print_of(&plan(), target, &fields)
-            };
-            prop_assert_eq!(of(&a) == of(&b), a == b);
-        }
     }
 }

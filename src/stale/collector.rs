@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::asked::Print;
 use super::kept::Kept;
+use super::print::Print;
 use super::store::Store;
 
 /// Takes a copy of an answer's body. Dropped before [`Collector::finish`], it keeps nothing.

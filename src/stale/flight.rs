@@ -8,8 +8,9 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::asked::{Asked, Print};
+use super::asked::Asked;
 use super::kept::Kept;
+use super::print::Print;
 use super::store::Store;
 use crate::failure::Failure;
 

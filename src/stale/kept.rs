@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{ETAG, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 
-use super::asked::{Asked, Print};
+use super::asked::Asked;
+use super::print::Print;
 
 /// The most answers to one call that differ by their `Vary`.
 pub(super) const MAX_VARIANTS: usize = 32;

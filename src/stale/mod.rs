@@ -1,14 +1,15 @@
 //! Answers kept for a bad day: the last good one to each GET of a route, and one call shared by those who make it at the same time.
 //!
-//! `asked` says which calls are the same, `cache_control` which answers may be kept and for how long, `store` keeps them within a
+//! `print` says which calls are the same, `asked` what a call may be used for, `cache_control` which answers may be kept and for how long, `store` keeps them within a
 //! budget, `collector` takes them from the answers that pass, `flight` lets one call answer many. An answer is never given to a caller
-//! with other credentials, unless the operator says that they make no difference.
+//! whose request differs in a header that may say who calls, unless the operator says that it makes no difference.
 
 mod asked;
 mod cache_control;
 mod collector;
 mod flight;
 mod kept;
+mod print;
 mod store;
 
 pub use asked::{Asked, Call};

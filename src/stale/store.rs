@@ -11,11 +11,12 @@ use http::header::HeaderMap;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-use super::asked::{Asked, Print, varying};
+use super::asked::{Asked, varying};
 use super::cache_control::{age, lasts};
 use super::collector::Collector;
 use super::flight::Flights;
 use super::kept::{Kept, Made, Variants, lasting};
+use super::print::Print;
 use crate::config::plan::StalePlan;
 
 #[derive(Clone)]
@@ -183,6 +184,7 @@ pub(super) mod tests {
             max_bytes: 64 * 1024,
             max_body: 16 * 1024,
             vary: Vec::new(),
+            neutral: Vec::new(),
             credentials: Sharing::Apart,
             cache_control: Obedience::Obeyed,
             coalesce: true,
@@ -201,14 +203,21 @@ pub(super) mod tests {
             .collect()
     }
 
-    pub(in crate::stale) fn get(store: &Store, target: &str, fields: &[(&str, &str)]) -> Asked {
-        let call = Call {
+    /// A GET of that target.
+    pub(in crate::stale) fn call<'a>(target: &'a str, headers: &'a HeaderMap) -> Call<'a> {
+        Call {
             method: &Method::GET,
             host: None,
             target,
-            headers: &headers(fields),
-        };
-        Asked::of(&call, store.plan()).unwrap()
+            headers,
+            keys: [None; 2],
+            user_id: None,
+            ids: &[],
+        }
+    }
+
+    pub(in crate::stale) fn get(store: &Store, target: &str, fields: &[(&str, &str)]) -> Asked {
+        Asked::of(&call(target, &headers(fields)), store.plan()).unwrap()
     }
 
     fn put(store: &Arc<Store>, asked: &Asked, fields: &[(&str, &str)], body: &[u8], now: Instant) {

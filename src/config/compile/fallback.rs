@@ -2,12 +2,13 @@
 
 use ::http::{HeaderName, HeaderValue, StatusCode};
 
-use super::headers::{UNPRINTABLE, header_key, header_name, refuse_owned};
+use super::headers::{UNPRINTABLE, header_key, refuse_owned};
+use super::stale::stale;
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping, scalar};
 use crate::config::files::{Secrecy, file};
-use crate::config::keys::{FALLBACK, MOST_FALLBACKS, MOST_SET, MOST_VARY};
-use crate::config::plan::{FallbackKind, FallbackPlan, Obedience, RespondPlan, Sharing, StalePlan};
+use crate::config::keys::{FALLBACK, MOST_FALLBACKS, MOST_SET};
+use crate::config::plan::{FallbackKind, FallbackPlan, RespondPlan};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::suggest::nearest;
 use crate::config::template::{Template, TemplateBuilder, UnknownPlace, names};
@@ -305,46 +306,5 @@ fn no_place(key: &str, text: &Scalar, span: Span, unknown: &UnknownPlace) -> Pro
     match nearest(&unknown.name, names()) {
         Some(meant) => problem.hint(format!("did you mean `%{{{meant}}}`?")),
         None => problem,
-    }
-}
-
-fn stale(fields: &mut Fields<'_, '_>) -> StalePlan {
-    const MIB: u64 = 1 << 20;
-    let span = fields.span;
-    let max_age = fields.setting("max_age");
-    let bytes = fields.setting("max_bytes");
-    let max_body = fields.read("max_body");
-    let mut vary = fields.list("vary", header_name).unwrap_or_default();
-    if vary.len() > MOST_VARY {
-        let message = format!("`vary` names more than {MOST_VARY} headers");
-        fields
-            .problems
-            .push(Problem::error(Code::Budget, span, message));
-        vary.truncate(MOST_VARY);
-    }
-    vary.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-    vary.dedup();
-    let credentials = fields.read("share_credentials");
-    let cache_control = fields.read("ignore_cache_control");
-    let coalesce = fields.setting("coalesce");
-    if max_body.is_some_and(|body| body > bytes) {
-        let message = "no body of `max_body` fits into `max_bytes`";
-        let problem = Problem::error(Code::Stale, span, message);
-        fields.problems.push(problem.hint("raise `max_bytes`"));
-    }
-    StalePlan {
-        max_age,
-        max_bytes: bytes,
-        max_body: max_body.unwrap_or(MIB).min(bytes),
-        vary,
-        credentials: match credentials {
-            Some(true) => Sharing::Shared,
-            Some(false) | None => Sharing::Apart,
-        },
-        cache_control: match cache_control {
-            Some(true) => Obedience::Ignored,
-            Some(false) | None => Obedience::Obeyed,
-        },
-        coalesce,
     }
 }

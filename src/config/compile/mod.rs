@@ -23,6 +23,7 @@ mod route;
 mod routes;
 mod service;
 mod shadow;
+mod stale;
 mod state;
 mod statuses;
 mod throttle;

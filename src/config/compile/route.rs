@@ -6,7 +6,7 @@ use ::http::HeaderName;
 
 use super::{
     Scope, breaker, classify, fallback, headers, keys, limits, matches, probe, retry, shadow,
-    throttle, upstream,
+    stale, throttle, upstream,
 };
 use crate::config::fields::Fields;
 use crate::config::plan::RoutePlan;
@@ -63,6 +63,8 @@ pub(super) fn route(
                 .map_or(Span::BUILT_IN, |entry| entry.key.span)
                 .or(name)
         };
+        let whose = (keyed.as_ref(), &limits);
+        stale::refuse_neutral_keys(&fallback, whose, place("fallback"), fields.problems);
         let mut contradict = |key, message: &str| {
             let problem = Problem::error(Code::Timeouts, place(key), message);
             fields.problems.push(problem);

@@ -8,6 +8,8 @@ use super::{Choice, Kind, Section, TIME, key};
 pub(crate) const MOST_FALLBACKS: usize = 8;
 /// The most headers of `vary`.
 pub(crate) const MOST_VARY: usize = 16;
+/// The most headers of `neutral`.
+pub(crate) const MOST_NEUTRAL: usize = 16;
 
 /// One thing that callers get instead.
 pub(crate) const FALLBACK: Section = Section::new(
@@ -70,12 +72,17 @@ const STALE: Section = Section::new(
         key(
             "vary",
             Kind::List(&Kind::Text(&forms::HEADER), 0, MOST_VARY),
-            "Request headers that tell callers apart, besides credentials and the answer's own `Vary`.",
+            "Request headers that tell callers apart whatever else is said, besides those that the answer's own `Vary` names.",
+        ),
+        key(
+            "neutral",
+            Kind::List(&Kind::Text(&forms::HEADER), 0, MOST_NEUTRAL),
+            "Request headers that do not tell callers apart. Others do, but for those of content negotiation, caching, tracing and the hop.",
         ),
         key(
             "share_credentials",
             Kind::Flag,
-            "All callers get the same answer, whoever they are.",
+            "All callers get the same answer, whoever they are; only `vary` and the keys of `breaker` and `limits.rate` tell them apart.",
         )
         .or("false"),
         key(

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub(crate) use breaker::CANDIDATE;
 pub(crate) use classify::{MOST_RULES, RULE, judged};
-pub(crate) use fallback::{FALLBACK, MOST_FALLBACKS, MOST_VARY};
+pub(crate) use fallback::{FALLBACK, MOST_FALLBACKS, MOST_NEUTRAL, MOST_VARY};
 pub(crate) use policies::{HEADER_FILE, MOST_SET, RATE_KEY};
 pub(crate) use route::{DEFAULTS, MOST_CANDIDATES, PRESET, ROUTE};
 pub(crate) use top::{FILE, MOST_PRESETS, MOST_SERVERS, OVERRIDE, PROXY_LISTENER};

@@ -178,6 +178,8 @@ pub(super) fn catalogue() -> Vec<(&'static str, String)> {
         ("places that nothing can be filled into", route("fallback:\n  respond:\n    headers: {X-Who: \"%{user}\"}\n    json: {id: \"%{correlationID}\", again: \"${SECRET}%{\"}")),
         ("a body in a file that is not there", route("fallback: {respond: {body_file: \"${DIR}/missing\"}}")),
         ("bad kept answers", route("fallback:\n  stale: {max_age: 0s, max_bytes: 1KiB, max_body: 100, vary: Accept, coalesce: often, ttl: 5s}")),
+        ("headers that cannot be neutral", route("fallback: {stale: {vary: [X-A], neutral: [x-a, Authorization, X-Api-Key, X-Tenant, \"X B\"]}}\nbreaker: {key: {header: X-Tenant}}\nlimits: {rate: {per_second: 5, key: {header: X-Tenant}}}")),
+        ("neutral headers where all share", route("fallback: {stale: {neutral: [X-A], share_credentials: true}}")),
         ("a body larger than all", route("fallback: {stale: {max_bytes: 64KiB, max_body: 1MiB}}")),
         ("a fallback to nowhere", owned("version: 1\ndefaults: {fallback: {route: backpu}}\nroutes:\n  backup: {upstream: https://a.example.com, fallback: off}\n  partner: {upstream: https://b.example.com}\n")),
         ("fallbacks in a circle", owned("version: 1\nroutes:\n  a: {upstream: https://a.example.com, fallback: {route: b}}\n  b: {upstream: https://b.example.com, fallback: [{stale: {}}, {route: c}]}\n  c:\n    upstream: https://c.example.com\n    fallback: {route: b}\n")),

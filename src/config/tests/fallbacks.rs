@@ -129,7 +129,7 @@ fn kept_answers_have_defaults_that_fit_a_small_sidecar() {
         (plan.credentials, plan.cache_control),
         (Sharing::Apart, Obedience::Obeyed)
     );
-    assert!(plan.vary.is_empty() && !plan.coalesce);
+    assert!(plan.vary.is_empty() && plan.neutral.is_empty() && !plan.coalesce);
     let plan = stale(
         "{max_bytes: 512KiB, vary: [X-B, x-a, x-b], share_credentials: true, ignore_cache_control: true, coalesce: true}",
     );
@@ -144,4 +144,5 @@ fn kept_answers_have_defaults_that_fit_a_small_sidecar() {
         (Sharing::Shared, Obedience::Ignored)
     );
     assert!(plan.coalesce);
+    assert_eq!(stale("{neutral: [X-B, x-a, x-b]}").neutral, ["x-a", "x-b"]);
 }

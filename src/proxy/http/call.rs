@@ -72,11 +72,13 @@ impl Call {
 
     /// Finds its key for the route that now has it.
     pub(super) fn find_key(&mut self, route: &Route, way: &Way) {
-        self.key = route
-            .plan
-            .keyed
-            .as_ref()
-            .and_then(|keyed| key_of(&keyed.by, &self.uri, &self.headers, way.strip));
+        self.key = self.key_at(route, way);
+    }
+
+    /// Its key for that route.
+    pub(super) fn key_at(&self, route: &Route, way: &Way) -> Option<Key> {
+        let keyed = route.plan.keyed.as_ref()?;
+        key_of(&keyed.by, &self.uri, &self.headers, way.strip)
     }
 
     /// The fields as the caller sent them; empty once they are given away.

@@ -128,7 +128,7 @@ impl<'c> Held<'c> {
         call: &Call,
     ) -> Result<Option<Ticket>, Refusal> {
         if let Some(rate) = &self.route.limits.rate {
-            let key = rate_key(rate, call, self.context);
+            let key = rate_key(self.route, call, self.context);
             rate.limit
                 .admit(key, call.begin)
                 .map_err(|at| over_rate(rate, at))?;
@@ -265,8 +265,9 @@ fn refuse_if_open(route: &Route, key: Option<Key>, now: Instant) -> Result<(), R
     admit(route, key, now).map(drop)
 }
 
-fn rate_key(rate: &Rate, call: &Call, context: &Context<'_>) -> Option<Key> {
-    match rate.key.as_ref()? {
+/// Whose calls are counted with this one, where the route counts them by callers.
+pub(super) fn rate_key(route: &Route, call: &Call, context: &Context<'_>) -> Option<Key> {
+    match route.limits.rate.as_ref()?.key.as_ref()? {
         RateKey::Header(name) => {
             let value = call.headers().get(name);
             Some(Key::of(value.map_or(b"", |value| value.as_bytes())))

@@ -87,7 +87,8 @@ fn an_answer_older_than_max_age_is_none() {
 #[test]
 fn a_head_is_answered_from_a_get_and_a_tag_that_the_caller_has_with_304() {
     let script = echoing("x-body", &[("etag", "\"v1\"")]);
-    on_stage(&one_route(STALE), script, async |stage| {
+    let config = one_route("{stale: {neutral: [X-Body]}}");
+    on_stage(&config, script, async |stage| {
         stage
             .ask(Request::get("/r/a").header("x-body", "hello"))
             .await;
@@ -152,8 +153,9 @@ fn answers_that_vary_are_told_apart() {
 
 #[test]
 fn a_list_falls_through_to_the_first_that_can_answer() {
-    let config =
-        one_route("[{stale: {}, on_failure: true}, {respond: {status: 200, body: fixed}}]");
+    let config = one_route(
+        "[{stale: {neutral: [X-Body]}, on_failure: true}, {respond: {status: 200, body: fixed}}]",
+    );
     on_stage(&config, echoing("x-body", &[]), async |stage| {
         stage
             .ask(Request::get("/r/a").header("x-body", "kept"))
@@ -229,9 +231,19 @@ fn kept_answers_survive_a_reload_that_leaves_the_call_the_same() {
     });
 }
 
+/// Headers that tell tenants apart, be they known or not.
+const TELLING: [&str; 6] = [
+    "authorization",
+    "cookie",
+    "x-api-key",
+    "x-organization-id",
+    "remote-user",
+    "baggage",
+];
+
 /// A tenant, as it is told apart: by one header or the other, or not at all.
 fn tenant() -> impl Strategy<Value = Option<(&'static str, String)>> {
-    let header = prop_oneof![Just("authorization"), Just("cookie"), Just("x-api-key")];
+    let header = proptest::sample::select(&TELLING[..]);
     proptest::option::of((header, "[ab]{1,2}"))
 }
 
@@ -246,8 +258,7 @@ fn no_tenant_ever_gets_a_byte_of_anothers_answer() {
             let is_up = Arc::new(AtomicUsize::new(1));
             let shared = Arc::clone(&is_up);
             let script = answering(move |request| {
-                let names = ["authorization", "cookie", "x-api-key"];
-                let who: Vec<String> = names
+                let who: Vec<String> = TELLING
                     .into_iter()
                     .filter_map(|name| {
                         let value = request.headers().get(name)?.to_str().unwrap();
@@ -283,4 +294,35 @@ fn no_tenant_ever_gets_a_byte_of_anothers_answer() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn hosts_and_addresses_that_are_keys_of_the_route_tell_callers_apart() {
+    let config = one_route("{stale: {share_credentials: true}, on_failure: true}").replace(
+        "reset_timeout: 60s",
+        "reset_timeout: 60s, key: {host: true}",
+    );
+    on_stage(&config, echoing("x-who", &[]), async |stage| {
+        let ask = |host, who| {
+            Request::get("/r/a")
+                .header("host", host)
+                .header("x-who", who)
+        };
+        assert_eq!(stage.ask(ask("a.example", "a")).await.text(), "a");
+        stage.origin.becomes(down());
+        assert_eq!(stage.ask(ask("b.example", "b")).await.status, 500);
+        assert_eq!(stage.ask(ask("a.example", "other")).await.text(), "a");
+    });
+}
+
+#[test]
+fn a_header_that_the_operator_calls_neutral_tells_nobody_apart() {
+    let config = one_route("{stale: {neutral: [X-Who]}, on_failure: true}");
+    on_stage(&config, echoing("x-who", &[]), async |stage| {
+        let ask = |who| Request::get("/r/a").header("x-who", who);
+        assert_eq!(stage.ask(ask("a")).await.text(), "a");
+        stage.origin.becomes(down());
+        assert_eq!(stage.ask(ask("b")).await.text(), "a");
+        assert_eq!(stage.ask(ask("b").header("x-org", "b")).await.status, 503);
+    });
 }

@@ -81,7 +81,7 @@ async fn answer_or_instead(
     way: &Way,
 ) -> Result<Reply, Refusal> {
     let route = &*context.current.snapshot.routes[way.route];
-    let asked = stale::asked(route, call, way);
+    let asked = stale::asked(context, call, way);
     let outlives =
         |entry: &FallbackPlan| entry.on_failure && matches!(entry.kind, FallbackKind::Route(_));
     if route.plan.fallback.iter().any(outlives) {

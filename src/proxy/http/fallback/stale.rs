@@ -13,6 +13,7 @@ use crate::proxy::http::carry::{Answer, Context, carry};
 use crate::proxy::http::headers::{self, Facts};
 use crate::proxy::http::reply::Refusal;
 use crate::proxy::http::target;
+use crate::proxy::http::waiting::rate_key;
 use crate::resilience::Outcome;
 use crate::snapshot::{Route, Way};
 use crate::stale::{self, Asked, Collector, Kept};
@@ -24,7 +25,9 @@ use crate::time::now;
 const STALE: HeaderValue = HeaderValue::from_static("110 - \"Response is Stale\"");
 
 /// What the call is to the route's kept answers; `None` where there are none, or where it has nothing to do with them.
-pub(super) fn asked(route: &Route, call: &Call, way: &Way) -> Option<Asked> {
+pub(super) fn asked(context: &Context<'_>, call: &Call, way: &Way) -> Option<Asked> {
+    let snapshot = &context.current.snapshot;
+    let route = &snapshot.routes[way.route];
     let store = route.stale.as_ref()?;
     if call.upgrade.is_some() || !call.upload.is_empty() {
         return None;
@@ -40,6 +43,9 @@ pub(super) fn asked(route: &Route, call: &Call, way: &Way) -> Option<Asked> {
         host: host.as_ref(),
         target: target.as_str(),
         headers: call.headers(),
+        keys: [call.key_at(route, way), rate_key(route, call, context)],
+        user_id: snapshot.plan.logs.user_id_header.as_ref(),
+        ids: &snapshot.plan.correlation.accept,
     };
     Asked::of(&call, store.plan())
 }
