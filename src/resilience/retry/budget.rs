@@ -14,7 +14,7 @@ const RETRY: u64 = 1_000;
 const CALL: u64 = RETRY / 5;
 /// What each second brings: ten retries, so that a route with few calls has some too.
 const SECOND: u64 = 10 * RETRY;
-/// What there is at the most: ten seconds' worth. Quiet hours must not pay for a storm.
+/// What calls bring at the most; time brings one second's worth. Quiet hours must not pay for a storm.
 const MOST: u64 = 10 * SECOND;
 
 /// A bucket of retries: a fifth of the calls, and ten a second. All workers of a route share it.
@@ -73,10 +73,11 @@ impl Bucket {
     fn pay(&mut self, now: Instant) {
         let millis = now.saturating_duration_since(self.paid).as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX).min(MOST);
-        self.held = (self.held + millis * (SECOND / 1_000)).min(MOST);
+        let paid = self.held + millis * (SECOND / 1_000);
+        self.held = paid.min(SECOND.max(self.held));
         self.paid += Duration::from_millis(millis);
-        if self.held == MOST {
-            // A full bucket owes nothing for the time before.
+        if paid >= SECOND {
+            // Beyond that nothing is owed for the time before.
             self.paid = self.paid.max(now);
         }
     }

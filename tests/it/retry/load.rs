@@ -39,8 +39,9 @@ fn case_122_an_upstream_that_always_fails_gets_a_fifth_more_and_the_floor_and_no
 fn case_124_callers_that_failed_together_do_not_come_back_together() {
     let config = config("timeout: 60s, retry: {attempts: 2, base: 1s}");
     on_stage(&config, always(200), async |stage| {
-        // So that the budget has room for all of them.
-        pass(Duration::from_secs(20)).await;
+        // So that the budget has room for all of them, as after five hundred calls.
+        let budget = stage.route("r").retry_budget.clone().unwrap();
+        (0..500).for_each(|_| budget.deposit());
         let recorder = Recorder::on(&stage, |_, seen| {
             let is_second = seen.header("x-attempt").is_some();
             answer(if is_second { 200 } else { 503 }, "", "")
