@@ -59,7 +59,7 @@ pub fn request_timeout(text: &[u8]) -> Option<Duration> {
     scaled(digits, nanos)
 }
 
-/// Writes a `grpc-timeout` in the finest unit that its 8 digits can hold, cut and never rounded up.
+/// Writes a `grpc-timeout` in the finest unit that its 8 digits can hold, cut and never rounded up; at least `1n`, since it must be positive.
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,6 +70,7 @@ pub fn request_timeout(text: &[u8]) -> Option<Duration> {
 /// ```
 #[must_use]
 pub fn write_grpc_timeout(left: Duration) -> String {
+    let left = left.max(Duration::from_nanos(1));
     let written = GRPC.iter().find_map(|(unit, nanos)| {
         let count = u64::try_from(left.as_nanos() / u128::from(*nanos)).ok()?;
         (count <= MOST).then(|| format!("{count}{}", char::from(*unit)))
@@ -77,10 +78,11 @@ pub fn write_grpc_timeout(left: Duration) -> String {
     written.unwrap_or_else(|| format!("{MOST}H"))
 }
 
-/// Writes an `X-Request-Timeout` in milliseconds, cut and never rounded up; in seconds what is too long for that.
+/// Writes an `X-Request-Timeout` in milliseconds, cut and never rounded up; in seconds what is too long for that. At least `1ms`: nothing is
+/// what many readers take for no limit.
 #[must_use]
 pub fn write_request_timeout(left: Duration) -> String {
-    match left.as_millis() {
+    match left.as_millis().max(1) {
         millis if millis <= u128::from(MOST) => format!("{millis}ms"),
         _ => format!("{}s", left.as_secs().min(MOST)),
     }
@@ -156,17 +158,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_deadline_that_is_over_is_told_as_the_shortest_there_is() {
+        assert_eq!(write_grpc_timeout(Duration::ZERO), "1n");
+        assert_eq!(write_request_timeout(Duration::from_micros(900)), "1ms");
+    }
+
     proptest! {
         #[test]
         fn what_is_written_reads_back_as_what_it_was_and_never_as_more(nanos: u64) {
             let left = Duration::from_nanos(nanos);
             let grpc = grpc_timeout(write_grpc_timeout(left).as_bytes()).unwrap();
             // At the finest unit that 8 digits can hold, at most one part in ten million is cut.
+            let left = left.max(Duration::from_nanos(1));
             prop_assert!(grpc <= left && left - grpc <= left / 1_000_000, "{left:?} {grpc:?}");
             let plain = request_timeout(write_request_timeout(left).as_bytes()).unwrap();
             let cut = if left < Duration::from_secs(99_999) { Duration::from_millis(1) } else { Duration::from_secs(1) };
-            prop_assert!(plain <= left, "{left:?} {plain:?}");
-            if left < Duration::from_secs(MOST) {
+            prop_assert!(plain <= left.max(Duration::from_millis(1)), "{left:?} {plain:?}");
+            if left < Duration::from_secs(MOST) && left > Duration::from_millis(1) {
                 prop_assert!(left - plain < cut, "{left:?} {plain:?}");
             }
         }
