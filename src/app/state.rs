@@ -201,8 +201,9 @@ impl Keeper {
 }
 
 /// Replaces the file in one step. It names operators and paths, so nobody else may read it: such a draft has mode 0600, and a name
-/// that no other process uses, so of two with one file the last to rename wins.
+/// that no other process uses, so of two with one file the last to rename wins. Of a link it replaces what the link points to.
 fn write(file: &Path, content: &str) -> io::Result<()> {
+    let file = &*behind_links(file)?;
     let directory = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),
@@ -213,4 +214,45 @@ fn write(file: &Path, content: &str) -> io::Result<()> {
     draft.persist(file).map_err(|refused| refused.error)?;
     // The new name is on the disk once its directory is.
     File::open(directory)?.sync_all()
+}
+
+/// Where a file really is. One that is not there yet is where the last of its links points to.
+fn behind_links(file: &Path) -> io::Result<PathBuf> {
+    /// As many as Linux follows.
+    const MOST_LINKS: usize = 40;
+    let mut place = file.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&place) {
+            // An absolute target replaces all that stands before it.
+            Ok(target) => place = place.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => return Ok(place),
+        }
+    }
+    Err(io::Error::other("too many links lead to it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_behind_links_is_written_and_the_links_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        fs::create_dir(place("data")).unwrap();
+        symlink("data/real", place("link")).unwrap();
+        symlink(place("link"), place("state")).unwrap();
+        for content in ["one", "two"] {
+            write(&place("state"), content).unwrap();
+            assert_eq!(fs::read_to_string(place("data/real")).unwrap(), content);
+            assert!(fs::symlink_metadata(place("state")).unwrap().is_symlink());
+            assert!(fs::symlink_metadata(place("link")).unwrap().is_symlink());
+        }
+        symlink("round", place("round")).unwrap();
+        assert!(write(&place("round"), "three").is_err());
+        write(&place("plain"), "four").unwrap();
+        assert_eq!(fs::read_to_string(place("plain")).unwrap(), "four");
+    }
 }
