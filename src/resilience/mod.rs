@@ -70,7 +70,7 @@ pub use breaker::{
     Enforcement, Evidence, Exemplar, ForceRequest, Hold, Identity, KeyCounts, KeyObserver, Keyed,
     LOOKED_AT, LabelCount, Machine, Measure, Mode, Observer, Order, Permit, Probes, Ramping,
     Refusal, RefusalKind, Rejection, ResetBackoff, Saved, ShadowObserver, ShadowReport, ShadowView,
-    Shadows, ShareDistance, SpecProblem, Standing, State, Statistics, Transition, View,
+    Shadows, ShareDistance, SpecProblem, Standing, State, Statistics, Transition, View, WAITED,
     WindowCounts, WindowSpec, Words, explain,
 };
 pub use eject::{Ejection, Ejector, EjectorChange, Room, Trial, Visit, most_ejected};

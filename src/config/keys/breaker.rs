@@ -114,7 +114,7 @@ const KEYED: [Key; 2] = [
     key(
         "max_keys",
         Kind::Number(1, 10_000),
-        "So many keys have breakers; those that are not closed are kept. Each costs up to 2 KiB.",
+        "So many keys have breakers; those that reject calls are kept. One whose calls go well costs 1 KiB and its window, one that flaps 8 KiB.",
     )
     .or("1000"),
 ];

@@ -101,6 +101,19 @@ impl Recent {
     }
 }
 
+#[cfg(test)]
+impl Recent {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Exemplar>> {
+        self.failed.iter().chain(&self.slow)
+    }
+
+    /// What it takes besides the calls themselves.
+    pub(super) fn bytes(&self) -> usize {
+        let places = self.failed.capacity() + self.slow.capacity();
+        size_of::<Self>() + places * size_of::<Arc<Exemplar>>()
+    }
+}
+
 /// The latest `count` of them, oldest first, as far as they were kept.
 fn latest(kept: &VecDeque<Arc<Exemplar>>, count: u32) -> Vec<Arc<Exemplar>> {
     let skip = kept.len().saturating_sub(count as usize);

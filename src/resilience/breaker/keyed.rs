@@ -4,7 +4,9 @@
 //! all of them suffer from; a key's breaker sees its own calls only and opens for the one.
 //!
 //! A key gets its breaker with its first call. There are at most `max_keys` of them; then a new key takes the place of the one that was
-//! not used for longest, if that one has nothing to remember: it is closed, not held, not ramping, and none of its calls is out.
+//! not used for longest, if that one has nothing to remember: none of its calls is out, it is not held and not ramping, and it is closed or
+//! has waited for a probe so long that its key is gone ([`WAITED`] reset timeouts). What is lost with one of these is a probe that nobody asks
+//! for; else keys that fail once and never come back would fill the table for good.
 //! To keep every call at constant cost only [`LOOKED_AT`] of them are looked at, and those that must stay go to the end of the queue, so the
 //! next new key looks at others. A key for which there is no room is watched by the route's breaker alone, and counted.
 
@@ -17,6 +19,7 @@ use lru::LruCache;
 
 use crate::resilience::breaker::Breaker;
 use crate::resilience::breaker::admission::Refusal;
+use crate::resilience::breaker::force::{ForceRequest, Order};
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::permit::Permit;
 use crate::resilience::breaker::saved::{Saved, Words};
@@ -26,6 +29,9 @@ use crate::resilience::breaker::transition::Transition;
 use crate::resilience::breaker::view::View;
 use crate::resilience::key::Key;
 use crate::resilience::sync::{lock, point};
+
+/// A breaker that nobody has asked for a probe for so many reset timeouts may be forgotten.
+pub const WAITED: u32 = 3;
 
 /// So many of those unused for longest are looked at when there is no room.
 pub const LOOKED_AT: usize = 8;
@@ -250,6 +256,22 @@ impl Keyed {
         })
     }
 
+    /// All of them begin anew, but for those that are held; says whether that changed anything.
+    pub fn clear(&self, by: &str, now: Instant) -> bool {
+        let mut changed = false;
+        for (_, child) in self.all() {
+            if child.in_force(now).1 == Mode::Auto {
+                let request = ForceRequest {
+                    order: Order::Clear,
+                    by: by.to_owned(),
+                    reason: None,
+                };
+                changed |= child.force(request, now);
+            }
+        }
+        changed
+    }
+
     fn all(&self) -> Vec<(Key, Arc<Breaker>)> {
         lock(&self.table)
             .children
@@ -298,7 +320,7 @@ impl Table {
         self.seed = self.seed.wrapping_add(1);
         let observer = Arc::clone(observer);
         let tell = Box::new(move |transition: &Transition| observer(key, transition));
-        let child = Breaker::new(self.spec.clone(), self.seed, now, tell);
+        let child = Breaker::of_many(self.spec.clone(), self.seed, now, tell);
         self.children.push(key, Arc::clone(&child));
         Some(child)
     }
@@ -326,12 +348,28 @@ impl Table {
 // === impl Machine ===
 
 impl Machine {
-    /// Whether nothing of it matters beyond its counts: it is closed by itself, all calls pass, and no hold is on it.
+    /// Whether nothing of it matters beyond its counts: no hold is on it, and it lets all calls pass or has waited for a probe in vain. It
+    /// never rejects the next call.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
-        let is_ramping = self
-            .ramp()
-            .is_some_and(|(ramp, spec)| ramp.full_at(spec) > now);
-        self.phase == Phase::Closed && self.hold.is_none() && !is_ramping
+        if self.hold.is_some() {
+            return false;
+        }
+        // Time has not moved it since somebody asked last.
+        let probed_since = match self.phase {
+            Phase::Closed => {
+                let ramp = self.ramp();
+                return ramp.is_none_or(|(ramp, spec)| ramp.full_at(spec) <= now);
+            }
+            Phase::Open { until } => until,
+            Phase::HalfOpen {
+                out: 0,
+                succeeded: 0,
+                verdict: None,
+            } => self.phase_since,
+            Phase::HalfOpen { .. } => return false,
+        };
+        let wait = self.spec.keys().reset_timeout.saturating_mul(WAITED);
+        now.saturating_duration_since(probed_since) >= wait
     }
 
     /// How much it needs a look at `now`; more is worse.

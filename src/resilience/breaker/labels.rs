@@ -30,6 +30,13 @@ pub struct LabelCount {
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelTable(Vec<Label>);
 
+#[cfg(test)]
+impl LabelTable {
+    pub(super) fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<Label>()
+    }
+}
+
 impl LabelCount {
     /// The label, "other" where it is not known.
     #[must_use]

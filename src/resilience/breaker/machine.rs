@@ -16,7 +16,7 @@ use crate::resilience::breaker::admission::{Admission, Refusal, RefusalKind, Rol
 use crate::resilience::breaker::exemplar::{Exemplar, Identity, Recent};
 use crate::resilience::breaker::force::Hold;
 use crate::resilience::breaker::labels::{LabelTable, Tally};
-use crate::resilience::breaker::roll::Change;
+use crate::resilience::breaker::roll::{Change, Memory};
 use crate::resilience::breaker::spec::{BreakerSpec, Enforcement};
 use crate::resilience::breaker::state::{Mode, Phase, Standing, Wait};
 use crate::resilience::breaker::transition::{Cause, Evidence, Transition};
@@ -73,6 +73,7 @@ pub struct Machine {
     pub(super) recent: Option<Box<Recent>>,
     pub(super) because: Option<Arc<Transition>>,
     pub(super) history: VecDeque<Arc<Transition>>,
+    pub(super) memory: Memory,
     pub(super) unreported: VecDeque<Arc<Transition>>,
     /// When it took up what was saved by an earlier process.
     pub(super) resumed: Option<Instant>,
@@ -104,8 +105,18 @@ impl Machine {
             recent: None,
             because: None,
             history: VecDeque::new(),
+            memory: Memory::Long,
             unreported: VecDeque::new(),
             resumed: None,
+        }
+    }
+
+    /// One of thousands, which must cost little: it remembers its last transitions only.
+    #[must_use]
+    pub(super) fn of_many(self) -> Self {
+        Self {
+            memory: Memory::Short,
+            ..self
         }
     }
 

@@ -59,7 +59,7 @@ pub use admission::{Admission, Refusal, RefusalKind};
 pub use exemplar::{Exemplar, Identity};
 pub use explain::explain;
 pub use force::{Author, ForceRequest, Hold, Order};
-pub use keyed::{KeyCounts, KeyObserver, Keyed, LOOKED_AT, Rejection};
+pub use keyed::{KeyCounts, KeyObserver, Keyed, LOOKED_AT, Rejection, WAITED};
 pub use labels::LabelCount;
 pub use machine::Machine;
 pub use permit::Permit;
@@ -92,8 +92,16 @@ impl Breaker {
     /// A closed breaker. The seed decides the jitter of its reset timeouts.
     #[must_use]
     pub fn new(spec: BreakerSpec, seed: u64, now: Instant, observer: Observer) -> Arc<Self> {
-        let machine = Machine::new(spec, seed, now);
-        let lane = Lane::new(now);
+        Self::around(Machine::new(spec, seed, now), observer)
+    }
+
+    /// The same, one of thousands: it remembers less of what it did.
+    fn of_many(spec: BreakerSpec, seed: u64, now: Instant, observer: Observer) -> Arc<Self> {
+        Self::around(Machine::new(spec, seed, now).of_many(), observer)
+    }
+
+    fn around(machine: Machine, observer: Observer) -> Arc<Self> {
+        let lane = Lane::new(machine.latest);
         lane.open_for(&machine);
         Arc::new(Self {
             lane,
@@ -128,7 +136,7 @@ impl Breaker {
         self.with(|machine| machine.check(now))
     }
 
-    /// Whether it could be forgotten: what a new one does at `now` is what this one would do.
+    /// Whether it could be forgotten: a new one would let the next call pass at `now`, and so would this one.
     fn is_forgettable(&self, now: Instant) -> bool {
         self.teller
             .is_silent_and(|machine| machine.is_forgettable(now))

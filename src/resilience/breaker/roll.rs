@@ -8,8 +8,33 @@ use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::state::{Phase, Standing};
 use crate::resilience::breaker::transition::{Cause, Evidence, Transition};
 
-/// So many transitions are remembered.
-const HISTORY: usize = 32;
+/// How much of what it did a breaker remembers. The single calls that led to a change are most of the weight: with one of thousands they are
+/// kept for the latest change, and for the one that led to the present state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// That of a route.
+    Long,
+    /// One of thousands.
+    Short,
+}
+
+impl Memory {
+    /// So many transitions.
+    const fn transitions(self) -> usize {
+        match self {
+            Self::Long => 32,
+            Self::Short => 4,
+        }
+    }
+
+    /// So many of them with the single calls that led to them.
+    const fn with_calls(self) -> usize {
+        match self {
+            Self::Long => self.transitions(),
+            Self::Short => 1,
+        }
+    }
+}
 
 /// What time alone does.
 #[derive(Clone, Copy)]
@@ -158,10 +183,20 @@ impl Machine {
         if before.automatic != after.automatic {
             self.because = Some(Arc::clone(&transition));
         }
-        if self.history.len() == HISTORY {
+        self.remember(Arc::clone(&transition));
+        self.unreported.push_back(transition);
+    }
+
+    fn remember(&mut self, transition: Arc<Transition>) {
+        while self.history.len() >= self.memory.transitions() {
             self.history.pop_front();
         }
-        self.history.push_back(Arc::clone(&transition));
-        self.unreported.push_back(transition);
+        self.history.push_back(transition);
+        let older = self.history.len().saturating_sub(self.memory.with_calls());
+        for transition in self.history.iter_mut().take(older) {
+            if !transition.evidence.exemplars.is_empty() {
+                Arc::make_mut(transition).evidence.exemplars = Vec::new();
+            }
+        }
     }
 }

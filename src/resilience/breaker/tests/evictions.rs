@@ -26,8 +26,8 @@ struct Naive {
 }
 
 impl Naive {
-    /// Whether the key has a breaker, after a call of it.
-    fn touch(&mut self, key: u8, max_keys: usize) -> bool {
+    /// Whether the key has a breaker, after a call of it. A breaker that nobody asked for a probe for 90 s more may go.
+    fn touch(&mut self, key: u8, max_keys: usize, now: u64) -> bool {
         if let Some(at) = self.order.iter().position(|known| *known == key) {
             self.order.remove(at);
         } else if self.order.len() == max_keys {
@@ -38,7 +38,10 @@ impl Naive {
                 }
                 looks += 1;
                 let oldest = self.order.remove(0);
-                let is_open = self.children[&oldest].open_until.is_some();
+                let child = &self.children[&oldest];
+                let is_open = child
+                    .open_until
+                    .is_some_and(|until| child.is_probed || now < until + 90);
                 if !is_open && !self.out.contains(&oldest) {
                     break Some(oldest);
                 }
@@ -81,7 +84,7 @@ proptest! {
             match step {
                 0..5 => {
                     let real = keyed.admit(&bed.breaker, name(key), bed.now);
-                    let is_tracked = naive.touch(key, max_keys);
+                    let is_tracked = naive.touch(key, max_keys, now);
                     let mut child = Child::default();
                     if is_tracked {
                         let known = naive.children.get_mut(&key).unwrap();

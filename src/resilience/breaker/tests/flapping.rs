@@ -69,3 +69,79 @@ fn case_141_of_ten_thousand_flapping_breakers_each_is_as_if_it_were_alone() {
         assert_eq!(kept(breaker, now), kept(&alone, now));
     }
 }
+
+/// The bytes that a breaker with this machine has on the heap, its window apart: what each piece was asked for.
+fn bytes(machine: &Machine) -> usize {
+    const ARC: usize = 2 * size_of::<usize>();
+    let mut transitions: Vec<_> = machine.history.iter().chain(&machine.because).collect();
+    transitions.sort_by_key(|transition| Arc::as_ptr(transition));
+    transitions.dedup_by_key(|transition| Arc::as_ptr(transition));
+    let mut exemplars: Vec<_> = transitions
+        .iter()
+        .flat_map(|transition| &transition.evidence.exemplars)
+        .chain(machine.recent.iter().flat_map(|recent| recent.all()))
+        .chain(&machine.last_failure)
+        .collect();
+    exemplars.sort_by_key(|exemplar| Arc::as_ptr(exemplar));
+    exemplars.dedup_by_key(|exemplar| Arc::as_ptr(exemplar));
+    let calls = exemplars.iter().map(|exemplar| {
+        let call = exemplar.call.as_ref();
+        let texts = call.map_or(0, |call| {
+            call.id.len() + call.method.len() + call.path.len()
+        });
+        ARC + size_of::<Exemplar>() + texts
+    });
+    let changes = transitions.iter().map(|transition| {
+        let evidence = &transition.evidence;
+        ARC + size_of::<Transition>()
+            + evidence.labels.capacity() * size_of::<LabelCount>()
+            + evidence.exemplars.capacity() * size_of::<usize>()
+    });
+    ARC + size_of::<Breaker>()
+        + machine.history.capacity() * size_of::<usize>()
+        + machine.labels.bytes()
+        + machine.recent.as_ref().map_or(0, |recent| recent.bytes())
+        + calls.sum::<usize>()
+        + changes.sum::<usize>()
+}
+
+/// Opens and closes it again so many times; all of its calls are slow, fail, and have the longest names that are kept.
+fn flap_at_length(breaker: &Arc<Breaker>, times: u32, mut now: Instant) {
+    let call = || Identity::new(&"i".repeat(128), &"M".repeat(24), &"/".repeat(500));
+    for _ in 0..times {
+        for status in 500..505 {
+            let sample = Sample::failure(Label::Status(status)).after(SECOND * 9);
+            breaker.admit(now).unwrap().finish_as(sample, now, call);
+        }
+        now += SECOND * 30;
+        let sample = Sample::new(Outcome::Success).after(SECOND * 9);
+        for _ in 0..2 {
+            breaker.admit(now).unwrap().finish_as(sample, now, call);
+        }
+        assert_eq!(breaker.in_force(now).0, State::Closed);
+    }
+}
+
+#[test]
+fn case_141_a_flapping_breaker_weighs_at_most_64_kib_and_that_of_a_key_8() {
+    let spec = spec(BreakerKeys {
+        slow_ratio: Some(percent(100)),
+        slow_after: Some(SECOND),
+        min_calls: 1_000,
+        ..usual()
+    });
+    let begin = crate::time::now();
+    let own = Breaker::new(spec.clone(), 1, begin, Box::new(|_| {}));
+    let keyed = Keyed::new(spec, 10, 1, Arc::new(|_, _| {}));
+    let child = keyed
+        .get_or_make(crate::resilience::key::Key::of(b"a"), begin)
+        .unwrap();
+    for (breaker, most) in [(&own, 64 << 10), (&child, 8 << 10)] {
+        flap_at_length(breaker, 100, begin);
+        let bytes = breaker.teller.look(|machine| bytes(machine));
+        assert!(bytes <= most, "{bytes}");
+        assert!(bytes > most / 4, "{bytes} is far from what is promised");
+    }
+    let shown = child.view(begin + SECOND * 3_000).transitions;
+    assert_eq!(shown.len(), 4);
+}

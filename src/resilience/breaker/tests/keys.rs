@@ -212,7 +212,7 @@ fn the_key_unused_for_longest_makes_room_for_a_new_one() {
 }
 
 #[test]
-fn a_key_whose_breaker_has_something_to_remember_is_never_forgotten() {
+fn a_key_whose_breaker_would_reject_ramps_is_held_or_has_a_call_out_is_never_forgotten() {
     let keys = BreakerKeys {
         ramp: Some(RampSpec {
             from: percent(10),
@@ -367,7 +367,7 @@ fn a_failed_call_is_named_in_both() {
 }
 
 #[test]
-fn a_key_costs_at_most_a_kibibyte_without_its_window() {
+fn a_key_whose_calls_go_well_costs_at_most_a_kibibyte_without_its_window() {
     // The breaker with its counters, its observer with what that knows, its place in the queue and in the table.
     let breaker = size_of::<Breaker>() + 2 * size_of::<usize>();
     let observer = size_of::<KeyObserver>() + size_of::<Key>();
@@ -375,4 +375,62 @@ fn a_key_costs_at_most_a_kibibyte_without_its_window() {
     let entry = 2 * size_of::<usize>() * 2 + 1;
     let all = breaker + observer + place + entry;
     assert!(all <= 1_024, "{all}");
+}
+
+#[test]
+fn keys_that_failed_and_never_return_make_room_for_others() {
+    let mut route = Route::new(usual(), 3);
+    for text in ["a", "b", "c"] {
+        let child = route.keyed.get_or_make(key(text), route.now).unwrap();
+        for _ in 0..5 {
+            child.admit(route.now).unwrap().finish(TIMEOUT, route.now);
+        }
+    }
+    // Looked at, it is half-open; the others have not noticed yet that their time has come.
+    route.now += SECOND * 30;
+    assert_eq!(route.state("a"), Some(State::HalfOpen));
+    route.now += SECOND * 30 * WAITED - SECOND / 1_000;
+    route.calls("new", 1, SUCCESS);
+    assert!(route.child("new").is_none());
+    route.now += SECOND / 1_000;
+    for text in ["new", "newer", "newest"] {
+        route.calls(text, 5, TIMEOUT);
+        assert_eq!(route.state(text), Some(State::Open));
+        Route::force(&route.own, Order::Clear, route.now);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_breaker_of_a_key_is_forgotten_that_would_reject_now(
+        steps in proptest::collection::vec((0..6_u8, 0..4_u8, 0..4_u32), 1..80),
+    ) {
+        let keys = BreakerKeys { failure_threshold: 1, ..usual() };
+        let mut route = Route::new(keys, 3);
+        let names = ["a", "b", "c", "d", "e", "f"];
+        for (place, deed, wait) in steps {
+            route.now += SECOND * 45 * wait;
+            let rejecting: Vec<_> = names
+                .into_iter()
+                .filter(|text| route.child(text).is_some_and(|child| child.view(route.now).rejects.is_some()))
+                .collect();
+            let name = names[usize::from(place)];
+            match (deed, route.child(name)) {
+                (0, Some(child)) => drop(child.force(
+                    ForceRequest { order: Order::Open { until: None }, by: "ana".to_owned(), reason: None },
+                    route.now,
+                )),
+                (1, Some(child)) => drop(child.force(
+                    ForceRequest { order: Order::Auto, by: "ana".to_owned(), reason: None },
+                    route.now,
+                )),
+                _ => if let Ok(permit) = route.admit(name) {
+                    permit.finish(if deed == 3 { SUCCESS } else { TIMEOUT }, route.now);
+                },
+            }
+            for text in rejecting {
+                proptest::prop_assert!(route.child(text).is_some(), "{text}");
+            }
+        }
+    }
 }
