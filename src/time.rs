@@ -33,13 +33,27 @@ pub fn wall() -> SystemTime {
 /// Converts an instant near `now` to the wall clock, as that clock stands at this moment.
 #[must_use]
 pub fn wall_at(instant: Instant, now: Instant) -> SystemTime {
-    let wall = wall();
-    if instant >= now {
-        wall.checked_add(instant - now).unwrap_or(wall)
+    moved(wall(), instant, now)
+}
+
+/// The time on the wall at `instant`, when it is `wall` at `now`: to the nearest millisecond. Two clocks are never read at once, and what is
+/// cut would make 05:59:59.999 of the six o'clock that somebody wrote.
+#[must_use]
+pub fn moved(wall: SystemTime, instant: Instant, now: Instant) -> SystemTime {
+    let exact = if instant >= now {
+        wall.checked_add(instant - now)
     } else {
         wall.checked_sub(now - instant)
-            .unwrap_or(SystemTime::UNIX_EPOCH)
-    }
+    };
+    let since = exact
+        .unwrap_or(wall)
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let up = since.saturating_add(Duration::from_micros(500));
+    let rest = Duration::from_nanos(u64::from(up.subsec_nanos() % 1_000_000));
+    SystemTime::UNIX_EPOCH
+        .checked_add(up.saturating_sub(rest))
+        .unwrap_or(wall)
 }
 
 /// An absolute instant by which something must have happened: computed once, then passed down.

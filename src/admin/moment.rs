@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime};
 
+use crate::time::moved;
+
 /// One instant on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
@@ -25,18 +27,13 @@ impl Moment {
         stamp(self.at(instant))
     }
 
-    /// An instant as a sentence says it: RFC 3339 in UTC, to the second; the same words as in our answers to callers.
+    /// An instant as a sentence says it: RFC 3339 in UTC, to the second.
     pub(super) fn phrase(&self, instant: Instant) -> String {
         humantime::format_rfc3339_seconds(self.at(instant)).to_string()
     }
 
     fn at(&self, instant: Instant) -> SystemTime {
-        let moved = if instant >= self.now {
-            self.wall.checked_add(instant - self.now)
-        } else {
-            self.wall.checked_sub(self.now - instant)
-        };
-        moved.unwrap_or(self.wall)
+        moved(self.wall, instant, self.now)
     }
 }
 

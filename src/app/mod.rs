@@ -12,6 +12,7 @@ mod addresses;
 mod diff;
 mod drain;
 mod error;
+mod holds;
 mod listeners;
 mod loader;
 mod logs;

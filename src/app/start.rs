@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use super::addresses::Addresses;
 use super::drain::drain;
 use super::error::StartError;
+use super::holds::end_holds;
 use super::listeners::{Bound, Listeners};
 use super::loader::{Environment, Ground, Loader};
 use super::logs::{Audience, spec};
@@ -226,6 +227,7 @@ impl Life {
             let resolving = resolve(&shared, &names);
             let reloading = reloader.run(received);
             let keeping = keeper.keep();
+            let ending_holds = end_holds(&shared);
             let finishing = async {
                 let why = tokio::select! {
                     (name, _) = Signals::ending(&mut terminate, &mut interrupt) => name,
@@ -251,6 +253,7 @@ impl Life {
                 () = forwarding => Ok(0),
                 () = reloading => Ok(0),
                 never = keeping => match never {},
+                never = ending_holds => match never {},
                 () = resolving => Ok(0),
             }
         };

@@ -65,6 +65,16 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Ends the holds of its breakers whose time has come by `now`.
+    pub fn end_holds(&self, now: Instant) {
+        self.breaker.end_hold(now);
+        if let Some(keyed) = &self.keyed {
+            keyed.end_holds(now);
+        }
+    }
+}
+
 /// Changes to a header section with their values read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Edits {

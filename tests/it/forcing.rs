@@ -195,3 +195,34 @@ fn an_override_holds_from_the_start_yields_to_an_operator_and_takes_its_hold_wit
     assert_eq!(reload(&plain)["mode"], "auto");
     assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 200);
 }
+
+#[test]
+fn a_hold_that_ends_while_nobody_looks_is_told_all_the_same() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let mut sidefuse = Sidefuse::start(&config(&origin, 5));
+    order(&sidefuse, "open", &json!({"for": "1s"}));
+    // The only thing that is asked from here on is the log.
+    let ended = sidefuse.process().wait_for_line(|line| {
+        line["breaker"] == "crm" && line["cause"] == "forced" && line["to"] == "closed"
+    });
+    assert_eq!(
+        (&ended["mode"], &ended["by"]),
+        (&json!("auto"), &json!("loopback"))
+    );
+}
+
+#[test]
+fn an_override_ends_when_it_says_to_the_millisecond_and_is_no_probe() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let text =
+        config(&origin, 5) + "overrides: {crm: {force: open, until: 2099-12-01T06:00:00Z}}\n";
+    let sidefuse = Sidefuse::start(&text);
+    let shown = view(&sidefuse);
+    assert_eq!(shown["until"], "2099-12-01T06:00:00.000Z");
+    assert!(shown["nextProbeAt"].is_null(), "{shown}");
+    let refused = client::get(sidefuse.proxy(), "/crm/x");
+    let problem = refused.json();
+    assert_eq!(problem["retryAt"], "2099-12-01T06:00:00.000Z");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(" until 2099-12-01 06:00:00"), "{detail}");
+}

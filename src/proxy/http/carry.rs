@@ -249,10 +249,15 @@ pub(super) fn admit(route: &Route, key: Option<Key>, now: Instant) -> Result<Per
     })
 }
 
-/// The time of day in UTC, to the second.
+/// The time of day in UTC, to the second; with its date where that is not today's.
 fn clock(at: Instant, now: Instant) -> String {
-    let stamp = humantime::format_rfc3339_seconds(wall_at(at, now)).to_string();
-    stamp.get(11..19).unwrap_or_default().to_owned()
+    let stamp = |at| humantime::format_rfc3339_seconds(wall_at(at, now)).to_string();
+    let (then, today) = (stamp(at), stamp(now));
+    match (then.get(..10), then.get(11..19)) {
+        (Some(date), Some(time)) if today.starts_with(date) => time.to_owned(),
+        (Some(date), Some(time)) => format!("{date} {time}"),
+        _ => then,
+    }
 }
 
 /// The upstream's answer with all that hangs on it.
@@ -282,5 +287,21 @@ fn answer(
         upstream,
         switch,
         collector: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_is_not_today_is_told_with_its_date() {
+        let now = now();
+        let day = Duration::from_secs(24 * 3600);
+        assert_eq!(clock(now, now).len(), "02:14:09".len());
+        for at in [now + day, now + 30 * day] {
+            let told = clock(at, now);
+            assert_eq!(told.len(), "2026-12-01 06:00:00".len(), "{told}");
+        }
     }
 }

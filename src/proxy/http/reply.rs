@@ -260,8 +260,8 @@ fn add_why_and_when(
             let at = humantime::format_rfc3339_millis(crate::time::wall_at(at, now));
             // Only a breaker probes; the others say when a call may go again.
             let name = match refusal.state {
-                Some(_) => "nextProbeAt",
-                None => "retryAt",
+                Some(_) if refusal.failure != Failure::ForcedOpen => "nextProbeAt",
+                Some(_) | None => "retryAt",
             };
             put(name, Value::from(at.to_string()));
         }
@@ -313,6 +313,21 @@ mod tests {
         assert_eq!(problem["route"], "whatsapp");
         assert_eq!(problem["correlationId"], "id-1");
         assert!(problem["nextProbeAt"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn the_end_of_a_hold_is_told_as_a_time_to_come_back_and_as_no_probe() {
+        let now = crate::time::now();
+        let refusal = Refusal {
+            failure: Failure::ForcedOpen,
+            detail: "forced open".into(),
+            state: Some("open"),
+            retry_at: Some(now + Duration::from_secs(42)),
+        };
+        let response = answered(&refusal, Form::Problem, now);
+        assert_eq!(response.headers()["retry-after"], "42");
+        let problem: Value = serde_json::from_slice(response.body()).unwrap();
+        assert!(problem["retryAt"].is_string() && problem.get("nextProbeAt").is_none());
     }
 
     #[test]

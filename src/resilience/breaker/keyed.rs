@@ -272,6 +272,19 @@ impl Keyed {
         changed
     }
 
+    /// Ends the holds whose time has come by `now`.
+    pub fn end_holds(&self, now: Instant) {
+        let perhaps_held: Vec<Arc<Breaker>> = lock(&self.table)
+            .children
+            .iter()
+            .filter(|(_, child)| child.teller.all_pass().is_none())
+            .map(|(_, child)| Arc::clone(child))
+            .collect();
+        for child in perhaps_held {
+            child.end_hold(now);
+        }
+    }
+
     fn all(&self) -> Vec<(Key, Arc<Breaker>)> {
         lock(&self.table)
             .children

@@ -192,6 +192,14 @@ impl Breaker {
         self.with(|machine| machine.force(request, now))
     }
 
+    /// Ends its hold if the time of that has come by `now`. Time does so as soon as anybody asks; this is for when nobody does.
+    pub fn end_hold(&self, now: Instant) {
+        if self.teller.all_pass().is_some() {
+            return;
+        }
+        self.with(|machine| machine.end_hold_if_due(now));
+    }
+
     /// Whether the call behind a sample is one to be remembered.
     fn wants(&self, sample: &Sample) -> bool {
         sample.outcome == Outcome::Failure || self.is_slow(sample)

@@ -88,6 +88,14 @@ impl Machine {
         }
     }
 
+    /// Lets time pass if that ends the hold.
+    pub(super) fn end_hold_if_due(&mut self, now: Instant) {
+        let until = self.hold.as_ref().and_then(|hold| hold.until);
+        if until.is_some_and(|until| until <= now) {
+            self.roll(now);
+        }
+    }
+
     fn next_due(&self) -> Option<(Due, Instant)> {
         let phase = match self.phase {
             Phase::Closed => None,

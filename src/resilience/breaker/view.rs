@@ -155,7 +155,8 @@ impl Machine {
                 .hold
                 .as_ref()
                 .map_or(self.phase_since, |hold| hold.since),
-            next_probe_at: self.next_probe_at(),
+            // The end of a hold over a closed breaker brings no probe.
+            next_probe_at: self.next_probe_at().filter(|_| self.phase != Phase::Closed),
             hold: self.hold.as_deref().cloned(),
             rejects: self.rejects(),
             probes: self.probes(),
