@@ -12,7 +12,7 @@ use super::moment::Moment;
 use super::orders::{Verb, Wish};
 use super::reply::{Answer, Problem, json};
 use crate::config::plan::KeySource;
-use crate::resilience::{Breaker, ForceRequest, Key, Order, View};
+use crate::resilience::{Breaker, ForceRequest, Key, Order, Throttle, View};
 use crate::snapshot::Route;
 
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ pub(super) fn obey(
         None => (Arc::clone(&route.breaker), None),
         Some(text) => {
             let (breaker, key) = of_key(route, &text, order, moment.now)?;
-            (breaker, Some(key.to_string()))
+            (breaker, Some(key))
         }
     };
     let before = breaker.view(moment.now);
@@ -44,19 +44,20 @@ pub(super) fn obey(
     };
     let mut changed = breaker.force(request, moment.now);
     // Who says that the upstream is well again need not wait for the end of a pause.
-    let throttle = &route.limits.throttle;
-    let is_all_well = key.is_none() && matches!(verb, Verb::Close | Verb::Clear);
-    if is_all_well && throttle.view(moment.now).is_throttled() {
-        throttle.release(moment.now);
-        changed = true;
+    let ended_pause = matches!(verb, Verb::Close | Verb::Clear)
+        .then(|| end_pause(&route.limits.throttle, key, moment.now))
+        .flatten();
+    changed |= ended_pause.is_some();
+    if key.is_none() && verb == Verb::Clear {
+        // Candidates are compared with the breaker, so they begin anew with it. Keys are parts of it; what is held of them stays held.
+        if let Some(candidates) = &route.shadows {
+            changed |= candidates.clear(deed.actor, moment.now);
+        }
+        if let Some(keyed) = &route.keyed {
+            changed |= keyed.clear(deed.actor, moment.now);
+        }
     }
-    // Candidates are compared with the breaker, so they begin anew with it.
-    if key.is_none()
-        && verb == Verb::Clear
-        && let Some(candidates) = &route.shadows
-    {
-        changed |= candidates.clear(deed.actor, moment.now);
-    }
+    let key = key.map(|key| key.to_string());
     let after = breaker.view(moment.now);
     tracing::info!(
         actor = deed.actor,
@@ -67,6 +68,7 @@ pub(super) fn obey(
         before = standing(&before),
         after = standing(&after),
         changed,
+        endedPause = ended_pause,
         reason,
         correlation_id = deed.correlation.as_str(),
         "Admin action"
@@ -76,6 +78,19 @@ pub(super) fn obey(
         Some(key) => One::of_key(route, key, &after, moment),
     };
     json(StatusCode::OK, &Obeyed { changed, breaker })
+}
+
+/// Ends the pause of the key, or all of the route's; says in words what it ended, if there was one.
+fn end_pause(throttle: &Throttle, key: Option<Key>, now: Instant) -> Option<String> {
+    let sentence = match key {
+        None => throttle.view(now).explain()?,
+        Some(key) => throttle.view_of(key, now)?.explain()?,
+    };
+    match key {
+        None => throttle.release(now),
+        Some(key) => throttle.release_key(key, now),
+    }
+    Some(sentence)
 }
 
 /// The breaker of the key that is named by its text, or by the digits that logs and answers show. An order that holds makes one for
@@ -96,20 +111,26 @@ fn of_key(
     if let Some(found) = shown {
         return Ok(found);
     }
-    let key = match plan.by {
+    // A pause may be of a key whose breaker was forgotten.
+    let is_paused = |key: Key| route.limits.throttle.view_of(key, now).is_some();
+    let paused = Key::from_digits(text).filter(|key| is_paused(*key));
+    let key = paused.unwrap_or_else(|| match plan.by {
         KeySource::Host => Key::of(text.to_ascii_lowercase().as_bytes()),
         KeySource::Header(_) | KeySource::PathSegment(_) => Key::of(text.as_bytes()),
+    });
+    let full = || {
+        let most = keyed.max_keys();
+        let detail = format!(
+            "no room for another key: those unused for longest of the {most} (`max_keys`) must all be remembered"
+        );
+        Problem::new(StatusCode::CONFLICT, detail)
     };
     match order {
+        Order::Close | Order::Clear if keyed.get(key).is_none() && is_paused(key) => {
+            Ok((keyed.get_or_make(key, now).ok_or_else(full)?, key))
+        }
         Order::Open { .. } | Order::HoldClosed { .. } => {
-            let made = keyed.get_or_make(key, now).ok_or_else(|| {
-                let most = keyed.max_keys();
-                let detail = format!(
-                    "no room for another key: those unused for longest of the {most} (`max_keys`) must all be remembered"
-                );
-                Problem::new(StatusCode::CONFLICT, detail)
-            })?;
-            Ok((made, key))
+            Ok((keyed.get_or_make(key, now).ok_or_else(full)?, key))
         }
         Order::Close | Order::Clear | Order::Auto | Order::Renew { .. } | Order::Withdraw => {
             let detail = format!(

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response};
 use http_body_util::Full;
+use serde_json::Value;
+use sidefuse::resilience::Key;
 use sidefuse::time::{Deadline, now, sleep_until};
 use tokio::task::spawn_local;
 
@@ -53,6 +55,30 @@ fn a_429_is_passed_on_and_pauses_the_route_case_112() {
         assert_eq!(stage.get("/r/x").await.status, 200);
         assert_eq!(stage.get("/r/x").await.status, 200);
         assert!(!route.limits.throttle.view(now()).is_throttled());
+    });
+}
+
+#[test]
+fn a_caller_whose_key_is_paused_is_told_the_end_of_its_own_pause() {
+    let config = "version: 1\nroutes:\n  r:\n    upstream: http://origin\n    breaker: {key: {header: X-T}}\n    classify: [{status: 429, as: throttled, scope: key}]\n";
+    on_stage(config, throttling("42"), async |stage| {
+        let ask = |tenant| Request::get("/r/x").header("x-t", tenant);
+        for tenant in ["a", "b"] {
+            assert_eq!(stage.ask(ask(tenant)).await.status, 429);
+        }
+        pass(2_000).await;
+        let paused = stage.ask(ask("a")).await;
+        let problem: Value = serde_json::from_str(paused.text()).unwrap();
+        let key = Key::of(b"a");
+        assert_eq!(
+            problem["detail"],
+            format!(
+                "this call's key ({key}) alone: throttled for another 40 s because the upstream asked for a pause"
+            )
+        );
+        assert_eq!(problem["retryAfter"], 40);
+        stage.origin.becomes(always(200));
+        assert_eq!(stage.ask(ask("c")).await.status, 200);
     });
 }
 

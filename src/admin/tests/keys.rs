@@ -1,7 +1,9 @@
 //! Breakers of single keys and candidates, as operators see and order them.
 
+use std::time::Duration;
+
 use super::support::{Bench, Tokens};
-use crate::resilience::{Key, Label, Outcome, Permit, Rejection, Sample};
+use crate::resilience::{Key, Label, Outcome, Permit, Rejection, Sample, Scope, Signal};
 use crate::time::now;
 
 const ROUTE: &str = "  tenants:
@@ -145,7 +147,7 @@ async fn a_scrape_shows_keys_by_state_and_what_candidates_would_have_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clear_lets_the_candidates_of_the_route_begin_anew_and_leaves_its_keys_alone() {
+async fn clear_lets_the_candidates_and_the_keys_of_the_route_begin_anew() {
     let bench = Bench::with_routes(Tokens::None, ROUTE);
     open_a_key(&bench);
     let shown = bench.get("/circuit-breakers/tenants").await.json();
@@ -171,5 +173,57 @@ async fn clear_lets_the_candidates_of_the_route_begin_anew_and_leaves_its_keys_a
         (&candidate["state"], &candidate["wouldOpen"]),
         (&"closed".into(), &0.into())
     );
-    assert_eq!(cleared["keys"]["open"], 1);
+    assert_eq!(
+        (&cleared["keys"]["open"], &cleared["keys"]["total"]),
+        (&0.into(), &2.into())
+    );
+    // What an operator holds stays held.
+    bench
+        .post("/circuit-breakers/tenants/open", "{\"key\": \"tenant-1\"}")
+        .await;
+    clear("{}").await;
+    assert!(admit(&bench, "tenant-1").is_err());
+}
+
+/// The upstream asks for a minute's pause of this tenant.
+fn pause(bench: &Bench, key: &str) {
+    let snapshot = bench.context.snapshot.load_full();
+    let throttle = &snapshot.route("tenants").unwrap().limits.throttle;
+    let key = Key::of(key.as_bytes());
+    let signal = Signal {
+        scope: Scope::Key,
+        pause: Some(Duration::from_secs(60)),
+    };
+    let pass = throttle.admit(Some(key), now()).unwrap();
+    throttle.settle(pass, Outcome::Throttled, Some(signal), now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_and_clear_with_a_key_end_the_pause_of_that_key_alone() {
+    let bench = Bench::with_routes(Tokens::None, ROUTE);
+    let is_paused = |key: &str| {
+        let snapshot = bench.context.snapshot.load_full();
+        let throttle = &snapshot.route("tenants").unwrap().limits.throttle;
+        throttle
+            .admit(Some(Key::of(key.as_bytes())), now())
+            .is_err()
+    };
+    for verb in ["close", "clear"] {
+        // tenant-1 has a breaker, tenant-2 has none: its own was forgotten.
+        fail(&bench, "tenant-1", 1);
+        pause(&bench, "tenant-1");
+        pause(&bench, "tenant-2");
+        let path = format!("/circuit-breakers/tenants/{verb}");
+        let reply = bench.post(&path, "{\"key\": \"tenant-1\"}").await;
+        assert_eq!(reply.json()["changed"], true, "{verb} {}", reply.raw);
+        assert!(!is_paused("tenant-1") && is_paused("tenant-2"), "{verb}");
+        let digits = Key::of(b"tenant-2").to_string();
+        let reply = bench
+            .post(&path, &format!("{{\"key\": \"{digits}\"}}"))
+            .await;
+        assert_eq!(reply.status, 200, "{verb} {}", reply.raw);
+        assert!(!is_paused("tenant-2"), "{verb}");
+        let again = bench.post(&path, "{\"key\": \"tenant-2\"}").await;
+        assert_eq!(again.json()["changed"], false, "{verb}");
+    }
 }

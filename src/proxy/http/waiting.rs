@@ -189,18 +189,18 @@ impl<'c> Held<'c> {
         let wait = retry.map_or(wait, |retry| wait.max(retry.max_retry_after));
         let until = Deadline::after(at, wait).min(self.deadline);
         if wait.is_zero() || is_too_late(halt, until) {
-            return Err(throttled(route, halt, at));
+            return Err(throttled(route, key, (halt, at)));
         }
         let bell = Bell::default();
         let Some(place) = throttle.join(key, bell.wake()) else {
-            return Err(throttled(route, halt, at));
+            return Err(throttled(route, key, (halt, at)));
         };
         let result = loop {
             let now = now();
             match place.ask(now) {
                 Ok(pass) if self.deadline.has_passed(now) => {
                     drop(pass);
-                    break Err(throttled(route, halt, now));
+                    break Err(throttled(route, key, (halt, now)));
                 }
                 Ok(pass) => break Ok(pass),
                 Err(halt) => {
@@ -208,7 +208,7 @@ impl<'c> Held<'c> {
                         break Err(refusal);
                     }
                     if is_too_late(halt, until) || until.has_passed(now) {
-                        break Err(throttled(route, halt, now));
+                        break Err(throttled(route, key, (halt, now)));
                     }
                     let next = if halt.is_releasing {
                         until
@@ -307,8 +307,15 @@ fn overloaded(bulkhead: &Bulkhead) -> Refusal {
     )
 }
 
-fn throttled(route: &Route, halt: Halt, now: Instant) -> Refusal {
-    let detail = route.limits.throttle.view(now).explain();
+/// Of a pause of the call's key alone it tells that one's end, and not how many others have one.
+fn throttled(route: &Route, key: Option<Key>, (halt, now): (Halt, Instant)) -> Refusal {
+    let throttle = &route.limits.throttle;
+    let view = throttle.view(now);
+    let own = key.filter(|_| view.since.is_none()).and_then(|key| {
+        let sentence = throttle.view_of(key, now)?.explain()?;
+        Some(format!("this call's key ({key}) alone: {sentence}"))
+    });
+    let detail = own.or_else(|| view.explain());
     Refusal {
         retry_at: Some(halt.retry_at),
         ..Refusal::new(

@@ -13,7 +13,7 @@ use crate::resilience::outcome::Outcome;
 use crate::resilience::signal::{Scope, Signal};
 use crate::resilience::throttle::pause::{Lane, Pause};
 use crate::resilience::throttle::spec::ThrottleSpec;
-use crate::resilience::throttle::view::{Change, ThrottleView};
+use crate::resilience::throttle::view::Change;
 
 /// The most keys that are paused at once. Beyond it a key is not: its calls go on, and the upstream answers for itself.
 pub(super) const MAX_KEYS: usize = 10_000;
@@ -35,7 +35,7 @@ pub(super) struct Machine {
     sweep_at: Option<Instant>,
     pub(super) line: Line<Option<Key>>,
     /// What the pauses of the route that are over took together.
-    paused_before: Duration,
+    pub(super) paused_before: Duration,
     changes: VecDeque<Change>,
     pub(super) roused: Vec<Wake>,
 }
@@ -245,21 +245,12 @@ impl Machine {
         self.rouse_all();
     }
 
-    pub(super) fn view(&mut self, now: Instant) -> ThrottleView {
+    /// Ends the pause of that key, if it has one.
+    pub(super) fn release_key(&mut self, key: Key, now: Instant) {
         self.advance(now);
-        self.sweep();
-        let route = self.route.as_ref();
-        let running = route.map_or(Duration::ZERO, |pause| pause.took(self.latest));
-        ThrottleView {
-            now: self.latest,
-            since: route.map(|pause| pause.since),
-            until: route
-                .map(|pause| pause.until)
-                .filter(|until| *until > self.latest),
-            signals_in_a_row: route.map_or(0, |pause| pause.in_a_row),
-            waiting: self.line.len(),
-            keys: self.keys.len(),
-            paused: self.paused_before + running,
+        if let Some(pause) = self.keys.remove(&key) {
+            self.released(Some(key), &pause);
+            self.rouse_all();
         }
     }
 

@@ -137,6 +137,19 @@ impl Throttle {
         self.with(|machine| machine.release(now));
     }
 
+    /// Ends the pause of one key.
+    pub fn release_key(&self, key: Key, now: Instant) {
+        self.with(|machine| machine.release_key(key, now));
+    }
+
+    /// The pause of that key alone at `now`, if it has one.
+    pub fn view_of(&self, key: Key, now: Instant) -> Option<ThrottleView> {
+        if self.0.all_pass().is_some() {
+            return None;
+        }
+        self.with(|machine| machine.view_of(key, now))
+    }
+
     /// What is to be saved at `now`, with the pauses of at most so many keys.
     pub fn save(&self, most_keys: usize, now: Instant) -> SavedPauses {
         if self.0.all_pass().is_some() {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::resilience::key::Key;
 use crate::resilience::span::span;
+use crate::resilience::throttle::machine::Machine;
 
 /// A pause began or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,42 @@ impl ThrottleView {
             let _ = write!(sentence, "; {} waiting", counted(self.waiting, "call"));
         }
         Some(sentence)
+    }
+}
+
+impl Machine {
+    /// The pause of that key alone.
+    pub(super) fn view_of(&mut self, key: Key, now: Instant) -> Option<ThrottleView> {
+        self.advance(now);
+        self.sweep();
+        let pause = self.keys.get(&key)?;
+        Some(ThrottleView {
+            now: self.latest,
+            since: Some(pause.since),
+            until: Some(pause.until).filter(|until| *until > self.latest),
+            signals_in_a_row: pause.in_a_row,
+            waiting: self.line.iter().filter(|it| it.tag == Some(key)).count(),
+            keys: 0,
+            paused: pause.took(self.latest),
+        })
+    }
+
+    pub(super) fn view(&mut self, now: Instant) -> ThrottleView {
+        self.advance(now);
+        self.sweep();
+        let route = self.route.as_ref();
+        let running = route.map_or(Duration::ZERO, |pause| pause.took(self.latest));
+        ThrottleView {
+            now: self.latest,
+            since: route.map(|pause| pause.since),
+            until: route
+                .map(|pause| pause.until)
+                .filter(|until| *until > self.latest),
+            signals_in_a_row: route.map_or(0, |pause| pause.in_a_row),
+            waiting: self.line.len(),
+            keys: self.keys.len(),
+            paused: self.paused_before + running,
+        }
     }
 }
 
