@@ -50,6 +50,8 @@ pub enum Failure {
     Protocol,
     /// No response headers within the time allowed.
     Timeout,
+    /// No response headers in what was left of the time after queues and back-offs of ours took most of it.
+    CutShort,
     /// No response headers before the caller's own deadline, which is earlier than ours.
     CallerDeadline,
     /// The exchange took longer than `max_duration`.
@@ -77,7 +79,7 @@ pub enum Blame {
 
 impl Failure {
     /// All of them, in the order of declaration: for metrics that exist from the start and for the table.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::NoRoute,
         Self::HostNotAllowed,
         Self::BadRequest,
@@ -99,6 +101,7 @@ impl Failure {
         Self::Reset,
         Self::Protocol,
         Self::Timeout,
+        Self::CutShort,
         Self::CallerDeadline,
         Self::MaxDuration,
         Self::IdleTimeout,
@@ -132,6 +135,7 @@ impl Failure {
             Self::Reset => "reset",
             Self::Protocol => "protocol",
             Self::Timeout => "timeout",
+            Self::CutShort => "cut_short",
             Self::CallerDeadline => "caller_deadline",
             Self::MaxDuration => "max_duration",
             Self::IdleTimeout => "idle_timeout",
@@ -170,9 +174,11 @@ impl Failure {
             Self::Tls => (StatusCode::BAD_GATEWAY, "tls_protocol_error"),
             Self::Reset => (StatusCode::BAD_GATEWAY, "connection_terminated"),
             Self::Protocol => (StatusCode::BAD_GATEWAY, "http_protocol_error"),
-            Self::Timeout | Self::CallerDeadline | Self::MaxDuration | Self::IdleTimeout => {
-                (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout")
-            }
+            Self::Timeout
+            | Self::CutShort
+            | Self::CallerDeadline
+            | Self::MaxDuration
+            | Self::IdleTimeout => (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout"),
             Self::Truncated => (StatusCode::BAD_GATEWAY, "http_response_incomplete"),
             Self::ClientGone => (
                 StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
@@ -202,6 +208,7 @@ impl Failure {
             | Self::RateLimited
             | Self::Overloaded
             | Self::Draining
+            | Self::CutShort
             | Self::MaxDuration
             | Self::Internal => Blame::Ours,
             Self::Dns
@@ -240,6 +247,7 @@ impl Failure {
             | Self::Tls
             | Self::Protocol
             | Self::Timeout
+            | Self::CutShort
             | Self::CallerDeadline
             | Self::MaxDuration
             | Self::IdleTimeout

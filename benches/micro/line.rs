@@ -44,6 +44,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         is_coalesced: false,
         key: None,
         upstream_time: Some(Duration::from_micros(183_120)),
+        held: None,
         client_gone: false,
         trace_id: None,
         hosts: None,

@@ -14,6 +14,7 @@
 //! - A [`Throttle`] is the pause that an upstream asked for; a [`Pass`] is the right to call it all the same, or again.
 //! - A [`Bulkhead`] bounds the calls that are out at once; a [`Ticket`] is the right to be one of them. A [`RateLimit`] bounds how many
 //!   go per second.
+//! - A [`Chance`] is what an upstream had of a call's time; with less than a fair one its silence proves nothing.
 //! - An [`Ejector`] leaves one endpoint of several alone while it fails; a breaker sees only what is left after it.
 //! - A [`RetrySpec`] judges whether a call that failed is made again; its [`RetryBudget`] keeps retries from becoming a storm.
 //! - A [`Transition`] is a change with its evidence; a [`View`] is the whole picture; [`explain()`] says it in one plain sentence.
@@ -47,6 +48,7 @@
 
 mod anchor;
 mod breaker;
+mod chance;
 mod eject;
 mod jitter;
 mod key;
@@ -73,6 +75,7 @@ pub use breaker::{
     Shadows, ShareDistance, SpecProblem, Standing, State, Statistics, Transition, View, WAITED,
     WindowCounts, WindowSpec, Words, explain,
 };
+pub use chance::{Chance, Doubt};
 pub use eject::{Ejection, Ejector, EjectorChange, Room, Trial, Visit, most_ejected};
 pub use key::Key;
 pub use limit::{

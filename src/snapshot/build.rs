@@ -27,7 +27,7 @@ use crate::config::plan::{
 };
 use crate::net::Connect;
 use crate::net::tls::TlsError;
-use crate::resilience::{Breaker, RetryBudget};
+use crate::resilience::{Breaker, Doubt, RetryBudget};
 use crate::stale::Store;
 use crate::telemetry::Meters;
 use crate::time::wall;
@@ -263,6 +263,7 @@ impl Maker<'_> {
             breaker,
             retry_budget,
             limits,
+            doubt: Doubt::default(),
             upstream,
             stale: self.stale(&request_headers),
             probe: self.probe(now),

@@ -7,7 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
 
 use crate::config::plan::RoutePlan;
-use crate::resilience::{Breaker, Key, Keyed, Permit, Rejection, RetryBudget, Shadows};
+use crate::resilience::{Breaker, Doubt, Key, Keyed, Permit, Rejection, RetryBudget, Shadows};
 use crate::snapshot::limits::Limits;
 use crate::stale::Store;
 use crate::telemetry::RouteMeters;
@@ -30,6 +30,8 @@ pub struct Route {
     pub retry_budget: Option<Arc<RetryBudget>>,
     /// What bounds its calls besides.
     pub limits: Limits,
+    /// Whether a call with little time left is worth sending to it.
+    pub doubt: Doubt,
     /// Its connections.
     pub upstream: Arc<Upstream>,
     /// Its answers kept for a bad day, if it keeps any.

@@ -13,6 +13,7 @@ use super::escape::{self, Place};
 use super::line::{Level, LineFormat, Stamp, TimeText};
 use super::pretty;
 use super::refusal::is_refusal;
+use super::waits::HeldBy;
 
 /// The longest path that is shown whole, in bytes.
 pub const MAX_PATH: usize = 2_048;
@@ -64,6 +65,8 @@ pub struct AccessRecord<'a> {
     pub key: Option<Key>,
     /// How long we waited for the upstream.
     pub upstream_time: Option<Duration>,
+    /// What held the call back longest, and how long it was held back in all.
+    pub held: Option<(HeldBy, Duration)>,
     /// The caller left before the end.
     pub client_gone: bool,
     /// The trace that the request belongs to.
@@ -210,6 +213,11 @@ fn push_optional(line: &mut Vec<u8>, record: &AccessRecord<'_>) {
         line.extend_from_slice(b",\"upstreamMs\":");
         push_millis(line, time);
     }
+    if let Some((by, time)) = record.held {
+        line.extend_from_slice(b",\"heldMs\":");
+        push_millis(line, time);
+        push_word(line, b",\"heldBy\":\"", by.label());
+    }
     if record.client_gone {
         line.extend_from_slice(b",\"clientGone\":true");
     }
@@ -320,6 +328,7 @@ pub(crate) mod tests {
             is_coalesced: false,
             key: None,
             upstream_time: None,
+            held: None,
             client_gone: false,
             trace_id: None,
             hosts: None,
@@ -341,6 +350,7 @@ pub(crate) mod tests {
             AccessRecord {
                 user_id: None,
                 upstream_time: Some(Duration::from_micros(143_900)),
+                held: Some((HeldBy::Pool, Duration::from_micros(1_500))),
                 status: 404,
                 outcome: Outcome::Alive,
                 config_error: true,

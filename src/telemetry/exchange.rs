@@ -1,6 +1,5 @@
 //! The record of one request, from its acceptance to its one ending.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -17,22 +16,11 @@ use super::access_log::{AccessRecord, Hosts};
 use super::begin::{Begin, End};
 use super::byte_count::ByteCount;
 use super::correlation::CorrelationId;
-use super::meters::Meters;
 use super::names::{CodeClass, FallbackLabel, MethodLabel};
 use super::refusal::is_refusal;
 use super::route_meters::{InFlight, RouteMeters};
-use super::worker_log::WorkerLog;
-
-/// Where a worker's exchanges are recorded.
-#[derive(Debug)]
-pub struct WorkerTelemetry {
-    /// The metrics of the process.
-    pub meters: Meters,
-    /// The worker's own lines.
-    pub log: WorkerLog,
-    /// Set when the worker cuts off what is in flight: whoever is left without an answer then has not gone away by himself.
-    pub is_cutting: Cell<bool>,
-}
+use super::waits::{HeldBy, Waits};
+use super::worker::WorkerTelemetry;
 
 /// The record of one request. [`Exchange::finish`] is the only place that emits the access line and the metrics per request, and does
 /// so once; an exchange that is dropped unfinished emits them too, as one whose caller left (or, in a panic, as our defect). So there is
@@ -54,7 +42,7 @@ pub struct Exchange {
     upstream: Option<Arc<str>>,
     attempts: u32,
     upstream_time: Duration,
-    paused: Duration,
+    held: Waits,
     request_bytes: Option<ByteCount>,
     response_bytes: u64,
     status: Option<StatusCode>,
@@ -83,7 +71,7 @@ impl Exchange {
             upstream: None,
             attempts: 0,
             upstream_time: Duration::ZERO,
-            paused: Duration::ZERO,
+            held: Waits::default(),
             request_bytes: None,
             response_bytes: 0,
             status: None,
@@ -190,8 +178,14 @@ impl Exchange {
     }
 
     /// Adds time in which the call was held back on purpose, by a policy of its route: neither the upstream's nor our overhead.
-    pub fn paused(&mut self, wait: Duration) {
-        self.paused = self.paused.saturating_add(wait);
+    pub fn held_back(&mut self, by: HeldBy, wait: Duration) {
+        self.held.add(by, wait);
+    }
+
+    /// How long the call was held back so far, and by what most.
+    #[must_use]
+    pub fn held(&self) -> (Duration, Option<HeldBy>) {
+        (self.held.total(), self.held.longest())
     }
 
     /// The breaker's state, when it had a part in the ending.
@@ -240,7 +234,8 @@ impl Exchange {
     /// Response headers go to the caller at `now`. What of the time until then was no wait is our overhead.
     pub fn answered(&mut self, status: StatusCode, now: Instant) {
         let took = now.saturating_duration_since(self.begin.now);
-        self.overhead = Some(took.saturating_sub(self.upstream_time.saturating_add(self.paused)));
+        self.overhead =
+            Some(took.saturating_sub(self.upstream_time.saturating_add(self.held.total())));
         self.status = Some(status);
     }
 
@@ -336,6 +331,7 @@ impl Exchange {
             is_coalesced: self.is_coalesced,
             key: self.key,
             upstream_time: (self.attempts > 0).then_some(self.upstream_time),
+            held: self.held.longest().map(|by| (by, self.held.total())),
             client_gone,
             trace_id: self.begin.trace_id,
             hosts: self.hosts.as_deref().map(|(target, field)| Hosts {
@@ -383,10 +379,13 @@ mod tests {
     use crate::telemetry::access_log::tests::id;
     use crate::telemetry::correlation::Correlation;
     use crate::telemetry::exposition::tests::parse;
+    use crate::telemetry::meters::Meters;
+    use crate::telemetry::worker_log::WorkerLog;
     use crate::telemetry::worker_log::tests::spec;
     use crate::telemetry::writer::LogWriter;
     use crate::telemetry::writer::tests::Memory;
     use serde_json::Value;
+    use std::cell::Cell;
 
     /// A worker whose lines and counters can be read.
     struct Bench {

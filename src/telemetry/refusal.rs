@@ -27,6 +27,7 @@ pub const fn is_refusal(reason: Failure) -> bool {
         | Failure::Reset
         | Failure::Protocol
         | Failure::Timeout
+        | Failure::CutShort
         | Failure::CallerDeadline
         | Failure::MaxDuration
         | Failure::IdleTimeout

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod architecture;
+mod blame;
 mod bodies;
 mod breaker;
 mod check;

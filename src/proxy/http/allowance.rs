@@ -8,7 +8,7 @@ use http::header::{HeaderName, HeaderValue};
 use super::call::Call;
 use crate::config::plan::RoutePlan;
 use crate::failure::Failure;
-use crate::resilience::Permit;
+use crate::resilience::Chance;
 use crate::time::Deadline;
 use crate::wire;
 
@@ -22,6 +22,8 @@ pub(super) struct Allowance {
     owner: Owner,
     /// How long that is, counted from where its owner counts.
     pub(super) span: Duration,
+    /// How long the upstream has in any case had its chance.
+    fair: Duration,
 }
 
 /// Whose limit it is.
@@ -33,63 +35,125 @@ enum Owner {
     Caller,
 }
 
+/// What an attempt that ended for want of time is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    /// By the caller.
+    pub(super) told: Failure,
+    /// By everybody who judges the upstream.
+    pub(super) charged: Failure,
+}
+
+impl From<Failure> for Named {
+    /// The same for all.
+    fn from(failure: Failure) -> Self {
+        Self {
+            told: failure,
+            charged: failure,
+        }
+    }
+}
+
 impl Allowance {
     /// That of a whole call on a route. A caller's own deadline shortens it and never lengthens it.
     pub(super) fn of_call(call: &Call, plan: &RoutePlan) -> Self {
-        let own = Self::new(Owner::Route, call.begin, plan.timeout);
+        let own = Self {
+            until: Deadline::after(call.begin, plan.timeout),
+            owner: Owner::Route,
+            span: plan.timeout,
+            fair: plan.timeout / 2,
+        };
         match &call.patience {
-            Some(patience) => own.or_sooner(Self {
+            Some(patience) if patience.until < own.until => Self {
                 until: patience.until,
                 owner: Owner::Caller,
                 span: patience.until.remaining(call.begin),
-            }),
-            None => own,
+                ..own
+            },
+            Some(_) | None => own,
         }
     }
 
     /// That of one attempt that begins at `begin`: its own, or what is left of the call's.
-    pub(super) fn of_attempt(self, plan: &RoutePlan, permit: &Permit, begin: Instant) -> Self {
+    ///
+    /// The upstream has had its chance after half of what the route gives an attempt; where a caller gives it less, after
+    /// `slow_after` if the route has one: so long is too long by the operator's own word.
+    pub(super) fn of_attempt(self, plan: &RoutePlan, is_probe: bool, begin: Instant) -> Self {
+        let keys = plan.breaker.keys();
+        let probe_timeout = keys.probe_timeout.filter(|_| is_probe);
         let mut allowance = self;
-        if let Some(timeout) = plan.attempt_timeout {
-            allowance = allowance.or_sooner(Self::new(Owner::Attempt, begin, timeout));
+        for (owner, span) in [
+            (Owner::Attempt, plan.attempt_timeout),
+            (Owner::Probe, probe_timeout),
+        ] {
+            let Some(span) = span else { continue };
+            allowance.fair = allowance.fair.min(span / 2);
+            let until = Deadline::after(begin, span);
+            if until < allowance.until {
+                allowance = Self {
+                    until,
+                    owner,
+                    span,
+                    ..allowance
+                };
+            }
         }
-        if let Some(timeout) = plan.breaker.keys().probe_timeout
-            && permit.is_probe()
-        {
-            allowance = allowance.or_sooner(Self::new(Owner::Probe, begin, timeout));
+        if let (Owner::Caller, Some(slow)) = (allowance.owner, keys.slow_after) {
+            allowance.fair = slow;
         }
         allowance
     }
 
-    /// Names an attempt's end rightly: that a caller gave the upstream less time than its route does proves nothing about the upstream.
-    pub(super) fn judge(self, failure: Failure, now: Instant) -> Failure {
-        let is_late = matches!(failure, Failure::Timeout | Failure::ConnectTimeout);
-        if is_late && self.is_over_for_caller(now) {
-            Failure::CallerDeadline
+    /// What the upstream has of it when the call was held back for so long before.
+    pub(super) fn chance(self, held: Duration) -> Chance {
+        let held = match self.owner {
+            Owner::Caller => Duration::MAX,
+            Owner::Route | Owner::Attempt | Owner::Probe => held,
+        };
+        Chance {
+            fair: self.fair,
+            held,
+        }
+    }
+
+    /// Whether so little is left at `now`, after the call was held back for so long, that no answer would prove nothing.
+    pub(super) fn is_scant(self, held: Duration, now: Instant) -> bool {
+        !self.chance(held).was_given(self.until.remaining(now))
+    }
+
+    /// Names a failure of an upstream that had the call for `had` until `now`.
+    pub(super) fn judge(
+        self,
+        failure: Failure,
+        (had, now): (Duration, Instant),
+        chance: Chance,
+    ) -> Named {
+        let charged = if failure == Failure::Timeout && !chance.was_given(had) {
+            Failure::CutShort
         } else {
             failure
+        };
+        let is_late = matches!(
+            charged,
+            Failure::Timeout | Failure::ConnectTimeout | Failure::CutShort
+        );
+        if !(is_late && self.is_over_for_caller(now)) {
+            return charged.into();
+        }
+        Named {
+            told: Failure::CallerDeadline,
+            // Its caller gave it less time than its route does, which proves nothing.
+            charged: if charged == Failure::CutShort {
+                Failure::CallerDeadline
+            } else {
+                charged
+            },
         }
     }
 
     /// Whether nobody waits for the answer any more.
     pub(super) fn is_over_for_caller(self, now: Instant) -> bool {
         self.owner == Owner::Caller && self.until.has_passed(now)
-    }
-
-    fn new(owner: Owner, begin: Instant, span: Duration) -> Self {
-        Self {
-            until: Deadline::after(begin, span),
-            owner,
-            span,
-        }
-    }
-
-    fn or_sooner(self, other: Self) -> Self {
-        if other.until < self.until {
-            other
-        } else {
-            self
-        }
     }
 }
 

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, Named};
 use super::call::{Call, Keep};
 use super::carry::Context;
 use super::classify::{of_failure, sample};
 use super::framing::is_ambiguous;
 use super::outgoing::{Outgoing, Sending};
-use crate::failure::Failure;
-use crate::telemetry::Exchange;
+use crate::failure::{Blame, Failure};
+use crate::resilience::Chance;
 use crate::telemetry::names::RetryResult;
+use crate::telemetry::{Exchange, HeldBy};
 use crate::time::{now, timeout_at};
 use crate::upstream::{Checkout, Fate, Lease, Purpose, SendError, Unconnected, UploadEnd, Wanted};
 
@@ -24,10 +25,23 @@ pub(super) struct Attempt<'a, 'c> {
     pub(super) exchange: &'a mut Exchange,
     pub(super) call: &'a mut Call,
     pub(super) outgoing: &'a mut Outgoing<'c>,
-    pub(super) allowance: Allowance,
+    pub(super) time: Time,
     /// Another attempt may follow.
     pub(super) keep: Keep,
-    /// Time spent in our own queue, which is nobody's slowness but ours.
+}
+
+/// The time of an attempt.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    /// The whole call's.
+    pub(super) total: Allowance,
+    /// The attempt's, of it.
+    pub(super) allowance: Allowance,
+    /// When it began.
+    pub(super) begin: Instant,
+    /// A half-open breaker waits for it.
+    pub(super) is_probe: bool,
+    /// Time spent in the queue for a connection, which is nobody's slowness but ours.
     pub(super) queued: Duration,
 }
 
@@ -41,7 +55,7 @@ pub(super) struct Answered {
 
 /// An attempt that brought no response headers.
 pub(super) struct Lost {
-    pub(super) failure: Failure,
+    pub(super) named: Named,
     /// The upstream cannot have seen the call.
     pub(super) is_unsent: bool,
     /// When it was lost.
@@ -50,24 +64,24 @@ pub(super) struct Lost {
 
 /// A try that brought no response headers.
 struct Failed {
-    failure: Failure,
+    named: Named,
     again: Again,
     at: Instant,
 }
 
 impl Attempt<'_, '_> {
-    /// Makes the attempt, which begins at `begin`; once more at once if the call was surely never sent, or was lost with a kept-alive connection and is idempotent.
+    /// Makes the attempt; once more at once if the call was surely never sent, or was lost with a kept-alive connection and is idempotent.
     ///
     /// # Errors
     /// Why there are no response headers.
-    pub(super) async fn make(&mut self, mut begin: Instant) -> Result<Answered, Lost> {
-        let mut is_second = false;
+    pub(super) async fn make(&mut self) -> Result<Answered, Lost> {
+        let (mut begin, mut is_second) = (self.time.begin, false);
         // One place for both tries, whose room the future then holds once.
         loop {
             let tried = self.try_once(begin).await;
             match tried {
-                Err(Failed { failure, again, at })
-                    if !is_second && self.may_resend(failure, again, at) =>
+                Err(Failed { named, again, at })
+                    if !is_second && self.may_resend(named.charged, again, at) =>
                 {
                     if again == Again::Unseen {
                         self.exchange.never_attempted();
@@ -89,8 +103,8 @@ impl Attempt<'_, '_> {
                         };
                         self.outgoing.route.meters.retried(result);
                     }
-                    return last.map_err(|Failed { failure, again, at }| Lost {
-                        failure,
+                    return last.map_err(|Failed { named, again, at }| Lost {
+                        named,
                         is_unsent: again == Again::Unseen,
                         at,
                     });
@@ -107,17 +121,29 @@ impl Attempt<'_, '_> {
             && failure.is_retryable()
             && !self.outgoing.was_resent
             && !(has_policy && failure == Failure::Connect)
-            && !self.allowance.until.has_passed(now)
+            && !self.time.allowance.until.has_passed(now)
     }
 
-    /// How long the upstream took, at `now`, for an attempt that began then.
-    pub(super) fn latency(&self, begin: Instant, now: Instant) -> Duration {
-        now.saturating_duration_since(begin)
-            .saturating_sub(self.queued)
+    /// How long the upstream took, at `now`.
+    pub(super) fn latency(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.time.begin)
+            .saturating_sub(self.time.queued)
+    }
+
+    /// The upstream's chance to answer.
+    fn chance(&self) -> Chance {
+        self.time.allowance.chance(self.held())
+    }
+
+    /// How long the call was held back on this route.
+    fn held(&self) -> Duration {
+        let (held, _) = self.exchange.held();
+        held.saturating_sub(self.call.held_before)
     }
 
     async fn try_once(&mut self, begin: Instant) -> Result<Answered, Failed> {
         let (mut lease, begin) = self.connect(begin).await?;
+        let (until, chance) = (self.time.allowance.until, self.chance());
         let sending = Sending {
             lease: &lease,
             keep: self.keep(&lease),
@@ -133,18 +159,17 @@ impl Attempt<'_, '_> {
         let request = outgoing
             .request(call, context, exchange, sending)
             .map_err(|failure| Failed {
-                failure,
+                named: failure.into(),
                 again: Again::Impossible,
                 at: begin,
             })?;
         let sent = {
             let sending = pin!(lease.send(request));
-            timeout_at(self.allowance.until, sending).await
+            timeout_at(until, sending).await
         };
         let end = now();
         let took = end.saturating_duration_since(begin);
         exchange.waited(took);
-        lease.took(took);
         let failed = match sent {
             // Nobody asked for it, so nobody could speak what follows (RFC 9110 §15.2.2).
             Ok(Ok(response))
@@ -157,6 +182,8 @@ impl Attempt<'_, '_> {
                 (Failure::Protocol, Again::Impossible)
             }
             Ok(Ok(response)) => {
+                lease.took(took);
+                outgoing.route.doubt.ends();
                 return Ok(Answered {
                     response,
                     lease,
@@ -171,16 +198,21 @@ impl Attempt<'_, '_> {
             }
         };
         let (failure, again) = failed;
-        // That a caller gave the upstream less time than its route does proves nothing about the upstream.
-        let failure = self.allowance.judge(failure, end);
-        if !self.may_resend(failure, again, end) {
+        let allowance = self.time.allowance;
+        let named = allowance.judge(failure, (took, end), chance);
+        if named.charged.blame() == Blame::Upstream {
+            // Time that others cut short is no measure of anybody's speed.
+            lease.took(took);
+        }
+        if !self.may_resend(named.charged, again, end) {
             // What is made again at once was a kept-alive connection's end, which an endpoint is free to choose.
-            let verdict = of_failure(failure, &self.outgoing.route.plan.classify);
+            let verdict = of_failure(named.charged, &self.outgoing.route.plan.classify);
             lease.record(sample(verdict, took), end);
             self.outgoing.avoid = Some(lease.endpoint().id());
         }
+        self.doubt(named);
         Err(Failed {
-            failure,
+            named,
             again,
             at: end,
         })
@@ -192,7 +224,8 @@ impl Attempt<'_, '_> {
         let pool = self.context.connection.worker.pool(route);
         let wanted = Wanted {
             start: begin,
-            deadline: self.allowance.until,
+            deadline: self.time.allowance.until,
+            chance: self.chance(),
             purpose: if self.call.upgrade.is_some() {
                 Purpose::Switch
             } else {
@@ -202,37 +235,67 @@ impl Attempt<'_, '_> {
         };
         let checkout = pool.checkout(wanted).await;
         let end = now();
-        let took = end.saturating_duration_since(begin);
+        let way = match &checkout {
+            Ok(Checkout { way, .. }) | Err(Unconnected { way, .. }) => way,
+        };
+        let queued = way.queued.unwrap_or_default();
+        if way.queued.is_some() {
+            route.meters.waited_for_connection(queued);
+            self.queued(queued);
+        }
+        for failure in &way.passed_over {
+            self.exchange.attempt_failed(*failure);
+        }
+        let took = end.saturating_duration_since(begin).saturating_sub(queued);
         self.exchange.waited(took);
+        let failed = |named| Failed {
+            named,
+            again: Again::Unseen,
+            at: end,
+        };
         match checkout {
-            Ok(Checkout { lease, has_waited }) => {
-                if has_waited {
-                    self.queued += took;
-                    route.meters.waited_for_connection(took);
-                }
-                if has_waited && self.allowance.until.has_passed(end) {
+            Ok(Checkout { lease, .. }) => {
+                let allowance = self.time.allowance;
+                let held = self.held();
+                let is_over = !queued.is_zero() && allowance.until.has_passed(end);
+                let is_in_vain = || route.doubt.exists() && allowance.is_scant(held, end);
+                if is_over || !held.is_zero() && is_in_vain() {
                     // Its turn came too late: that the time is over is our doing, not the upstream's.
                     lease.keep(end);
-                    return Err(Failed {
-                        failure: Failure::Overloaded,
-                        again: Again::Unseen,
-                        at: end,
-                    });
+                    return Err(failed(Failure::Overloaded.into()));
                 }
                 self.exchange.attempting(lease.endpoint().label());
                 Ok((lease, end))
             }
-            Err(Unconnected { failure, endpoint }) => {
+            Err(Unconnected {
+                failure, endpoint, ..
+            }) => {
                 if let Some(endpoint) = endpoint {
                     self.exchange.attempting(endpoint.label());
                     self.outgoing.avoid = Some(endpoint.id());
                 }
-                Err(Failed {
-                    failure: self.allowance.judge(failure, end),
-                    again: Again::Unseen,
-                    at: end,
-                })
+                let allowance = self.time.allowance;
+                let named = allowance.judge(failure, (took, end), self.chance());
+                self.doubt(named);
+                Err(failed(named))
             }
+        }
+    }
+
+    /// The call waited for a connection. An attempt's own time begins after that.
+    fn queued(&mut self, wait: Duration) {
+        self.exchange.held_back(HeldBy::Pool, wait);
+        let time = &mut self.time;
+        time.queued += wait;
+        let plan = &self.outgoing.route.plan;
+        let begin = time.begin + time.queued;
+        time.allowance = time.total.of_attempt(plan, time.is_probe, begin);
+    }
+
+    /// What was cut short makes it doubtful whether the next one with as little time is worth sending.
+    fn doubt(&self, named: Named) {
+        if named.charged == Failure::CutShort {
+            self.outgoing.route.doubt.arises();
         }
     }
 

@@ -1,7 +1,7 @@
 //! The caller's request, read once. It outlives a failed attempt, so that another attempt can be made of it.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{HOST, HeaderValue};
 use http::uri::PathAndQuery;
@@ -37,6 +37,8 @@ pub(super) struct Call {
     pub(super) patience: Option<Patience>,
     /// When the route that now has the call got it: its time limits are counted from here.
     pub(super) begin: Instant,
+    /// How long it was held back before that.
+    pub(super) held_before: Duration,
 }
 
 /// Whether an attempt leaves the caller's fields behind for another one, which costs a copy of them.
@@ -67,6 +69,7 @@ impl Call {
             key: None,
             patience,
             begin,
+            held_before: Duration::ZERO,
         }
     }
 

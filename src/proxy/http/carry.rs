@@ -7,8 +7,8 @@ use http::header::{HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
-use super::allowance::Allowance;
-use super::attempt::{Answered, Attempt, Lost};
+use super::allowance::{Allowance, Named};
+use super::attempt::{Answered, Attempt, Lost, Time};
 use super::call::Call;
 use super::classify::{Certainty, Judged, classify, look_into, of_failure, sample};
 use super::connection::Connection;
@@ -24,7 +24,7 @@ use crate::proxy::worker::Current;
 use crate::resilience::{Key, Outcome, Pass, Permit, RefusalKind, Rejection, explain};
 use crate::snapshot::{Route, Way};
 use crate::stale::Collector;
-use crate::telemetry::Exchange;
+use crate::telemetry::{Exchange, HeldBy};
 use crate::time::{now, sleep_until, wall_at};
 
 /// What an exchange goes on in.
@@ -83,7 +83,10 @@ pub(super) async fn carry(
     let mut begin = call.begin;
     if total.is_over_for_caller(begin) {
         let failure = Failure::CallerDeadline;
-        return Err(Refusal::new(failure, detail(failure, route, total)));
+        return Err(Refusal::new(
+            failure,
+            detail(failure, route, total, exchange),
+        ));
     }
     let mut held = Held::new(context, route, total.until);
     let ticket = held.enter(exchange, call).await?;
@@ -110,17 +113,23 @@ pub(super) async fn carry(
         };
         retrying.begin();
         exchange.unsettled();
-        let allowance = total.of_attempt(&route.plan, &permit, begin);
+        let is_probe = permit.is_probe();
+        let time = Time {
+            total,
+            allowance: total.of_attempt(&route.plan, is_probe, begin),
+            begin,
+            is_probe,
+            queued: Duration::ZERO,
+        };
         let mut attempt = Attempt {
             context,
             exchange,
             call,
             outgoing: &mut outgoing,
-            allowance,
+            time,
             keep: retrying.keep(),
-            queued: Duration::ZERO,
         };
-        let ended = conclude(&mut attempt, (permit, pass), (way.route, begin)).await;
+        let ended = conclude(&mut attempt, (permit, pass), way.route).await;
         let now = ended.at;
         match retrying.judge(ended, total.until, now) {
             Next::Done(result) => return result.map(with_ticket),
@@ -128,7 +137,7 @@ pub(super) async fn carry(
                 held.retries();
                 sleep_until(at).await;
                 begin = self::now();
-                exchange.paused(begin.saturating_duration_since(now));
+                exchange.held_back(HeldBy::Backoff, begin.saturating_duration_since(now));
             }
         }
     }
@@ -138,18 +147,18 @@ pub(super) async fn carry(
 async fn conclude(
     attempt: &mut Attempt<'_, '_>,
     (permit, pass): (Permit, Pass),
-    (place, begin): (usize, Instant),
+    place: usize,
 ) -> Ended {
-    let made = attempt.make(begin).await;
+    let made = attempt.make().await;
     let made_at = made
         .as_ref()
         .map_or_else(|lost| lost.at, |answered| answered.at);
-    let latency = attempt.latency(begin, made_at);
+    let latency = attempt.latency(made_at);
     let Attempt {
         exchange,
         call,
         outgoing,
-        allowance,
+        time: Time { allowance, .. },
         ..
     } = attempt;
     let route = outgoing.route;
@@ -201,13 +210,13 @@ async fn conclude(
             }
         }
         Err(Lost {
-            failure,
+            named: Named { told, charged },
             is_unsent,
             at,
         }) => {
-            let verdict = of_failure(failure, rules);
-            if failure.blame() == Blame::Upstream {
-                exchange.attempt_failed(failure);
+            let verdict = of_failure(charged, rules);
+            if charged.blame() == Blame::Upstream {
+                exchange.attempt_failed(charged);
                 settle(exchange, verdict);
             }
             let throttle = &route.limits.throttle;
@@ -217,7 +226,10 @@ async fn conclude(
                 at,
                 is_unsent,
                 is_whole: outgoing.can_go_again(call),
-                result: Err(Refusal::new(failure, detail(failure, route, *allowance))),
+                result: Err(Refusal::new(
+                    told,
+                    detail(told, route, *allowance, exchange),
+                )),
             }
         }
     }

@@ -3,9 +3,15 @@
 use super::allowance::Allowance;
 use crate::failure::Failure;
 use crate::snapshot::Route;
+use crate::telemetry::{Exchange, HeldBy};
 
 /// The sentence for a failure on a route. It names the upstream and the limit that was met, never anything that the upstream sent.
-pub(super) fn detail(failure: Failure, route: &Route, allowance: Allowance) -> String {
+pub(super) fn detail(
+    failure: Failure,
+    route: &Route,
+    allowance: Allowance,
+    exchange: &Exchange,
+) -> String {
     let plan = &route.plan;
     let to = &route.upstream_label;
     match failure {
@@ -21,6 +27,14 @@ pub(super) fn detail(failure: Failure, route: &Route, allowance: Allowance) -> S
         Failure::Reset => format!("{to} closed the connection before it answered"),
         Failure::Protocol => format!("{to} sent what is not HTTP"),
         Failure::Timeout => format!("no response headers from {to} within {:?}", allowance.span),
+        Failure::CutShort => {
+            let (held, by) = exchange.held();
+            let by = by.map_or("a limit of the route", HeldBy::label);
+            format!(
+                "the call was held back for {held:?}, most of it by `{by}`, and {to} had what was left of {:?}",
+                allowance.span
+            )
+        }
         Failure::CallerDeadline => {
             format!(
                 "{to} has not answered within the {:?} that the caller gives it",

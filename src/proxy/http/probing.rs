@@ -28,7 +28,7 @@ use super::framing::is_ambiguous;
 use super::waiting::hinted;
 use super::{headers, target};
 use crate::failure::{Blame, Failure};
-use crate::resilience::{Identity, Label, Mode, Outcome, Permit, Rules, Sample, State};
+use crate::resilience::{Chance, Identity, Label, Mode, Outcome, Permit, Rules, Sample, State};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::CorrelationId;
 use crate::telemetry::names::ProbeResult;
@@ -167,27 +167,38 @@ impl Attempt {
 
     /// Asks, and once more if a kept-alive connection closed under the question.
     async fn ask(&self, path: &PathAndQuery, deadline: Deadline) -> Result<Answered, Failure> {
-        let mut is_again = false;
+        let (mut is_again, begin) = (false, now());
+        let mut chance = Chance {
+            fair: deadline.remaining(begin) / 2,
+            held: Duration::ZERO,
+        };
         loop {
             let wanted = Wanted {
                 start: now(),
                 deadline,
+                chance,
                 purpose: Purpose::Call,
                 avoid: None,
             };
             let checkout = self.pool.checkout(wanted).await;
-            let Checkout { mut lease, .. } = checkout.map_err(|unconnected| unconnected.failure)?;
+            let Checkout { mut lease, way } =
+                checkout.map_err(|unconnected| unconnected.failure)?;
+            let sent = now();
+            chance = chance.after(way.queued.unwrap_or_default());
             let request = self.request(&lease, path)?;
             let is_reused = lease.is_reused();
             match timeout_at(deadline, lease.send(request)).await {
-                Ok(Ok(response)) => return read(response, lease, deadline).await,
+                Ok(Ok(response)) => {
+                    let read = read(response, lease, deadline).await;
+                    return read.map_err(|failure| in_time(failure, sent, chance));
+                }
                 Ok(Err(error)) if is_reused && !is_again && error.fate != Fate::Unknown => {
                     is_again = true;
                 }
                 Ok(Err(error)) => return Err(error.failure),
                 Err(_) => {
                     lease.timed_out();
-                    return Err(Failure::Timeout);
+                    return Err(in_time(Failure::Timeout, sent, chance));
                 }
             }
         }
@@ -210,6 +221,16 @@ impl Attempt {
             *request.uri_mut() = target::origin_form(path.clone());
         }
         Ok(request)
+    }
+}
+
+/// Names a failure rightly: a question that our own queue left too little time proves nothing.
+fn in_time(failure: Failure, sent: Instant, chance: Chance) -> Failure {
+    let had = || now().saturating_duration_since(sent);
+    if failure == Failure::Timeout && !chance.was_given(had()) {
+        Failure::CutShort
+    } else {
+        failure
     }
 }
 

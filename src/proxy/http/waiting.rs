@@ -19,8 +19,8 @@ use crate::failure::Failure;
 use crate::resilience::{Bulkhead, Halt, Key, Pass, Signal, Throttle, Ticket, Verdict, Wake};
 use crate::snapshot::Route;
 use crate::snapshot::limits::Rate;
-use crate::telemetry::Exchange;
 use crate::telemetry::names::LimitLabel;
+use crate::telemetry::{Exchange, HeldBy};
 use crate::time::{Deadline, now, timeout_at, wall};
 use crate::wire::PauseHints;
 
@@ -240,7 +240,11 @@ impl<'c> Held<'c> {
     fn waited(&mut self, exchange: &mut Exchange, limit: LimitLabel, since: Instant) {
         let wait = now().saturating_duration_since(since);
         self.route.meters.waited_for_limit(limit, wait);
-        exchange.paused(wait);
+        let by = match limit {
+            LimitLabel::Concurrency => HeldBy::Concurrency,
+            LimitLabel::Throttle => HeldBy::Throttle,
+        };
+        exchange.held_back(by, wait);
         self.has_waited = true;
     }
 }

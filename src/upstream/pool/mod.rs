@@ -4,6 +4,7 @@
 //! passed over. `max` is kept by the [`Slots`](super::Slots) that all workers share; the connections to each endpoint lie on a shelf of
 //! their own.
 
+mod checkout;
 mod choice;
 mod sharing;
 mod shelf;
@@ -17,18 +18,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub use self::checkout::{Checkout, Unconnected, Wanted, Way};
 use self::choice::Choice;
 use self::shelf::Shelf;
 pub(super) use self::shelf::Stay;
-use super::endpoint::{Connected, Endpoint, EndpointId};
+use super::endpoint::Connected;
 use super::http1::{self, Http1};
 use super::http2::{self, Http2};
-use super::lease::Lease;
 use super::slots::Slot;
 use super::{Purpose, Upstream};
 use crate::config::plan::HttpVersion;
 use crate::failure::{Blame, Failure};
-use crate::resilience::{Label, Sample};
+use crate::resilience::{Chance, Label, Sample};
 use crate::time::{Deadline, now};
 
 /// A call that cannot be sent goes to so many endpoints at the most: the first and three more, as with HAProxy's `retries 3` and
@@ -59,36 +60,6 @@ type Handed = (Box<Http1>, Rc<Shelf>);
 struct Shelves {
     version: u64,
     list: Rc<[Rc<Shelf>]>,
-}
-
-/// What a connection is wanted for.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// When it is wanted.
-    pub start: Instant,
-    /// By when the call must be answered.
-    pub deadline: Deadline,
-    /// What is to be said over it.
-    pub purpose: Purpose,
-    /// Where the call has failed already: another endpoint is asked if there is any.
-    pub avoid: Option<EndpointId>,
-}
-
-/// What a pool gives on request.
-pub struct Checkout {
-    /// The connection.
-    pub lease: Lease,
-    /// Whether the call had to wait in the queue.
-    pub has_waited: bool,
-}
-
-/// There is no connection for a call, which was never sent.
-#[derive(Clone, Debug)]
-pub struct Unconnected {
-    /// Why.
-    pub failure: Failure,
-    /// The endpoint that was asked last; `None` when the call did not get that far.
-    pub endpoint: Option<Arc<Endpoint>>,
 }
 
 impl Pool {
@@ -123,12 +94,23 @@ impl Pool {
     /// Either way the call was never sent.
     pub async fn checkout(self: &Rc<Self>, wanted: Wanted) -> Result<Checkout, Unconnected> {
         let mut choice = Choice::new(self.shelves());
-        let (mut at, mut failed) = (wanted.start, None);
+        let (mut wanted, mut at) = (wanted, wanted.start);
+        let mut failed: Option<Unconnected> = None;
         while let Some(stay) = choice.make(self, &wanted, at) {
-            let unconnected = match self.connect(stay, &choice, &wanted).await {
-                Ok(checkout) => return Ok(checkout),
+            let mut unconnected = match self.connect(stay, &choice, &wanted).await {
+                Ok(mut checkout) => {
+                    if let Some(failed) = failed {
+                        checkout.way.follow(failed.gives_way());
+                    }
+                    return Ok(checkout);
+                }
                 Err(unconnected) => unconnected,
             };
+            let wait = unconnected.way.queued.unwrap_or_default();
+            wanted.chance = wanted.chance.after(wait);
+            if let Some(failed) = failed.take() {
+                unconnected.way.follow(failed.gives_way());
+            }
             let is_last = choice.shelves.len() == 1;
             if is_last || unconnected.failure.blame() != Blame::Upstream {
                 return Err(unconnected);
@@ -143,6 +125,7 @@ impl Pool {
         Err(failed.unwrap_or(Unconnected {
             failure: Failure::Internal,
             endpoint: None,
+            way: Way::default(),
         }))
     }
 
@@ -156,15 +139,15 @@ impl Pool {
         // Boxed is what seldom happens: without that every call would carry the room for opening a connection.
         if wanted.purpose == Purpose::Call && stay.shelf.sharing.is_spoken() {
             if let Some(connection) = stay.shelf.sharing.current(wanted.start) {
-                return Ok(Checkout::http2(connection, stay, false));
+                return Ok(Checkout::http2(connection, stay, None));
             }
             return Box::pin(self.share_http2(stay, choice, wanted)).await;
         }
         if let Some(connection) = self.reuse(&stay.shelf, wanted.start).await {
-            return Ok(Checkout::http1(connection, stay, false));
+            return Ok(Checkout::http1(connection, stay, None));
         }
         match self.upstream.slots.try_take() {
-            Some(slot) => Box::pin(self.open(slot, stay, wanted, false)).await,
+            Some(slot) => Box::pin(self.open(slot, stay, wanted, None)).await,
             None => Box::pin(self.make_do(stay, choice, wanted)).await,
         }
     }
@@ -213,21 +196,42 @@ impl Pool {
         slot: Slot,
         mut stay: Stay,
         wanted: &Wanted,
-        has_waited: bool,
+        queued: Option<Duration>,
     ) -> Result<Checkout, Unconnected> {
         let begin = now();
         let shelf = Rc::clone(&stay.shelf);
         let berth = Berth::at(&shelf, slot);
         match self.open_to(&shelf, berth, begin, wanted).await {
-            Ok(Opened::Http1(connection)) => Ok(Checkout::http1(connection, stay, has_waited)),
-            Ok(Opened::Http2(connection)) => Ok(Checkout::http2(connection, stay, has_waited)),
+            Ok(Opened::Http1(connection)) => Ok(Checkout::http1(connection, stay, queued)),
+            Ok(Opened::Http2(connection)) => Ok(Checkout::http2(connection, stay, queued)),
             Err(failure) => {
                 let now = now();
                 let took = now.saturating_duration_since(begin);
-                let label = Label::Named(failure.label());
-                stay.record(Sample::failure(label).after(took), now);
-                Err(Unconnected::from(&shelf, failure))
+                let chance = wanted.chance.after(queued.unwrap_or_default());
+                let failure = self.judge(failure, (took, now), chance, wanted.deadline);
+                if failure.blame() == Blame::Upstream {
+                    let label = Label::Named(failure.label());
+                    stay.record(Sample::failure(label).after(took), now);
+                }
+                Err(Unconnected::from(&shelf, failure, queued))
             }
+        }
+    }
+
+    /// Names rightly why there was no connection: that a call's own deadline left too little time for one proves nothing.
+    fn judge(
+        &self,
+        failure: Failure,
+        (had, now): (Duration, Instant),
+        chance: Chance,
+        deadline: Deadline,
+    ) -> Failure {
+        let is_late = matches!(failure, Failure::ConnectTimeout | Failure::Dns);
+        let fair = chance.fair.min(self.upstream.plan().connect_timeout / 2);
+        if is_late && deadline.has_passed(now) && !(Chance { fair, ..chance }).was_given(had) {
+            Failure::CutShort
+        } else {
+            failure
         }
     }
 
@@ -345,39 +349,6 @@ impl Shelves {
         Self {
             version,
             list: list.collect(),
-        }
-    }
-}
-
-impl Checkout {
-    fn http1(connection: Box<Http1>, stay: Stay, has_waited: bool) -> Self {
-        Self {
-            lease: Lease::http1(connection, stay),
-            has_waited,
-        }
-    }
-
-    fn http2(connection: Http2, stay: Stay, has_waited: bool) -> Self {
-        Self {
-            lease: Lease::http2(connection, stay),
-            has_waited,
-        }
-    }
-}
-
-impl Unconnected {
-    fn from(shelf: &Shelf, failure: Failure) -> Self {
-        Self {
-            failure,
-            endpoint: Some(Arc::clone(&shelf.endpoint)),
-        }
-    }
-
-    /// Its turn did not come.
-    fn overloaded() -> Self {
-        Self {
-            failure: Failure::Overloaded,
-            endpoint: None,
         }
     }
 }

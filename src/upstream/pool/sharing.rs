@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -10,7 +10,7 @@ use super::choice::Choice;
 use super::shelf::Stay;
 use super::{Checkout, Pool, Unconnected, Wanted};
 use crate::failure::{Blame, Failure};
-use crate::time::{Deadline, now, timeout_at};
+use crate::time::{now, timeout_at};
 use crate::upstream::http2::Http2;
 
 /// The one HTTP/2 connection of a worker to an endpoint.
@@ -23,7 +23,8 @@ pub(super) struct Sharing {
 /// What a caller finds, and whether it had to wait for that.
 struct Found<'a> {
     share: Share<'a>,
-    has_waited: bool,
+    /// How long, if it had to.
+    waited: Option<Duration>,
 }
 
 enum Share<'a> {
@@ -56,15 +57,15 @@ impl Pool {
         wanted: &Wanted,
     ) -> Result<Checkout, Unconnected> {
         let shelf = Rc::clone(&stay.shelf);
-        let found = shelf.sharing.find(wanted.start, wanted.deadline).await;
-        let Found { share, has_waited } =
-            found.map_err(|failure| Unconnected::from(&shelf, failure))?;
+        let found = shelf.sharing.find(wanted).await;
+        let Found { share, waited } =
+            found.map_err(|failure| Unconnected::from(&shelf, failure, None))?;
         let opener = match share {
-            Share::Open(connection) => return Ok(Checkout::http2(connection, stay, has_waited)),
+            Share::Open(connection) => return Ok(Checkout::http2(connection, stay, waited)),
             Share::Missing(opener) => opener,
         };
         let opened = match self.upstream.slots.try_take() {
-            Some(slot) => self.open(slot, stay, wanted, has_waited).await,
+            Some(slot) => self.open(slot, stay, wanted, waited).await,
             None => self.make_do(stay, choice, wanted).await,
         };
         if let Err(Unconnected { failure, .. }) = &opened
@@ -131,21 +132,27 @@ impl Sharing {
             .take_if(|connection| !connection.is_usable(now));
     }
 
-    async fn find(&self, start: Instant, deadline: Deadline) -> Result<Found<'_>, Failure> {
-        let mut has_waited = false;
+    async fn find(&self, wanted: &Wanted) -> Result<Found<'_>, Failure> {
+        let start = wanted.start;
+        let mut waited = None;
         loop {
             if let Some(connection) = self.current(start) {
                 return Ok(Found {
                     share: Share::Open(connection),
-                    has_waited,
+                    waited,
                 });
             }
             let opening = self.opening.borrow().clone();
             let Some(opening) = opening else { break };
-            has_waited = true;
-            timeout_at(deadline, opening.done.notified())
-                .await
-                .map_err(|_| Failure::ConnectTimeout)?;
+            let done = timeout_at(wanted.deadline, opening.done.notified()).await;
+            let wait = now().saturating_duration_since(start);
+            waited = Some(wait);
+            match done {
+                Ok(()) => {}
+                // It waited for the upstream as the one who opens it does.
+                Err(_) if wanted.chance.was_given(wait) => return Err(Failure::ConnectTimeout),
+                Err(_) => return Err(Failure::CutShort),
+            }
             if let Some(failure) = opening.failure.get() {
                 return Err(failure);
             }
@@ -153,7 +160,7 @@ impl Sharing {
         self.close();
         Ok(Found {
             share: Share::Missing(Opener::begin(self)),
-            has_waited,
+            waited,
         })
     }
 }

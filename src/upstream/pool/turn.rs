@@ -29,7 +29,7 @@ impl Pool {
         for (shelf, is_fit) in choice.others(&stay, wanted) {
             if !is_fit {
                 if let Some(slot) = self.give_up_one(shelf) {
-                    return self.open(slot, stay, wanted, false).await;
+                    return self.open(slot, stay, wanted, None).await;
                 }
                 continue;
             }
@@ -37,11 +37,11 @@ impl Pool {
                 && let Some(connection) = shelf.sharing.current(wanted.start)
             {
                 let stay = Stay::begin(self, shelf, Visit::Ordinary);
-                return Ok(Checkout::http2(connection, stay, false));
+                return Ok(Checkout::http2(connection, stay, None));
             }
             if let Some(connection) = self.reuse(shelf, wanted.start).await {
                 let stay = Stay::begin(self, shelf, Visit::Ordinary);
-                return Ok(Checkout::http1(connection, stay, false));
+                return Ok(Checkout::http1(connection, stay, None));
             }
         }
         self.queue(stay, choice, wanted).await
@@ -68,34 +68,47 @@ impl Pool {
         };
         let acquire_timeout = self.upstream.plan().pool.acquire_timeout;
         let patience = Deadline::after(wanted.start, acquire_timeout).min(wanted.deadline);
-        match crate::time::timeout_at(patience, place.turn()).await {
+        let begin = now();
+        let granted = crate::time::timeout_at(patience, place.turn()).await;
+        let now = now();
+        let queued = now.saturating_duration_since(begin);
+        match granted {
             // What is opened now would come too late for this caller; the slot goes to the next.
-            Ok(Some(Grant::Slot(_))) if patience.has_passed(now()) => {
-                Err(Unconnected::overloaded())
+            Ok(Some(Grant::Slot(_))) if patience.has_passed(now) => {
+                Err(Unconnected::overloaded(queued))
             }
             Ok(Some(Grant::Slot(slot))) => {
                 let stay = self.choose_again(stay, choice, wanted);
-                self.open(slot, stay, wanted, true).await
+                self.open(slot, stay, wanted, Some(queued)).await
             }
             Ok(Some(Grant::Handed)) => {
                 let Some((mut connection, shelf)) = turn.collect() else {
-                    return Err(Unconnected::from(&stay.shelf, Failure::Internal));
+                    return Err(Unconnected::from(
+                        &stay.shelf,
+                        Failure::Internal,
+                        Some(queued),
+                    ));
                 };
                 // It has just answered another call, so there is no need to doubt it beyond its own word.
-                if connection.settle(now()).await {
+                if connection.settle(now).await {
                     let stay = if Rc::ptr_eq(&shelf, &stay.shelf) {
                         stay
                     } else {
                         Stay::begin(self, &shelf, Visit::Ordinary)
                     };
-                    Ok(Checkout::http1(connection, stay, true))
+                    Ok(Checkout::http1(connection, stay, Some(queued)))
                 } else {
                     let stay = self.choose_again(stay, choice, wanted);
-                    self.open(connection.into_slot(), stay, wanted, true).await
+                    self.open(connection.into_slot(), stay, wanted, Some(queued))
+                        .await
                 }
             }
-            Ok(None) => Err(Unconnected::from(&stay.shelf, Failure::Internal)),
-            Err(crate::time::Elapsed) => Err(Unconnected::overloaded()),
+            Ok(None) => Err(Unconnected::from(
+                &stay.shelf,
+                Failure::Internal,
+                Some(queued),
+            )),
+            Err(crate::time::Elapsed) => Err(Unconnected::overloaded(queued)),
         }
     }
 

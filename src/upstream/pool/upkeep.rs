@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::shelf::Shelf;
 use super::{Berth, Opened, Pool, Wanted};
+use crate::resilience::Chance;
 use crate::time::{Deadline, now};
 use crate::upstream::Purpose;
 use crate::upstream::http1::Http1;
@@ -93,6 +94,7 @@ impl Pool {
         let wanted = Wanted {
             start,
             deadline: Deadline::after(start, self.upstream.plan().connect_timeout),
+            chance: Chance::WHOLE,
             purpose: Purpose::Call,
             avoid: None,
         };

@@ -27,9 +27,12 @@ pub(super) async fn carry_elsewhere(
         strip: relative(way, call.uri.path(), base),
         prepend_base: true,
     };
+    let (held, _) = exchange.held();
     let begin = std::mem::replace(&mut call.begin, now());
+    let held_before = std::mem::replace(&mut call.held_before, held);
     let answer = super::answer(context, exchange, call, &other).await;
     call.begin = begin;
+    call.held_before = held_before;
     answer
         .map_err(|refusal| exchange.diversion_failed(refusal.failure))
         .ok()

@@ -4,6 +4,7 @@
 //! the others waiting. One that may not is its caller's alone, and the others are told so as soon as its headers are there.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
@@ -22,7 +23,7 @@ use crate::proxy::http::reply::Refusal;
 use crate::resilience::Outcome;
 use crate::snapshot::{Route, Way};
 use crate::stale::{Asked, Collector, Kept, Landed, Lead, Place};
-use crate::telemetry::Exchange;
+use crate::telemetry::{Exchange, HeldBy};
 use crate::time::{Deadline, now, timeout_at};
 use crate::upstream::is_misframed;
 
@@ -45,7 +46,10 @@ pub(super) async fn carry_for_many(
     };
     let allowance = Allowance::of_call(call, &route.plan);
     let deadline = allowance.until;
-    let refused = |failure| Err(Refusal::new(failure, detail(failure, route, allowance)));
+    let refused = |failure, exchange: &Exchange| {
+        let detail = detail(failure, route, allowance, exchange);
+        Err(Refusal::new(failure, detail))
+    };
     loop {
         let follow = match store.join(asked) {
             Place::Lead(lead) => {
@@ -56,7 +60,13 @@ pub(super) async fn carry_for_many(
         exchange.routed(&route.meters, way.strip);
         let begin = now();
         let landed = timeout_at(deadline, follow.landed()).await;
-        exchange.waited(now().saturating_duration_since(begin));
+        let end = now();
+        let wait = end.saturating_duration_since(begin);
+        match landed {
+            Ok(Landed::Answer(_) | Landed::Failed(_)) | Err(_) => exchange.waited(wait),
+            // It has waited for nothing, and what is left of its time is less by that.
+            Ok(Landed::Alone | Landed::Again) => exchange.held_back(HeldBy::Coalesce, wait),
+        }
         match landed {
             Ok(Landed::Answer(kept)) if kept.answers(asked) => {
                 exchange.coalesced();
@@ -68,12 +78,14 @@ pub(super) async fn carry_for_many(
             }
             Ok(Landed::Failed(failure)) => {
                 exchange.coalesced();
-                return refused(failure);
+                return refused(failure, exchange);
             }
-            Ok(Landed::Again) if !deadline.has_passed(now()) => {}
+            Ok(Landed::Again) if !deadline.has_passed(end) => {}
             Ok(Landed::Again) | Err(_) => {
                 exchange.coalesced();
-                return refused(allowance.judge(Failure::Timeout, now()));
+                let chance = allowance.chance(Duration::ZERO);
+                let named = allowance.judge(Failure::Timeout, (wait, end), chance);
+                return refused(named.told, exchange);
             }
         }
     }
@@ -134,7 +146,8 @@ async fn lead_on(
             upstream.finish(exchange, BodyEnd::Broken(failure), now());
             lead.landed(Landed::Failed(failure));
             let allowance = Allowance::of_call(call, &route.plan);
-            Err(Refusal::new(failure, detail(failure, route, allowance)))
+            let detail = detail(failure, route, allowance, exchange);
+            Err(Refusal::new(failure, detail))
         }
     }
 }

@@ -237,6 +237,7 @@ fn occasion(failure: Failure) -> Option<Occasion> {
         | Failure::Reset
         | Failure::Protocol
         | Failure::Timeout
+        | Failure::CutShort
         | Failure::IdleTimeout
         | Failure::Truncated => Some(Occasion::Failed),
         Failure::NoRoute

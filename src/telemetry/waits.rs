@@ -1,0 +1,86 @@
+//! How long a call was held back, and by what of ours.
+
+use std::time::Duration;
+
+/// What of ours holds a call back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// The concurrency limit's queue.
+    Concurrency,
+    /// The wait for the end of a pause.
+    Throttle,
+    /// The queue for a connection.
+    Pool,
+    /// The back-off before another attempt.
+    Backoff,
+    /// The call of another caller, which came to nothing that could be shared.
+    Coalesce,
+}
+
+impl HeldBy {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 5] = [
+        Self::Concurrency,
+        Self::Throttle,
+        Self::Pool,
+        Self::Backoff,
+        Self::Coalesce,
+    ];
+
+    /// The word for it in log lines: where it is configured.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Concurrency => "limits.concurrency",
+            Self::Throttle => "throttle",
+            Self::Pool => "upstream.pool",
+            Self::Backoff => "retry",
+            Self::Coalesce => "coalesce",
+        }
+    }
+}
+
+/// How long each of them held a call back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waits([Duration; HeldBy::ALL.len()]);
+
+impl Waits {
+    pub(super) fn add(&mut self, by: HeldBy, wait: Duration) {
+        if let Some(sum) = self.0.get_mut(by as usize) {
+            *sum = sum.saturating_add(wait);
+        }
+    }
+
+    /// All together.
+    pub(super) fn total(&self) -> Duration {
+        self.0
+            .iter()
+            .fold(Duration::ZERO, |sum, wait| sum.saturating_add(*wait))
+    }
+
+    /// What held it longest; `None` when nothing did.
+    pub(super) fn longest(&self) -> Option<HeldBy> {
+        let longest = HeldBy::ALL.into_iter().zip(self.0);
+        let longest = longest.max_by_key(|(_, wait)| *wait);
+        longest
+            .filter(|(_, wait)| !wait.is_zero())
+            .map(|(by, _)| by)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wait_is_named_and_all_of_them_add_up() {
+        let mut waits = Waits::default();
+        assert_eq!((waits.total(), waits.longest()), (Duration::ZERO, None));
+        for (by, seconds) in HeldBy::ALL.into_iter().zip([1, 2, 4, 3, 0]) {
+            waits.add(by, Duration::from_secs(seconds));
+        }
+        waits.add(HeldBy::Concurrency, Duration::from_secs(1));
+        assert_eq!(waits.total(), Duration::from_secs(11));
+        assert_eq!(waits.longest(), Some(HeldBy::Pool));
+    }
+}

@@ -1,0 +1,118 @@
+//! What is asked of a pool, and what it gives.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::shelf::{Shelf, Stay};
+use crate::failure::Failure;
+use crate::resilience::Chance;
+use crate::time::Deadline;
+use crate::upstream::endpoint::{Endpoint, EndpointId};
+use crate::upstream::http1::Http1;
+use crate::upstream::http2::Http2;
+use crate::upstream::{Lease, Purpose};
+
+/// What a connection is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// When it is wanted.
+    pub start: Instant,
+    /// By when the call must be answered.
+    pub deadline: Deadline,
+    /// What others took of the call's time before.
+    pub chance: Chance,
+    /// What is to be said over it.
+    pub purpose: Purpose,
+    /// Where the call has failed already: another endpoint is asked if there is any.
+    pub avoid: Option<EndpointId>,
+}
+
+/// What a pool gives on request.
+pub struct Checkout {
+    /// The connection.
+    pub lease: Lease,
+    /// What happened before.
+    pub way: Way,
+}
+
+/// There is no connection for a call, which was never sent.
+#[derive(Clone, Debug)]
+pub struct Unconnected {
+    /// Why.
+    pub failure: Failure,
+    /// The endpoint that was asked last; `None` when the call did not get that far.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// What happened before.
+    pub way: Way,
+}
+
+/// The way to a connection, or to none.
+#[derive(Clone, Debug, Default)]
+pub struct Way {
+    /// How long the call waited in the queue, if it had to.
+    pub queued: Option<Duration>,
+    /// Why other endpoints were passed over that were asked first.
+    pub passed_over: Vec<Failure>,
+}
+
+impl Way {
+    /// Straight, or through the queue.
+    pub(super) fn through(queued: Option<Duration>) -> Self {
+        Self {
+            queued,
+            passed_over: Vec::new(),
+        }
+    }
+
+    /// What went before came before this.
+    pub(super) fn follow(&mut self, mut before: Self) {
+        self.queued = match (before.queued, self.queued) {
+            (Some(one), Some(other)) => Some(one + other),
+            (one, other) => one.or(other),
+        };
+        before.passed_over.append(&mut self.passed_over);
+        self.passed_over = before.passed_over;
+    }
+}
+
+impl Checkout {
+    pub(super) fn http1(connection: Box<Http1>, stay: Stay, queued: Option<Duration>) -> Self {
+        Self {
+            lease: Lease::http1(connection, stay),
+            way: Way::through(queued),
+        }
+    }
+
+    pub(super) fn http2(connection: Http2, stay: Stay, queued: Option<Duration>) -> Self {
+        Self {
+            lease: Lease::http2(connection, stay),
+            way: Way::through(queued),
+        }
+    }
+}
+
+impl Unconnected {
+    pub(super) fn from(shelf: &Shelf, failure: Failure, queued: Option<Duration>) -> Self {
+        Self {
+            failure,
+            endpoint: Some(Arc::clone(&shelf.endpoint)),
+            way: Way::through(queued),
+        }
+    }
+
+    /// The way of one that tries elsewhere: it has passed over this endpoint too.
+    pub(super) fn gives_way(self) -> Way {
+        let mut way = self.way;
+        way.passed_over.push(self.failure);
+        way
+    }
+
+    /// Its turn did not come in so long.
+    pub(super) fn overloaded(queued: Duration) -> Self {
+        Self {
+            failure: Failure::Overloaded,
+            endpoint: None,
+            way: Way::through(Some(queued)),
+        }
+    }
+}
