@@ -56,8 +56,9 @@ pub(super) async fn look_into(
 
 /// The verdict on an answer: of the route's rules, of its gRPC status, or of its HTTP status; and when it is certain.
 ///
-/// At the headers: everything but a success, and a success whose body is endless by nature or, for a probe, not surely short: no
-/// download and no stream may hold a half-open breaker's probe.
+/// At the end of the body: what shows that the upstream works, for a body that breaks off shows the opposite. At the headers: the rest,
+/// and where the body is endless by nature or, for a probe, not surely short: no download and no stream may hold a half-open breaker's
+/// probe.
 pub(super) fn classify(
     response: &Response<Source>,
     rules: &Rules,
@@ -86,7 +87,11 @@ pub(super) fn classify(
         .size_hint()
         .upper()
         .is_some_and(|length| length <= SHORT);
-    let is_certain = verdict.outcome != Outcome::Success || is_open_ended || is_probe && !is_short;
+    let is_proof = match verdict.outcome {
+        Outcome::Success | Outcome::Alive => true,
+        Outcome::Failure | Outcome::Throttled | Outcome::Ignored => false,
+    };
+    let is_certain = !is_proof || is_open_ended || is_probe && !is_short;
     let certainty = if is_certain {
         Certainty::AtHeaders
     } else {

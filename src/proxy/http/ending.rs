@@ -21,6 +21,8 @@ pub(super) enum BodyEnd {
     Whole,
     /// Broken off by the upstream.
     Broken(Failure),
+    /// Cut by a limit of ours, where both sides have left HTTP and it cannot be told whose turn it was.
+    Cut(Failure),
 }
 
 /// An exchange from its beginning to its end, which stays where it is all the while; dropping it unfinished means that the caller is
@@ -99,7 +101,9 @@ impl Ending {
         }
         match end {
             BodyEnd::Whole => self.exchange.finish(End::Complete, now),
-            BodyEnd::Broken(failure) => self.exchange.finish(End::Broken(failure), now),
+            BodyEnd::Broken(failure) | BodyEnd::Cut(failure) => {
+                self.exchange.finish(End::Broken(failure), now);
+            }
         }
     }
 }
@@ -126,6 +130,11 @@ impl UpstreamEnding {
             judged,
             mut kept,
         } = self;
+        if let BodyEnd::Broken(failure) = end
+            && failure.blame() == Blame::Upstream
+        {
+            exchange.attempt_failed(failure);
+        }
         match (end, permit) {
             (BodyEnd::Whole, permit) => {
                 let verdict = judged.at_end();
@@ -141,16 +150,13 @@ impl UpstreamEnding {
                 }
             }
             (BodyEnd::Broken(failure), Some(permit)) => {
-                if failure.blame() == Blame::Upstream {
-                    exchange.attempt_failed(failure);
-                }
                 let verdict = judged.at_break(failure);
                 settle(exchange, verdict);
                 let sample = sample(verdict, judged.latency);
                 lease.record(sample, now);
                 permit.finish_as(sample, now, || exchange.identity());
             }
-            (BodyEnd::Broken(_), None) => settle(exchange, judged.verdict),
+            (BodyEnd::Broken(_) | BodyEnd::Cut(_), _) => settle(exchange, judged.verdict),
         }
         let_go(lease, &upload);
     }

@@ -25,8 +25,8 @@ pub(super) async fn tunnel(switch: Switch, pace: Pace, mut ending: Box<Ending>) 
     let traffic = upstream.traffic();
     let end = tokio::select! {
         _ = copy_bidirectional(&mut caller, &mut upstream) => BodyEnd::Whole,
-        () = silence(&traffic, pace.idle_timeout) => BodyEnd::Broken(Failure::IdleTimeout),
-        () = over(pace.until) => BodyEnd::Broken(Failure::MaxDuration),
+        () = silence(&traffic, pace.idle_timeout) => BodyEnd::Cut(Failure::IdleTimeout),
+        () = over(pace.until) => BodyEnd::Cut(Failure::MaxDuration),
     };
     ending.count_out(usize::try_from(traffic.read()).unwrap_or(usize::MAX));
     ending.count_in(traffic.written());

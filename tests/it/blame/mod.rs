@@ -1,5 +1,6 @@
 //! Whose time it was: what our own queues take of a call's time is not the upstream's doing, on the whole data path and a still clock.
 
+mod bodies;
 mod callers;
 mod queues;
 mod silence;
