@@ -89,12 +89,7 @@ pub(super) async fn carry(
         ));
     }
     let mut held = Held::new(context, route, total.until);
-    let ticket = held.enter(exchange, call).await?;
-    begin = held.now(begin);
-    let with_ticket = |mut answer: Answer| {
-        answer.upstream.kept.ticket = ticket;
-        answer
-    };
+    held.enter(call)?;
     let mut retrying = Retrying::new(route, call);
     loop {
         let passed = held.pass(exchange, call.key, begin).await;
@@ -108,7 +103,9 @@ pub(super) async fn carry(
                 if let Some(state) = refusal.state {
                     exchange.breaker_state(state);
                 }
-                return retrying.refused(refusal).map(with_ticket);
+                return retrying
+                    .refused(refusal)
+                    .map(|answer| held.hand_over(answer));
             }
         };
         retrying.begin();
@@ -132,7 +129,7 @@ pub(super) async fn carry(
         let ended = conclude(&mut attempt, (permit, pass), way.route).await;
         let now = ended.at;
         match retrying.judge(ended, total.until, now) {
-            Next::Done(result) => return result.map(with_ticket),
+            Next::Done(result) => return result.map(|answer| held.hand_over(answer)),
             Next::Again(at) => {
                 held.retries();
                 sleep_until(at).await;

@@ -1,5 +1,8 @@
 //! What holds a call back before it goes: the route's rate, its bulkhead, the pause that its upstream asked for.
 //!
+//! None of them is asked while the breaker would refuse the call: an open breaker answers at once, whatever else is full. Nor does a
+//! call keep a place under the bulkhead while it waits out a pause.
+//!
 //! Whoever waits here waits for us or for what the upstream wished: it is no latency of the upstream's, and running out of time here
 //! is no failure of it.
 
@@ -11,7 +14,7 @@ use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::sync::Notify;
 
 use super::call::Call;
-use super::carry::{Context, admit};
+use super::carry::{Answer, Context, admit};
 use super::classify::Certainty;
 use super::reply::Refusal;
 use crate::config::plan::RateKey;
@@ -30,6 +33,8 @@ pub(super) struct Held<'c> {
     route: &'c Route,
     /// When the call must be over.
     deadline: Deadline,
+    /// The place under the route's concurrency limit, once it has one.
+    ticket: Option<Ticket>,
     has_waited: bool,
     /// It was asked to be made again, which includes waiting for the moment that the upstream named.
     is_retry: bool,
@@ -113,39 +118,79 @@ impl<'c> Held<'c> {
             context,
             route,
             deadline,
+            ticket: None,
             has_waited: false,
             is_retry: false,
         }
     }
 
-    /// The route's own limits: first its rate, then its bulkhead, whose ticket lives as long as the exchange.
+    /// Whether the call may come in at all: the breaker's word, where the route has limits, then its rate.
     ///
     /// # Errors
-    /// `rate_limited` or `overloaded`.
-    pub(super) async fn enter(
-        &mut self,
-        exchange: &mut Exchange,
-        call: &Call,
-    ) -> Result<Option<Ticket>, Refusal> {
-        if let Some(rate) = &self.route.limits.rate {
+    /// The breaker's refusal, which uses up nothing; or `rate_limited`.
+    pub(super) fn enter(&self, call: &Call) -> Result<(), Refusal> {
+        let limits = &self.route.limits;
+        if limits.rate.is_some() || limits.bulkhead.is_some() {
+            refuse_if_open(self.route, call.key, call.begin)?;
+        }
+        if let Some(rate) = &limits.rate {
             let key = rate_key(self.route, call, self.context);
             rate.limit
                 .admit(key, call.begin)
                 .map_err(|at| over_rate(rate, at))?;
         }
-        match &self.route.limits.bulkhead {
-            Some(bulkhead) => self.ticket(exchange, bulkhead).await.map(Some),
-            None => Ok(None),
+        Ok(())
+    }
+
+    /// The right to call the upstream: a place under the bulkhead, and the throttle's leave. `key` is the call's, where the route tells
+    /// calls apart.
+    ///
+    /// # Errors
+    /// `overloaded` or `throttled`; or the breaker's refusal: nobody waits to be told that it is open.
+    pub(super) async fn pass(
+        &mut self,
+        exchange: &mut Exchange,
+        key: Option<Key>,
+        mut at: Instant,
+    ) -> Result<Pass, Refusal> {
+        let throttle = &self.route.limits.throttle;
+        let mut won: Option<Pass> = None;
+        loop {
+            let has_queued = self.take_place(exchange, key).await?;
+            at = self.now(at);
+            let asked = match won.take() {
+                // A pause that began while it queued does not concern the one that was let out to try.
+                Some(pass) if pass.decides() || !has_queued => return Ok(pass),
+                Some(_) | None => throttle.admit(key, at),
+            };
+            match asked {
+                Ok(pass) => return Ok(pass),
+                Err(halt) => won = Some(self.wait_out(exchange, key, (halt, at)).await?),
+            }
         }
     }
 
-    async fn ticket(
+    /// The place under the bulkhead goes with the answer: it lives as long as the exchange.
+    pub(super) fn hand_over(self, mut answer: Answer) -> Answer {
+        answer.upstream.kept.ticket = self.ticket;
+        answer
+    }
+
+    /// Gets a place under the bulkhead, where there is one; says whether the call had to queue for it.
+    async fn take_place(
         &mut self,
         exchange: &mut Exchange,
-        bulkhead: &Arc<Bulkhead>,
-    ) -> Result<Ticket, Refusal> {
+        key: Option<Key>,
+    ) -> Result<bool, Refusal> {
+        let Some(bulkhead) = &self.route.limits.bulkhead else {
+            return Ok(false);
+        };
+        if self.ticket.is_some() {
+            return Ok(false);
+        }
         if let Ok(ticket) = bulkhead.enter() {
-            return Ok(ticket);
+            self.ticket = Some(ticket);
+            return Ok(false);
         }
         let bell = Bell::default();
         let Some(place) = bulkhead.join(bell.wake()) else {
@@ -159,30 +204,31 @@ impl<'c> Held<'c> {
                 // Its turn came too late.
                 Ok(_) if self.deadline.has_passed(now) => break Err(overloaded(bulkhead)),
                 Ok(ticket) => break Ok(ticket),
-                Err(_) if until.has_passed(now) => break Err(overloaded(bulkhead)),
-                Err(_) => bell.wait(until).await,
+                Err(_) => {
+                    if let Err(refusal) = refuse_if_open(self.route, key, now) {
+                        break Err(refusal);
+                    }
+                    if until.has_passed(now) {
+                        break Err(overloaded(bulkhead));
+                    }
+                    bell.wait(until).await;
+                }
             }
         };
         self.waited(exchange, LimitLabel::Concurrency, begin);
-        result
+        self.ticket = Some(result?);
+        Ok(true)
     }
 
-    /// The right to call an upstream that may have asked for a pause. `key` is the call's, where the route tells calls apart.
-    ///
-    /// # Errors
-    /// `throttled`; or the breaker's refusal: nobody waits out a pause to be told that it is open.
-    pub(super) async fn pass(
+    /// Waits out a pause, met at that instant, in the throttle's line and without a place under the bulkhead.
+    async fn wait_out(
         &mut self,
         exchange: &mut Exchange,
         key: Option<Key>,
-        at: Instant,
+        (halt, at): (Halt, Instant),
     ) -> Result<Pass, Refusal> {
         let route = self.route;
         let throttle = &route.limits.throttle;
-        let halt = match throttle.admit(key, at) {
-            Ok(pass) => return Ok(pass),
-            Err(halt) => halt,
-        };
         refuse_if_open(route, key, at)?;
         let wait = throttle.spec().map(|spec| spec.wait).unwrap_or_default();
         let retry = route.plan.retry.as_ref().filter(|_| self.is_retry);
@@ -195,6 +241,7 @@ impl<'c> Held<'c> {
         let Some(place) = throttle.join(key, bell.wake()) else {
             return Err(throttled(route, key, (halt, at)));
         };
+        self.ticket = None;
         let result = loop {
             let now = now();
             match place.ask(now) {
@@ -261,7 +308,7 @@ fn refuse_if_open(route: &Route, key: Option<Key>, now: Instant) -> Result<(), R
     let would_reject = child
         .iter()
         .chain([&route.breaker])
-        .any(|breaker| breaker.view(now).rejects.is_some());
+        .any(|breaker| breaker.would_reject(now));
     if !would_reject {
         return Ok(());
     }

@@ -163,6 +163,12 @@ impl Machine {
         self.rejects().map_or(Ok(()), |kind| Err(self.reject(kind)))
     }
 
+    /// Whether it would reject a call at `now`. Nothing is taken and nothing counted.
+    pub fn would_reject(&mut self, now: Instant) -> bool {
+        self.roll(now);
+        self.rejects().is_some()
+    }
+
     /// Takes the result of an admitted call. Of an older generation it is counted and moves nothing.
     pub fn record(&mut self, admission: Admission, sample: Sample, now: Instant) {
         self.record_as(admission, sample, None, now);

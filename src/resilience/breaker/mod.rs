@@ -136,6 +136,11 @@ impl Breaker {
         self.with(|machine| machine.check(now))
     }
 
+    /// Whether it would reject a call at `now`. Nothing is taken and nothing counted.
+    pub fn would_reject(&self, now: Instant) -> bool {
+        self.teller.all_pass().is_none() && self.with(|machine| machine.would_reject(now))
+    }
+
     /// Whether it could be forgotten: a new one would let the next call pass at `now`, and so would this one.
     fn is_forgettable(&self, now: Instant) -> bool {
         self.teller

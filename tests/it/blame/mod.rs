@@ -2,11 +2,13 @@
 
 mod bodies;
 mod callers;
+mod order;
 mod queues;
 mod silence;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +30,30 @@ fn as_asked() -> Script {
                 Err(_) => std::future::pending().await,
             }
             Response::new(Full::new(Bytes::new()))
+        })
+    })
+}
+
+/// Asks for a pause of a second once, then does as it is asked.
+fn pausing() -> Script {
+    let (has_asked, then) = (AtomicBool::new(false), as_asked());
+    Arc::new(move |request| {
+        if has_asked.swap(true, Ordering::Relaxed) {
+            return then(request);
+        }
+        let answer = Response::builder().status(429).header("retry-after", "1");
+        let answer = answer.body(Full::new(Bytes::new())).unwrap();
+        Box::pin(std::future::ready(answer))
+    })
+}
+
+/// An origin that fails after so many milliseconds.
+fn failing(millis: u64) -> Script {
+    Arc::new(move |_| {
+        Box::pin(async move {
+            pass(millis).await;
+            let answer = Response::builder().status(500);
+            answer.body(Full::new(Bytes::new())).unwrap()
         })
     })
 }

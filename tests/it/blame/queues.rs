@@ -1,7 +1,6 @@
 //! Each queue by itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::Response;
@@ -9,7 +8,7 @@ use http_body_util::Full;
 use sidefuse::resilience::State;
 use sidefuse::time::now;
 
-use super::{as_asked, begin, counted, is_about, line, metric, pass};
+use super::{as_asked, begin, counted, is_about, line, metric, pass, pausing};
 use crate::support::memory::{Script, always, on_stage, on_stage_with, silent};
 
 fn config(settings: &str) -> String {
@@ -75,19 +74,6 @@ fn the_queue_of_the_pool_is_no_time_of_the_upstreams() {
         assert!(is_about(&cut["upstreamMs"], 200.0), "{cut}");
         assert_eq!(cut["outcome"], "ignored");
     });
-}
-
-/// Asks for a pause of a second once, then does as it is asked.
-fn pausing() -> Script {
-    let (has_asked, then) = (AtomicBool::new(false), as_asked());
-    Arc::new(move |request| {
-        if has_asked.swap(true, Ordering::Relaxed) {
-            return then(request);
-        }
-        let answer = Response::builder().status(429).header("retry-after", "1");
-        let answer = answer.body(Full::new(Bytes::new())).unwrap();
-        Box::pin(std::future::ready(answer))
-    })
 }
 
 #[test]
@@ -248,10 +234,10 @@ fn an_attempts_own_time_begins_when_the_pool_lets_it_go() {
 
 #[test]
 fn an_active_probe_that_waited_for_a_connection_does_not_fail() {
-    let config = "version: 1\nroutes: {r: {upstream: {url: http://origin, pool: {max: 1}}, timeout: 9s, probe: {path: /500, every: 10s, timeout: 2s}}}\n";
+    let config = "version: 1\nroutes: {r: {upstream: {url: http://origin, pool: {max: 1}}, timeout: 9s, probe: {path: /900, every: 10s, timeout: 2s}}}\n";
     on_stage(config, as_asked(), async |stage| {
-        for _ in 0..40 {
-            let call = begin(&stage, "/r/1700").await;
+        for _ in 0..60 {
+            let call = begin(&stage, "/r/1950").await;
             assert_eq!(call.await.unwrap().status, 200);
         }
         let failed = "sidefuse_probes_total{route=\"r\",result=\"failure\"}";

@@ -1,0 +1,139 @@
+//! Who is asked first: an open breaker answers before every limit, and nobody keeps a place that he does not use.
+
+use std::rc::Rc;
+
+use sidefuse::resilience::{ForceRequest, Order};
+use sidefuse::time::now;
+
+use super::{as_asked, begin, failing, pass, pausing};
+use crate::support::memory::{Stage, always, on_stage};
+
+fn config(limits: &str) -> String {
+    format!(
+        "version: 1\nroutes: {{r: {{upstream: http://origin, timeout: 9s, throttle: {{wait: 5s}}, breaker: {{failure_threshold: 1}}, limits: {{{limits}}}, fallback: {{respond: {{status: 200, json: {{}}}}}}}}}}\n"
+    )
+}
+
+const BUSY: &str = "concurrency: {max: 1, queue: 5, queue_timeout: 8s}";
+
+fn force(stage: &Stage, order: Order) {
+    let request = ForceRequest {
+        order,
+        by: "test".to_owned(),
+        reason: None,
+    };
+    stage.route("r").breaker.force(request, now());
+}
+
+/// The reasons and fallbacks in the lines, in their order.
+fn told(stage: &Rc<Stage>) -> Vec<(String, bool)> {
+    let lines = stage.lines();
+    let told = lines.iter().map(|line| {
+        let reason = line["reason"].as_str().unwrap_or("-").to_owned();
+        (reason, line["fallback"] == "respond")
+    });
+    told.collect()
+}
+
+#[test]
+fn an_open_breaker_answers_at_once_behind_a_busy_bulkhead_cases_135_and_139() {
+    on_stage(&config(BUSY), as_asked(), async |stage| {
+        let out = begin(&stage, "/r/8000").await;
+        force(&stage, Order::Open { until: None });
+        let begun = now();
+        for _ in 0..9 {
+            let got = stage.get("/r/1").await;
+            assert_eq!(
+                (got.at, got.reason.as_deref()),
+                (begun, Some("forced_open"))
+            );
+        }
+        assert_eq!(out.await.unwrap().status, 200, "who is out stays out");
+        let told = told(&stage);
+        assert!(
+            told[..9]
+                .iter()
+                .all(|it| *it == ("forced_open".to_owned(), true)),
+            "{told:?}"
+        );
+    });
+}
+
+#[test]
+fn a_queue_ends_with_the_call_that_opens_the_breaker() {
+    on_stage(&config(BUSY), failing(1_000), async |stage| {
+        let mut calls = Vec::new();
+        for _ in 0..6 {
+            calls.push(begin(&stage, "/r/x").await);
+        }
+        let mut ends = Vec::new();
+        for call in calls {
+            ends.push(call.await.unwrap().at);
+        }
+        assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
+        assert_eq!(stage.origin.calls(), 1);
+        let told = told(&stage);
+        let refused = told
+            .iter()
+            .filter(|it| **it == ("circuit_open".to_owned(), true));
+        assert_eq!(refused.count(), 5, "{told:?}");
+    });
+}
+
+#[test]
+fn what_an_open_breaker_refuses_uses_up_no_rate_and_gets_its_fallback() {
+    let config = config("rate: {per_second: 1, burst: 1}");
+    on_stage(&config, always(204), async |stage| {
+        force(&stage, Order::Open { until: None });
+        for _ in 0..4 {
+            assert_eq!(stage.get("/r/x").await.status, 200);
+        }
+        force(&stage, Order::Close);
+        assert_eq!(stage.get("/r/x").await.status, 204);
+        let over = stage.get("/r/x").await;
+        assert_eq!(over.reason.as_deref(), Some("rate_limited"));
+    });
+}
+
+#[test]
+fn who_waits_out_a_pause_keeps_no_place_under_the_bulkhead() {
+    let config = config("concurrency: {max: 1, queue: 0}");
+    on_stage(&config, pausing(), async |stage| {
+        stage.get("/r/1").await;
+        let mut calls = Vec::new();
+        for _ in 0..3 {
+            calls.push(begin(&stage, "/r/10").await);
+        }
+        let route = stage.route("r");
+        let bulkhead = route.limits.bulkhead.as_ref().unwrap();
+        assert_eq!(bulkhead.view().in_use, 0);
+        assert_eq!(route.limits.throttle.view(now()).waiting, 3);
+        let mut reasons = Vec::new();
+        for call in calls {
+            let got = call.await.unwrap();
+            reasons.push(got.status);
+        }
+        // After the first success the others go at once, and the limit is a limit.
+        assert_eq!(reasons[0], 200);
+        assert_eq!(stage.get("/r/1").await.status, 200);
+        assert_eq!(bulkhead.view().in_use, 0, "no place is lost");
+    });
+}
+
+#[test]
+fn a_retry_that_waits_out_a_pause_gives_its_place_back() {
+    let config = config(BUSY).replace(
+        "timeout: 9s",
+        "timeout: 9s, retry: {attempts: 2, retry_on: [429]}",
+    );
+    on_stage(&config, pausing(), async |stage| {
+        let first = begin(&stage, "/r/10").await;
+        pass(200).await;
+        let route = stage.route("r");
+        let bulkhead = route.limits.bulkhead.as_ref().unwrap();
+        assert!(bulkhead.view().in_use <= 1);
+        assert_eq!(first.await.unwrap().status, 200);
+        assert_eq!(stage.lines()[0]["attempts"], 2);
+        assert_eq!(bulkhead.view().in_use, 0);
+    });
+}
