@@ -43,6 +43,8 @@ pub(crate) struct ConnectionState {
     busy: Cell<usize>,
     has_served: Cell<bool>,
     changed: Cell<Instant>,
+    /// Bytes that had come when the last exchange ended: more of them are a request whose head is not whole yet.
+    heard: Cell<u64>,
     /// Answers that are on their way may pause for so long.
     stall_after: Cell<Option<Duration>>,
     moved: Cell<u64>,
@@ -78,7 +80,10 @@ pub async fn serve<I: Io>(worker: Rc<Worker>, io: I, peer: IpAddr) {
     let mut front = Front::new(io, gate);
     let is_http2 = tokio::select! {
         preface = front.read_preface() => preface,
-        () = state.close.notified() => return,
+        () = state.close.notified() => {
+            state.record_begun(&worker);
+            return;
+        }
     };
     let Ok(is_http2) = is_http2 else { return };
     let Ok(peer) = HeaderValue::try_from(peer.to_canonical().to_string()) else {
@@ -143,6 +148,7 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
             _ = served.as_mut() => break,
             () = state.gate.refused() => record(),
             () = state.close.notified() => {
+                state.record_begun(&connection.worker);
                 served.as_mut().graceful_shutdown();
                 let farewell = Deadline::after(now(), FAREWELL);
                 let _ = timeout_at(farewell, served).await;
@@ -222,6 +228,7 @@ impl Drop for Busy {
         self.worker.load().in_flight.fetch_sub(1, Ordering::Relaxed);
         if busy == 0 {
             self.state.changed.set(now());
+            self.state.heard.set(self.state.traffic.read());
             self.state.stall_after.set(None);
             self.state.gate.end();
         }
@@ -236,6 +243,7 @@ impl ConnectionState {
             busy: Cell::new(0),
             has_served: Cell::new(false),
             changed: Cell::new(now()),
+            heard: Cell::new(0),
             stall_after: Cell::new(None),
             moved: Cell::new(0),
             close: Notify::new(),
@@ -249,6 +257,18 @@ impl ConnectionState {
     pub(crate) fn wind_down(&self) {
         if !self.has_been_told.replace(true) {
             self.wind_down.notify_one();
+        }
+    }
+
+    /// Records the request whose head has begun and never ended, if there is one: its caller was meant to be served. It gets no answer.
+    fn record_begun(&self, worker: &Worker) {
+        if self.busy.get() == 0 && self.traffic.read() != self.heard.get() {
+            let refused = Refused {
+                failure: Failure::RequestTimeout,
+                correlation: CorrelationId::random(),
+                bytes: 0,
+            };
+            record_refused(worker, refused);
         }
     }
 

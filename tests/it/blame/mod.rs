@@ -2,6 +2,8 @@
 
 mod bodies;
 mod callers;
+mod counts;
+
 mod order;
 mod queues;
 mod silence;
