@@ -5,6 +5,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::HeaderValue;
+use http::uri::Authority;
+
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Key, Outcome};
 
@@ -82,6 +85,22 @@ pub struct Hosts<'a> {
     pub target: &'a [u8],
     /// That of the `Host` field.
     pub field: &'a [u8],
+}
+
+impl<'a> Hosts<'a> {
+    /// Of a target's authority and a `Host` field, both without their users.
+    pub(super) fn of((target, field): &'a (Authority, HeaderValue)) -> Self {
+        Self {
+            target: without_user(target.as_str().as_bytes()),
+            field: without_user(field.as_bytes()),
+        }
+    }
+}
+
+/// An authority without what stands before its last `@`: that may be a password.
+fn without_user(authority: &[u8]) -> &[u8] {
+    let start = authority.iter().rposition(|byte| *byte == b'@');
+    start.map_or(authority, |at| &authority[at + 1..])
 }
 
 impl AccessRecord<'_> {

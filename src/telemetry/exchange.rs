@@ -334,10 +334,7 @@ impl Exchange {
             held: self.held.longest().map(|by| (by, self.held.total())),
             client_gone,
             trace_id: self.begin.trace_id,
-            hosts: self.hosts.as_deref().map(|(target, field)| Hosts {
-                target: without_user(target.as_str().as_bytes()),
-                field: without_user(field.as_bytes()),
-            }),
+            hosts: self.hosts.as_deref().map(Hosts::of),
         });
     }
 }
@@ -353,12 +350,6 @@ impl Drop for Exchange {
             self.finish(end, time::now());
         }
     }
-}
-
-/// An authority without what stands before its last `@`: that may be a password.
-fn without_user(authority: &[u8]) -> &[u8] {
-    let start = authority.iter().rposition(|byte| *byte == b'@');
-    start.map_or(authority, |at| &authority[at + 1..])
 }
 
 /// The default rules: a reason speaks for whoever is to blame for it, else the status speaks.
