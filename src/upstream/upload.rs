@@ -180,6 +180,12 @@ impl UploadProgress {
         self.is_held.get() && !self.is_whole.get() && self.end.get().is_none()
     }
 
+    /// Whether it is on its way and waits for the upstream.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.is_under_way() && !self.is_waiting()
+    }
+
     /// How it ended, if the caller broke it.
     #[must_use]
     pub fn end(&self) -> Option<UploadEnd> {

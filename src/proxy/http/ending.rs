@@ -48,6 +48,17 @@ pub(super) struct UpstreamEnding {
     pub(super) kept: Kept,
 }
 
+/// Who gets the upload of an answer that is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inherited {
+    /// It has an end here.
+    ByNobody,
+    /// An upstream whose answer the caller gets instead, and which may still read it.
+    ByAnother,
+    /// The same, but the connection of the answer waited for its own upstream with it.
+    WhileStuck,
+}
+
 impl Ending {
     /// Of an exchange that begins.
     pub(super) fn of(exchange: Exchange, busy: Busy) -> Box<Self> {
@@ -110,7 +121,7 @@ impl Ending {
 
 impl UpstreamEnding {
     /// Gives up an answer that the caller does not get.
-    pub(super) fn give_up(mut self, exchange: &mut Exchange) {
+    pub(super) fn give_up(mut self, exchange: &mut Exchange, upload: Inherited) {
         let verdict = self.judged.verdict;
         settle(exchange, verdict);
         self.kept.settle(verdict, now());
@@ -118,7 +129,11 @@ impl UpstreamEnding {
             let sample = sample(verdict, self.judged.latency);
             permit.finish_as(sample, now(), || exchange.identity());
         }
-        let_go(self.lease, &self.upload);
+        match upload {
+            Inherited::ByNobody => let_go(self.lease, &self.upload),
+            Inherited::WhileStuck => self.lease.retire(),
+            Inherited::ByAnother => drop(self.lease),
+        }
     }
 
     /// Ends the upstream's part.
@@ -184,8 +199,8 @@ fn let_go(lease: Lease, upload: &UploadProgress) {
 
 /// Gives up a connection whose call is over, but not what the caller still sends.
 pub(super) fn give_back(lease: Lease, upload: &UploadProgress) {
-    if upload.is_under_way() && !upload.is_waiting() {
-        // It waits for the upstream, and over HTTP/2 nothing but the end of the connection ends that.
+    if upload.is_stuck() {
+        // Over HTTP/2 nothing but the end of the connection ends that.
         lease.retire();
     }
 }

@@ -1,9 +1,14 @@
 //! The same call on another route.
 
+use std::sync::Arc;
+
 use http::Request;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::{answering, down};
-use crate::support::memory::{always, on_stage_with, silent};
+use crate::support::memory::{Speech, always, on_stage_with, silent};
+use crate::support::raw;
+use crate::support::recorder::{Recorder, Turn};
 
 /// Two routes of which the first falls back to the second.
 fn config(first: &str, second: &str) -> String {
@@ -138,6 +143,78 @@ fn after_a_failed_call_it_goes_on_only_while_it_is_whole() {
             let said = caller.ask(Request::post("/first/a"), "hello").await;
             assert_eq!((said.status, said.text()), (200, "/api/a 5"));
             assert_eq!(second.calls(), 1);
+        },
+    );
+}
+
+/// The head of a call whose body has ten bytes.
+const HEAD: &str = "POST /first/a HTTP/1.1\r\nhost: stage\r\ncontent-length: 10\r\n\r\n";
+
+async fn read_until(stream: &mut DuplexStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.ends_with(end) {
+        text.push(stream.read_u8().await.unwrap().into());
+    }
+    text
+}
+
+/// An origin that begins its answer at the head of a call, and gives each byte back as it comes.
+fn giving_back() -> Speech {
+    Arc::new(|mut stream| {
+        Box::pin(async move {
+            read_until(&mut stream, "\r\n\r\n").await;
+            let head = b"HTTP/1.1 200 X\r\ncontent-length: 10\r\n\r\n";
+            let _ = stream.write_all(head).await;
+            while let Ok(byte) = stream.read_u8().await {
+                let _ = stream.write_u8(byte).await;
+            }
+        })
+    })
+}
+
+#[test]
+fn an_alternate_that_answers_before_its_upload_is_complete_gets_all_of_it() {
+    let early = raw::at_once(&["HTTP/1.1 503 X", "content-length: 0"], b"");
+    for retry in ["", "retry: {attempts: 2, retry_on: [connect]}, "] {
+        let config = config("{route: second, on_failure: true}", "off")
+            .replace("timeout: 5s, ", &format!("timeout: 5s, {retry}"));
+        let first: &[_] = &[("first:80", always(200))];
+        on_stage_with(&config, always(200), first, async |stage| {
+            stage.at("first:80").says(early.clone());
+            stage.origin.speaks(giving_back());
+            let mut caller = stage.pipe();
+            caller.write_all(HEAD.as_bytes()).await.unwrap();
+            let head = read_until(&mut caller, "\r\n\r\n").await;
+            assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+            for part in ["hello", "world"] {
+                caller.write_all(part.as_bytes()).await.unwrap();
+                assert_eq!(read_until(&mut caller, part).await, part);
+            }
+            let line = &stage.lines()[0];
+            assert_eq!(
+                (&line["bytesIn"], &line["bytesOut"], &line["attempts"]),
+                (&10.into(), &10.into(), &2.into())
+            );
+            assert_eq!(line["fallback"], "route");
+        });
+    }
+}
+
+#[test]
+fn an_alternate_that_takes_the_upload_and_fails_leaves_the_first_answer_whole() {
+    let early = raw::at_once(&["HTTP/1.1 503 X", "content-length: 4"], b"down");
+    let config = config("{route: second, on_failure: true}", "off");
+    on_stage_with(
+        &config,
+        always(200),
+        &[("first:80", always(200))],
+        async |stage| {
+            stage.at("first:80").says(early.clone());
+            Recorder::on(&stage, |_, _| Turn::Early("garbage".to_owned()));
+            let mut caller = stage.pipe();
+            caller.write_all(HEAD.as_bytes()).await.unwrap();
+            let answer = read_until(&mut caller, "down").await;
+            assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
         },
     );
 }

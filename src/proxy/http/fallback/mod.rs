@@ -17,6 +17,7 @@ use http::{Response, StatusCode};
 
 use super::call::Call;
 use super::carry::{Answer, Context, carry};
+use super::ending::Inherited;
 use super::reply::{self, Refusal};
 use crate::config::plan::{FallbackKind, FallbackPlan};
 use crate::failure::Failure;
@@ -104,6 +105,7 @@ async fn answer_or_instead(
     let Some(occasion) = why.occasion() else {
         return why.unchanged();
     };
+    let is_stuck = why.is_stuck();
     for entry in &route.plan.fallback {
         if occasion == Occasion::Failed && !entry.on_failure {
             continue;
@@ -130,7 +132,12 @@ async fn answer_or_instead(
             }
         };
         if let Some(reply) = instead {
-            why.give_up(exchange);
+            let upload = match &reply {
+                Reply::Whole(_) => Inherited::ByNobody,
+                Reply::Upstream(_) if is_stuck => Inherited::WhileStuck,
+                Reply::Upstream(_) => Inherited::ByAnother,
+            };
+            why.give_up(exchange, upload);
             route.meters.fell_back(kind);
             exchange.fell_back(kind);
             return Ok(reply);
@@ -152,6 +159,14 @@ impl Why {
         }
     }
 
+    /// There is an answer, and its connection waits for the upstream with what the caller still sends.
+    fn is_stuck(&self) -> bool {
+        match self {
+            Self::Refused(_) => false,
+            Self::Answered(answer) => answer.upstream.upload.is_stuck(),
+        }
+    }
+
     /// What the caller gets without a fallback.
     fn unchanged(self) -> Result<Reply, Refusal> {
         match self {
@@ -161,7 +176,7 @@ impl Why {
     }
 
     /// Records why there is a fallback, and lets go of an answer that nobody gets.
-    fn give_up(self, exchange: &mut Exchange) {
+    fn give_up(self, exchange: &mut Exchange, upload: Inherited) {
         match self {
             Self::Refused(refusal) => {
                 exchange.failed(refusal.failure);
@@ -170,7 +185,7 @@ impl Why {
                 }
             }
             Self::Answered(answer) => {
-                answer.upstream.give_up(exchange);
+                answer.upstream.give_up(exchange, upload);
             }
         }
     }
