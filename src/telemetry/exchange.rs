@@ -265,6 +265,10 @@ impl Exchange {
             End::Broken(reason) => self.failed(reason),
             End::ClientGone => self.failed(Failure::ClientGone),
         }
+        if self.status.is_none() {
+            // It ended between two attempts or in the middle of one, and not by the upstream. What attempts proved is told already.
+            self.unsettled();
+        }
         let outcome = self
             .outcome
             .unwrap_or_else(|| default_outcome(self.reason, self.status));

@@ -1,9 +1,14 @@
-//! What the line says of a call whose first attempt was judged by a rule.
+//! What the line says of a call whose first attempt has been judged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::config;
+use std::time::Duration;
+
+use sidefuse::time::now;
+use tokio::io::AsyncWriteExt;
+
+use super::{GET, config, pass};
 use crate::support::memory::{Script, always, on_stage, silent};
 
 #[test]
@@ -22,5 +27,37 @@ fn what_an_attempt_before_the_last_said_of_our_settings_is_not_said_of_the_call(
         let line = stage.lines().pop().unwrap();
         assert_eq!(line["outcome"], "success", "{line}");
         assert!(line.get("configError").is_none(), "{line}");
+    });
+}
+
+#[test]
+fn a_caller_that_leaves_between_two_attempts_ends_the_call_and_the_upstream_only_the_attempt() {
+    let settings = "timeout: 60s, retry: {attempts: 2, base: 20s, max: 20s}";
+    on_stage(&config(settings), always(200), async |stage| {
+        stage.origin.refuses();
+        let mut stream = stage.pipe();
+        stream.write_all(GET.as_bytes()).await.unwrap();
+        pass(Duration::from_millis(1)).await;
+        drop(stream);
+        pass(Duration::from_secs(60)).await;
+        let metrics = stage.metrics();
+        let count = |series: &str| metrics.contains(&format!("{series} 1\n"));
+        assert!(count(
+            "sidefuse_attempt_failures_total{route=\"r\",reason=\"connect\"}"
+        ));
+        assert!(count(
+            "sidefuse_requests_total{route=\"r\",method=\"GET\",code_class=\"none\",outcome=\"ignored\"}"
+        ));
+        let view = stage.snapshot.route("r").unwrap().breaker.view(now());
+        assert_eq!(view.statistics.failures, 1);
+        let line = stage.lines().pop().unwrap();
+        assert_eq!(
+            (&line["reason"], &line["outcome"], &line["clientGone"]),
+            (&"client_gone".into(), &"ignored".into(), &true.into())
+        );
+        assert_eq!(
+            (&line["attempts"], &line["level"]),
+            (&1.into(), &"info".into())
+        );
     });
 }
