@@ -210,21 +210,6 @@ impl Maker<'_> {
             None => self.meters.route(self.name),
         };
         let name: Arc<str> = Arc::clone(meters.name());
-        let breaker = match self.survivor {
-            Some(route) => Arc::clone(&route.breaker),
-            None => {
-                let observer = observer(
-                    Arc::clone(&name),
-                    Arc::clone(&meters),
-                    Arc::clone(self.changed),
-                );
-                Breaker::new(self.plan.breaker.clone(), seed(), now, observer)
-            }
-        };
-        let retry_budget = self.plan.retry.as_ref().map(|_| {
-            let survivor = self.survivor.and_then(|route| route.retry_budget.clone());
-            survivor.unwrap_or_else(|| Arc::new(RetryBudget::new(now)))
-        });
         let origin = Origin {
             plan: self.plan,
             survivor: self.survivor.map(|route| &route.limits),
@@ -233,6 +218,22 @@ impl Maker<'_> {
             seed: seed(),
         };
         let limits = Limits::new(&origin, now);
+        let breaker = match self.survivor {
+            Some(route) => Arc::clone(&route.breaker),
+            None => {
+                let observer = observer(
+                    Arc::clone(&name),
+                    Arc::clone(&meters),
+                    Arc::clone(self.changed),
+                    Arc::clone(&limits.throttle),
+                );
+                Breaker::new(self.plan.breaker.clone(), seed(), now, observer)
+            }
+        };
+        let retry_budget = self.plan.retry.as_ref().map(|_| {
+            let survivor = self.survivor.and_then(|route| route.retry_budget.clone());
+            survivor.unwrap_or_else(|| Arc::new(RetryBudget::new(now)))
+        });
         let upstream = &self.plan.upstream;
         let authority = upstream
             .authority
@@ -252,7 +253,7 @@ impl Maker<'_> {
         .label();
         let upstream = self.upstream(&name)?;
         let watchers = Watchers::new(
-            &name,
+            (&name, &limits.throttle),
             self.plan,
             self.survivor.map(|route| &**route),
             (seed(), self.changed, now),

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::resilience::{Cause, Key, KeyObserver, Observer, ShadowObserver, State, Transition};
+use crate::resilience::{
+    Cause, Key, KeyObserver, Mode, Observer, ShadowObserver, State, Throttle, Transition,
+};
 use crate::telemetry::RouteMeters;
 use crate::telemetry::route_meters::TransitionLabels;
 
-/// The observer of a route's breaker.
+/// The observer of a route's breaker. Calls that wait out a pause are woken when it opens: they would wait in vain.
 pub(super) fn observer(
     route: Arc<str>,
     meters: Arc<RouteMeters>,
     changed: Arc<Notify>,
+    throttle: Arc<Throttle>,
 ) -> Observer {
     meters.expect_transitions(&USUAL);
     Box::new(move |transition| {
@@ -21,15 +24,27 @@ pub(super) fn observer(
             meters.transitioned(labels(transition));
         }
         tell(&route, Whose::Route, transition);
+        rouse(&throttle, transition);
     })
 }
 
-/// The observer of the breakers of a route's keys. Their changes are told and not counted: nobody bounds the number of keys in a label.
-pub(super) fn key_observer(route: Arc<str>, changed: Arc<Notify>) -> KeyObserver {
+/// The observer of the breakers of a route's keys, who wakes as well. Their changes are told and not counted: nobody bounds the number of keys in a label.
+pub(super) fn key_observer(
+    route: Arc<str>,
+    changed: Arc<Notify>,
+    throttle: Arc<Throttle>,
+) -> KeyObserver {
     Arc::new(move |key, transition| {
         changed.notify_one();
         tell(&route, Whose::Key(key), transition);
+        rouse(&throttle, transition);
     })
+}
+
+fn rouse(throttle: &Throttle, transition: &Transition) {
+    if transition.to() == State::Open || transition.after.mode == Mode::ForcedOpen {
+        throttle.rouse();
+    }
 }
 
 /// The observer of a route's candidates.

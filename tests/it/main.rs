@@ -36,6 +36,7 @@ mod signals;
 mod start;
 mod state;
 mod support;
+mod throttle;
 mod timeouts;
 mod upstream;
 mod websocket;

@@ -122,6 +122,11 @@ impl Throttle {
         }
     }
 
+    /// Wakes all that wait: something else has changed that may make their waiting vain.
+    pub fn rouse(&self) {
+        self.with(Machine::rouse_all);
+    }
+
     /// Gives it new settings; a pause that runs goes on within them.
     pub fn respec(&self, spec: Option<ThrottleSpec>, now: Instant) {
         self.with(|machine| machine.respec(spec, now));
