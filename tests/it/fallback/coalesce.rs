@@ -11,10 +11,10 @@ use tokio::task::{JoinHandle, spawn_local};
 use super::{one_route, pass};
 use crate::support::memory::{Said, Script, Stage, on_stage, silent};
 
-const COALESCE: &str = "{stale: {coalesce: true}}";
+pub(super) const COALESCE: &str = "{stale: {coalesce: true}}";
 
 /// An origin that answers each call after a second, with that status and those fields.
-fn slow(status: u16, fields: &'static [(&'static str, &'static str)]) -> Script {
+pub(super) fn slow(status: u16, fields: &'static [(&'static str, &'static str)]) -> Script {
     Arc::new(move |request| {
         Box::pin(async move {
             sleep_until(Deadline::after(now(), Duration::from_secs(1))).await;

@@ -2,8 +2,10 @@
 
 mod coalesce;
 mod elsewhere;
+mod occasions;
 mod respond;
 mod stale;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
