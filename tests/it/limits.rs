@@ -157,6 +157,46 @@ fn the_bulkhead_queues_refuses_and_blames_nobody_case_164() {
 }
 
 #[test]
+fn a_caller_that_leaves_the_bulkheads_queue_leaves_no_hole_and_no_slot_is_lost() {
+    let config = "version: 1\nroutes: {r: {upstream: http://origin, timeout: 60s, limits: {concurrency: {max: 1, queue: 9, queue_timeout: 50s}}}}\n";
+    // Who leaves: of the call that is out (0) and those in line behind it, in this order and at once.
+    for leaving in [&[1][..], &[0, 1], &[1, 0], &[2, 0, 1], &[0, 1, 2]] {
+        on_stage(config, silent(), async |stage| {
+            let mut calls = Vec::new();
+            for _ in 0..4 {
+                let mut caller = stage.caller().await;
+                calls.push(spawn_local(async move { caller.get("/r/x").await }));
+                pass(1).await;
+            }
+            let route = stage.route("r");
+            let bulkhead = route.limits.bulkhead.as_ref().unwrap();
+            let view = || (bulkhead.view().in_use, bulkhead.view().waiting);
+            assert_eq!((view(), stage.origin.calls()), ((1, 3), 1));
+            for place in leaving {
+                calls[*place].abort();
+            }
+            pass(1).await;
+            let out = usize::from(leaving.contains(&0));
+            assert_eq!(view(), (1, 3 - leaving.len()), "{leaving:?}");
+            assert_eq!(stage.origin.calls(), 1 + out, "the slot goes on at once");
+            for call in &calls {
+                call.abort();
+            }
+            pass(1).await;
+            assert_eq!(view(), (0, 0));
+            let lines = stage.lines();
+            assert_eq!(lines.len(), 4);
+            for line in lines {
+                assert_eq!(
+                    (&line["reason"], &line["outcome"]),
+                    (&"client_gone".into(), &"ignored".into())
+                );
+            }
+        });
+    }
+}
+
+#[test]
 fn over_its_rate_a_route_answers_429_and_says_exactly_when() {
     let config = "version: 1\nroutes: {r: {upstream: http://origin, limits: {rate: {per_second: 0.25, burst: 2}}}}\n";
     on_stage(config, always(200), async |stage| {

@@ -262,3 +262,65 @@ fn an_http2_connection_is_told_to_go_away_and_finishes_what_it_has_case_195() {
         .collect();
     assert_eq!(statuses, vec![200; served]);
 }
+
+/// A leader that its upstream holds, and three callers who wait for the same answer.
+fn sharing(drain: &str, gate: &Gate) -> (Origin, Sidefuse, Vec<Client>) {
+    let origin = holding(gate);
+    let coalesce = "fallback: {stale: {coalesce: true}}, upstream";
+    let config = config(&origin, drain).replace("upstream", coalesce);
+    let sidefuse = Sidefuse::start(&config);
+    let mut callers = vec![held(&sidefuse, &origin)];
+    for _ in 0..3 {
+        let mut caller = Client::connect(sidefuse.proxy());
+        caller.send("GET /crm/held HTTP/1.1\r\nHost: x\r\n\r\n");
+        callers.push(caller);
+    }
+    let in_flight = || {
+        let metrics = Metrics::of(sidefuse.health());
+        metrics.value("sidefuse_in_flight_requests{route=\"crm\"}")
+    };
+    while in_flight() != Some(4.0) {}
+    (origin, sidefuse, callers)
+}
+
+#[test]
+fn those_who_wait_for_anothers_call_are_served_while_it_drains() {
+    let gate = Gate::closed();
+    let (origin, mut sidefuse, callers) = sharing("60s", &gate);
+    sidefuse.process().signal(Signal::Term);
+    wait_draining(&mut sidefuse, "SIGTERM");
+    // What is said there is said by the thread that begins the drain, so it has begun.
+    assert_eq!(client::get(sidefuse.health(), "/readyz").status(), 503);
+    gate.open();
+    for mut caller in callers {
+        let response = caller.read();
+        assert_eq!((response.status(), response.text()), (200, "held"));
+        assert_eq!(response.header("connection"), Some("close"));
+    }
+    assert_eq!(sidefuse.process().wait_exit(), 0);
+    assert_eq!(origin.requests().len(), 1);
+    let lines = sidefuse.process().lines();
+    let lines = lines.iter().filter(|line| line["route"] == "crm");
+    let shared = lines.clone().filter(|line| line["coalesced"] == true);
+    assert_eq!((lines.count(), shared.count()), (4, 3));
+}
+
+#[test]
+fn those_who_wait_for_anothers_call_beyond_the_drain_are_cut_with_it() {
+    let gate = Gate::closed();
+    let (_origin, mut sidefuse, callers) = sharing("200ms", &gate);
+    sidefuse.process().signal(Signal::Term);
+    assert_eq!(sidefuse.process().wait_exit(), 0);
+    for mut caller in callers {
+        assert_eq!(caller.read_to_end(), b"");
+    }
+    let lines = sidefuse.process().lines();
+    let cut: Vec<_> = lines.iter().filter(|line| line["route"] == "crm").collect();
+    assert_eq!(cut.len(), 4);
+    for line in cut {
+        let (reason, outcome) = (&line["reason"], &line["outcome"]);
+        assert_eq!((reason, outcome), (&"draining".into(), &"ignored".into()));
+        assert_eq!(line.get("clientGone"), None);
+    }
+    gate.open();
+}

@@ -3,6 +3,7 @@
 
 mod keys;
 mod reload;
+mod told;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

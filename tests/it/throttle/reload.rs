@@ -16,9 +16,9 @@ fn series(metrics: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The counters that are not 0.
+/// The counters of ours that are not 0.
 fn counters(metrics: &str) -> Vec<&str> {
-    let samples = metrics.lines().filter(|line| !line.starts_with('#'));
+    let samples = metrics.lines().filter(|line| line.starts_with("sidefuse_"));
     let counters = samples.filter(|line| line.contains("_total") && !line.ends_with(" 0"));
     counters.collect()
 }
