@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::body::{Body, Pace};
@@ -210,10 +210,7 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
         attempt: 0,
     };
     headers::prepare_response(response.headers_mut(), &facts, &route.response_headers);
-    if let Some(kind) = exchange.fallback() {
-        let kind = HeaderValue::from_static(kind.label());
-        response.headers_mut().insert(X_SIDEFUSE_FALLBACK, kind);
-    }
+    mark_fallback(response.headers_mut(), exchange);
     let most = route.plan.max_duration;
     let pace = Pace {
         idle_timeout: route.plan.idle_timeout,
@@ -228,6 +225,13 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
     told.close_if_draining(&mut response);
     busy.answering(pace.idle_timeout);
     response.map(|body| Body::relayed(body, ending, pace, collector))
+}
+
+/// Says in an answer what it is instead of the one of the route's upstream, if it is.
+fn mark_fallback(headers: &mut HeaderMap, exchange: &Exchange) {
+    if let Some(kind) = exchange.fallback() {
+        headers.insert(X_SIDEFUSE_FALLBACK, HeaderValue::from_static(kind.label()));
+    }
 }
 
 impl Told<'_> {
@@ -271,6 +275,7 @@ impl Told<'_> {
         let Ending { exchange, busy, .. } = &mut *ending;
         let id = exchange.correlation_id().header_value();
         headers::correlate(response.headers_mut(), &plan.correlation.header, id);
+        mark_fallback(response.headers_mut(), exchange);
         exchange.answered(response.status(), now());
         self.close_if_draining(&mut response);
         busy.answering(plan.http.keep_alive);

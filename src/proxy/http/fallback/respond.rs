@@ -4,10 +4,9 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
-use super::{Told, X_SIDEFUSE_FALLBACK};
+use super::Told;
 use crate::config::plan::RespondPlan;
 use crate::config::template::Filling;
-use crate::telemetry::names::FallbackLabel;
 
 /// Statuses that are no refusal: no time to come back goes with them.
 fn is_good(status: StatusCode) -> bool {
@@ -44,7 +43,5 @@ pub(super) fn respond(plan: &RespondPlan, told: &Told<'_>) -> Response<Bytes> {
             headers.insert(name.clone(), value);
         }
     }
-    let kind = HeaderValue::from_static(FallbackLabel::Respond.label());
-    headers.insert(X_SIDEFUSE_FALLBACK, kind);
     response
 }

@@ -7,7 +7,7 @@ use http::header::{AGE, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODIN
 use http::{Response, StatusCode, Version};
 use http_body::Body as _;
 
-use super::{Reply, X_SIDEFUSE_FALLBACK};
+use super::Reply;
 use crate::proxy::http::call::Call;
 use crate::proxy::http::carry::{Answer, Context, carry};
 use crate::proxy::http::headers::{self, Facts};
@@ -18,7 +18,6 @@ use crate::resilience::Outcome;
 use crate::snapshot::{Route, Way};
 use crate::stale::{self, Asked, Collector, Kept};
 use crate::telemetry::Exchange;
-use crate::telemetry::names::FallbackLabel;
 use crate::time::now;
 
 /// RFC 7234 §5.5.1. RFC 9111 has dropped the field, but nothing else says it to a caller that looks for it.
@@ -100,8 +99,6 @@ pub(super) fn serve(
     let headers = response.headers_mut();
     headers.insert(AGE, HeaderValue::from(kept.age(now).as_secs()));
     headers.append(WARNING, STALE);
-    let kind = HeaderValue::from_static(FallbackLabel::Stale.label());
-    headers.insert(X_SIDEFUSE_FALLBACK, kind);
     if asked.has_already(kept.tag()) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Bytes::new();
