@@ -259,6 +259,8 @@ pub enum RetryResult {
     Answered,
     /// It failed as well.
     Failed,
+    /// Its caller left before its end.
+    Abandoned,
     /// Not made: the route's budget was used up.
     BudgetExhausted,
     /// Not made: the wait would have outlasted the call's time, or what the policy allows.
@@ -271,9 +273,10 @@ pub enum RetryResult {
 
 impl RetryResult {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Answered,
         Self::Failed,
+        Self::Abandoned,
         Self::BudgetExhausted,
         Self::NoTime,
         Self::BodyTooLong,
@@ -286,6 +289,7 @@ impl RetryResult {
         match self {
             Self::Answered => "answered",
             Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
             Self::BudgetExhausted => "budget_exhausted",
             Self::NoTime => "no_time",
             Self::BodyTooLong => "body_too_long",

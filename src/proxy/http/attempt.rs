@@ -12,9 +12,9 @@ use super::carry::Context;
 use super::classify::{of_failure, sample};
 use super::framing::is_ambiguous;
 use super::outgoing::{Outgoing, Sending};
+use super::retrying::Further;
 use crate::failure::{Blame, Failure};
 use crate::resilience::Chance;
-use crate::telemetry::names::RetryResult;
 use crate::telemetry::{Exchange, HeldBy};
 use crate::time::{now, timeout_at};
 use crate::upstream::{Checkout, Fate, Lease, Purpose, SendError, Unconnected, UploadEnd, Wanted};
@@ -75,13 +75,14 @@ impl Attempt<'_, '_> {
     /// # Errors
     /// Why there are no response headers.
     pub(super) async fn make(&mut self) -> Result<Answered, Lost> {
-        let (mut begin, mut is_second) = (self.time.begin, false);
+        let meters = &*self.outgoing.route.meters;
+        let (mut begin, mut second) = (self.time.begin, None);
         // One place for both tries, whose room the future then holds once.
         loop {
             let tried = self.try_once(begin).await;
             match tried {
                 Err(Failed { named, again, at })
-                    if !is_second && self.may_resend(named.charged, again, at) =>
+                    if second.is_none() && self.may_resend(named.charged, again, at) =>
                 {
                     if again == Again::Unseen {
                         self.exchange.never_attempted();
@@ -91,17 +92,12 @@ impl Attempt<'_, '_> {
                         let _ = budget.withdraw(at);
                     }
                     self.outgoing.was_resent = true;
-                    is_second = true;
+                    second = Some(Further::begin(meters));
                     begin = at;
                 }
                 last => {
-                    if is_second {
-                        let result = if last.is_ok() {
-                            RetryResult::Answered
-                        } else {
-                            RetryResult::Failed
-                        };
-                        self.outgoing.route.meters.retried(result);
+                    if let Some(second) = second {
+                        second.ended(last.is_ok());
                     }
                     return last.map_err(|Failed { named, again, at }| Lost {
                         named,

@@ -12,6 +12,7 @@ use super::ending::{UpstreamEnding, give_back};
 use super::reply::Refusal;
 use crate::resilience::{Facts, Label, Outcome, RetryBudget, RetrySpec, RetryVerdict, Stop};
 use crate::snapshot::Route;
+use crate::telemetry::RouteMeters;
 use crate::telemetry::names::RetryResult;
 use crate::time::{Deadline, now, timeout_at, wall};
 use crate::wire::PauseHints;
@@ -30,8 +31,16 @@ pub(super) struct Retrying<'a> {
     is_idempotent: bool,
     /// Attempts begun.
     attempts: u32,
+    /// The one that is out, if it is not the first.
+    further: Option<Further<'a>>,
     /// What the attempt before came to. The caller gets it if no further one may be made.
     last: Option<Box<Result<Answer, Refusal>>>,
+}
+
+/// An attempt after the first. It counts once, also when its caller leaves in its middle.
+pub(super) struct Further<'a> {
+    meters: &'a RouteMeters,
+    result: RetryResult,
 }
 
 /// What follows an attempt.
@@ -59,6 +68,7 @@ impl<'a> Retrying<'a> {
             policy,
             is_idempotent,
             attempts: 0,
+            further: None,
             last: None,
         }
     }
@@ -66,6 +76,9 @@ impl<'a> Retrying<'a> {
     /// An attempt is about to be made, so what the one before came to is of no use any more.
     pub(super) fn begin(&mut self) {
         self.attempts += 1;
+        if self.attempts > 1 {
+            self.further = Some(Further::begin(&self.route.meters));
+        }
         if let (1, Some((_, budget))) = (self.attempts, self.policy) {
             budget.deposit();
         }
@@ -99,12 +112,8 @@ impl<'a> Retrying<'a> {
             return Next::Done(ended.result);
         };
         let label = ended.label();
-        if self.attempts > 1 {
-            self.route.meters.retried(if ended.is_good() {
-                RetryResult::Answered
-            } else {
-                RetryResult::Failed
-            });
+        if let Some(further) = self.further.take() {
+            further.ended(ended.is_good());
         }
         if !spec.on.names(label) {
             return Next::Done(ended.result);
@@ -136,6 +145,30 @@ impl<'a> Retrying<'a> {
                 Next::Done(ended.result)
             }
         }
+    }
+}
+
+// === impl Further ===
+
+impl<'a> Further<'a> {
+    pub(super) fn begin(meters: &'a RouteMeters) -> Self {
+        let result = RetryResult::Abandoned;
+        Self { meters, result }
+    }
+
+    /// It brought an answer that is no failure, or did not.
+    pub(super) fn ended(mut self, is_good: bool) {
+        self.result = if is_good {
+            RetryResult::Answered
+        } else {
+            RetryResult::Failed
+        };
+    }
+}
+
+impl Drop for Further<'_> {
+    fn drop(&mut self) {
+        self.meters.retried(self.result);
     }
 }
 

@@ -1,9 +1,11 @@
 //! The same call on another route.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::spawn_local;
 
 use super::{answering, down};
 use crate::support::memory::{Speech, always, on_stage_with, silent};
@@ -215,6 +217,34 @@ fn an_alternate_that_takes_the_upload_and_fails_leaves_the_first_answer_whole() 
             caller.write_all(HEAD.as_bytes()).await.unwrap();
             let answer = read_until(&mut caller, "down").await;
             assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        },
+    );
+}
+
+#[test]
+fn an_answer_that_the_other_route_shares_is_marked_as_well() {
+    let config = config("{route: second}", "{stale: {coalesce: true}}");
+    on_stage_with(
+        &config,
+        down(),
+        &[("second:80", telling())],
+        async |stage| {
+            stage.get("/first/x").await;
+            let calls: Vec<_> = (0..3)
+                .map(|_| {
+                    let stage = Rc::clone(&stage);
+                    spawn_local(async move { stage.ask(Request::get("/first/x")).await })
+                })
+                .collect();
+            for call in calls {
+                let said = call.await.unwrap();
+                assert_eq!((said.status, said.text()), (200, "/api/x 0"));
+                assert_eq!(said.header("x-sidefuse-fallback"), "route");
+            }
+            let lines = stage.lines();
+            let shared = lines.iter().filter(|line| line["coalesced"] == true);
+            assert!(shared.clone().all(|line| line["fallback"] == "route"));
+            assert!(shared.count() > 0);
         },
     );
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use sidefuse::time::now;
 use tokio::io::AsyncWriteExt;
 
-use super::{GET, config, pass};
+use super::{GET, config, pass, retries};
 use crate::support::memory::{Script, always, on_stage, silent};
+use crate::support::recorder::{Recorder, Turn, answer};
 
 #[test]
 fn what_an_attempt_before_the_last_said_of_our_settings_is_not_said_of_the_call() {
@@ -59,5 +60,31 @@ fn a_caller_that_leaves_between_two_attempts_ends_the_call_and_the_upstream_only
             (&line["attempts"], &line["level"]),
             (&1.into(), &"info".into())
         );
+    });
+}
+
+#[test]
+fn an_attempt_whose_caller_leaves_in_its_middle_counts_as_abandoned() {
+    let settings = "timeout: 60s, retry: {attempts: 3}";
+    on_stage(&config(settings), always(200), async |stage| {
+        let recorder = Recorder::on(&stage, |place, _| match place {
+            0 => answer(503, "", ""),
+            _ => Turn::Silence,
+        });
+        let mut stream = stage.pipe();
+        stream.write_all(GET.as_bytes()).await.unwrap();
+        pass(Duration::from_secs(1)).await;
+        drop(stream);
+        pass(Duration::from_secs(1)).await;
+        let numbers: Vec<_> = recorder
+            .all()
+            .iter()
+            .map(|one| one.header("x-attempt").is_some())
+            .collect();
+        assert_eq!(numbers, [false, true]);
+        let metrics = stage.metrics();
+        let counted = ["answered", "failed", "abandoned"].map(|result| retries(&metrics, result));
+        assert_eq!(counted, [0, 0, 1]);
+        assert_eq!(stage.lines()[0]["attempts"], 2);
     });
 }
