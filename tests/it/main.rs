@@ -29,6 +29,7 @@ mod probe;
 mod ramp;
 mod readme;
 mod reload;
+mod resting;
 mod retry;
 mod routing;
 mod shutdown;

@@ -25,6 +25,10 @@ use crate::telemetry::CorrelationId;
 use crate::time::{Deadline, now, timeout_at};
 use crate::upstream::LocalExecutor;
 
+/// A connection that is idle for so long gives back what the HTTP library keeps for it, two buffers of 8 KiB above all. A second costs a
+/// busy caller nothing; pools keep connections idle for minutes.
+const REST: Duration = Duration::from_secs(1);
+
 /// A connection that is to close gets so long to say goodbye, and its caller to stop sending.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -49,6 +53,10 @@ pub(crate) struct ConnectionState {
     stall_after: Cell<Option<Duration>>,
     moved: Cell<u64>,
     close: Notify,
+    /// The last exchange ended with nothing left over, neither of its request nor of its answer.
+    is_between: Cell<bool>,
+    is_resting: Cell<bool>,
+    rest: Notify,
     has_been_told: Cell<bool>,
     wind_down: Notify,
 }
@@ -96,7 +104,8 @@ pub async fn serve<I: Io>(worker: Rc<Worker>, io: I, peer: IpAddr) {
         place,
     });
     if is_http2 {
-        serve_http2(&connection, front).await
+        // Boxed, or each HTTP/1 connection would carry the room for it.
+        Box::pin(serve_http2(&connection, front)).await
     } else {
         serve_http1(&connection, front).await
     }
@@ -129,34 +138,55 @@ pub async fn refuse<I: Io>(worker: Rc<Worker>, mut io: I, failure: Failure) {
 
 async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
     let plan = connection.worker.current().snapshot.plan.http.clone();
-    let service = service_fn(|request| relay(Rc::clone(connection), request));
-    let served = http1::Builder::new()
-        .max_headers(plan.max_headers)
-        .max_header_size(plan.max_header_bytes)
-        .serve_connection(TokioIo::new(front), service)
-        .with_upgrades();
-    let mut served = std::pin::pin!(served);
     let state = &connection.state;
     let record = || {
         if let Some(refused) = state.gate.take_refused() {
             record_refused(&connection.worker, refused);
         }
     };
+    let mut front = front;
     loop {
-        tokio::select! {
-            // Whatever ended it, there is nobody left to tell but those below.
-            _ = served.as_mut() => break,
-            () = state.gate.refused() => record(),
-            () = state.close.notified() => {
-                state.record_begun(&connection.worker);
-                served.as_mut().graceful_shutdown();
-                let farewell = Deadline::after(now(), FAREWELL);
-                let _ = timeout_at(farewell, served).await;
-                break;
+        let service = service_fn(|request| relay(Rc::clone(connection), request));
+        let served = http1::Builder::new()
+            .max_headers(plan.max_headers)
+            .max_header_size(plan.max_header_bytes)
+            .serve_connection(TokioIo::new(front), service)
+            .with_upgrades();
+        let mut served = Box::new(served);
+        loop {
+            tokio::select! {
+                // Whatever ended it, there is nobody left to tell but those below.
+                _ = &mut served => return record(),
+                () = state.gate.refused() => record(),
+                () = state.rest.notified() => {
+                    if state.may_rest() {
+                        break;
+                    }
+                }
+                () = state.close.notified() => {
+                    state.record_begun(&connection.worker);
+                    Pin::new(&mut *served).graceful_shutdown();
+                    let farewell = Deadline::after(now(), FAREWELL);
+                    let _ = timeout_at(farewell, served).await;
+                    return record();
+                }
             }
         }
+        let Some(parts) = served.into_parts() else {
+            return record();
+        };
+        front = parts.io.into_inner();
+        front.unread(&parts.read_buf);
+        state.is_resting.set(true);
+        tokio::select! {
+            () = front.wake() => {}
+            // Seen again below, where a connection is closed in the right way.
+            () = state.close.notified() => state.close.notify_one(),
+        }
+        state.is_resting.set(false);
+        // What has come now belongs to an exchange that has not begun.
+        state.is_between.set(false);
     }
-    record();
 }
 
 async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
@@ -191,6 +221,7 @@ impl Connection {
         let state = &self.state;
         state.busy.set(state.busy.get() + 1);
         state.has_served.set(true);
+        state.is_between.set(false);
         state.gate.begin();
         let load = self.worker.load();
         load.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -212,6 +243,11 @@ impl Busy {
             .get()
             .map_or(idle_timeout, |other| other.max(idle_timeout));
         self.state.stall_after.set(Some(longest));
+    }
+
+    /// The exchange is ending with all of its request read, so what comes next on an HTTP/1 connection is another request.
+    pub(super) fn leaves_nothing(&self) {
+        self.state.is_between.set(true);
     }
 
     /// The connection is a tunnel from now on.
@@ -247,6 +283,9 @@ impl ConnectionState {
             stall_after: Cell::new(None),
             moved: Cell::new(0),
             close: Notify::new(),
+            is_between: Cell::new(false),
+            is_resting: Cell::new(false),
+            rest: Notify::new(),
             has_been_told: Cell::new(false),
             wind_down: Notify::new(),
         }
@@ -272,8 +311,17 @@ impl ConnectionState {
         }
     }
 
-    /// Closes the connection if it has been idle, or its caller deaf, for too long.
+    /// Whether the HTTP library holds nothing of the connection that matters: no request in part, no answer that is not sent.
+    fn may_rest(&self) -> bool {
+        self.is_between.get() && self.busy.get() == 0 && self.gate.is_shut()
+    }
+
+    /// Closes the connection if it has been idle, or its caller deaf, for too long; has it rest before that.
     pub(crate) fn look(&self, now: Instant, plan: &HttpPlan) {
+        let idle = now.saturating_duration_since(self.changed.get());
+        if self.may_rest() && !self.is_resting.get() && idle >= REST {
+            self.rest.notify_one();
+        }
         let limit = if self.busy.get() > 0 {
             let moved = self.traffic.read().wrapping_add(self.traffic.written());
             if moved != self.moved.replace(moved) {

@@ -108,6 +108,9 @@ impl Ending {
     pub(super) fn finish(mut self: Box<Self>, end: BodyEnd) {
         let now = now();
         if let Some(upstream) = self.upstream.take() {
+            if end == BodyEnd::Whole && upstream.upload.is_whole() {
+                self.busy.leaves_nothing();
+            }
             upstream.finish(&mut self.exchange, end, now);
         }
         match end {

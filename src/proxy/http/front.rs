@@ -4,6 +4,7 @@
 //! The library refuses a malformed request before it asks us, with a bare status line: no correlation id, no reason, no access line. It
 //! does so only while no exchange is open, so bytes that it writes then are such a refusal, and a proper one is written instead.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -18,6 +19,9 @@ use super::reply;
 use crate::failure::Failure;
 use crate::telemetry::CorrelationId;
 use crate::time::{Alarm, Deadline, now};
+
+/// So much is read at once when a connection wakes: the head of most requests.
+const FIRST: usize = 2048;
 
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -79,7 +83,8 @@ impl Gate {
             .compare_exchange(2, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    fn is_shut(&self) -> bool {
+    /// Whether no exchange is open: the last one's answer is flushed.
+    pub(super) fn is_shut(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == 0
     }
 
@@ -131,6 +136,31 @@ impl<I: AsyncRead + Unpin> Front<I> {
             self.gate.open_for_good();
         }
         Ok(is_http2)
+    }
+}
+
+impl<I: AsyncRead + Unpin> Front<I> {
+    /// Takes back what the HTTP library has read and not used.
+    pub(super) fn unread(&mut self, bytes: &[u8]) {
+        let mut head = bytes.to_vec();
+        head.extend_from_slice(&self.head[self.reread..]);
+        (self.head, self.reread) = (head, 0);
+    }
+
+    /// Waits until there is something to read: bytes, an end or an error. Holds no buffer meanwhile.
+    pub(super) async fn wake(&mut self) {
+        if self.reread < self.head.len() {
+            return;
+        }
+        poll_fn(|cx| {
+            let mut room = [0; FIRST];
+            let mut first = ReadBuf::new(&mut room);
+            // An end or an error is met again by whoever reads next.
+            let _ = ready!(Pin::new(&mut self.io).poll_read(cx, &mut first));
+            self.head = first.filled().to_vec();
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 

@@ -287,6 +287,11 @@ impl Stage {
         &self.others[address]
     }
 
+    /// How many connections callers have.
+    pub(crate) fn connections(&self) -> usize {
+        self.worker.load().connections.load(Ordering::Relaxed)
+    }
+
     /// A new connection of a caller who speaks for himself.
     pub(crate) fn pipe(&self) -> DuplexStream {
         let (near, far) = tokio::io::duplex(64 * 1024);
