@@ -66,7 +66,9 @@ fn a_round_of_the_first_scenario_fills_the_table() {
         let [_, _, cpu, ratio, rate, p50, p99, memory, rounds, _] = row[..] else {
             panic!("{row:?} has not the columns of the header\n{text}");
         };
-        assert!(cpu.ends_with(" µs") && p50.ends_with(" µs") && p99.ends_with(" µs"));
+        // On a busy machine a round may be a thousand times slower.
+        let is_time = |cell: &str| [" µs", " ms", " s"].iter().any(|unit| cell.ends_with(unit));
+        assert!(is_time(cpu) && is_time(p50) && is_time(p99), "{row:?}");
         assert!(rate.starts_with(|digit: char| digit.is_ascii_digit()));
         assert!(memory.ends_with(" MiB"));
         assert_eq!(ratio.is_empty(), row[1] == "sidefuse", "{text}");

@@ -53,12 +53,12 @@ fn case_103_a_body_that_trickles_outlives_the_timeout() {
             |answer, gate| answer.pass(gate).send("x"),
         )
     });
-    let sidefuse = sidefuse_to(&origin, "timeout: 150ms, idle_timeout: 30s");
+    let sidefuse = sidefuse_to(&origin, "timeout: 1s, idle_timeout: 30s");
     let mut client = Client::connect(sidefuse.proxy());
     client.send("GET /r/trickle HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(client.read_head().unwrap().status(), 200);
     for gate in &gates {
-        let_pass(Duration::from_millis(60));
+        let_pass(Duration::from_millis(300));
         gate.open();
         assert_eq!(client.read_bytes(1), b"x");
     }
