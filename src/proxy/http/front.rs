@@ -10,11 +10,11 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-use super::connection::FAREWELL;
 use super::reply;
 use crate::failure::Failure;
 use crate::telemetry::CorrelationId;
@@ -22,6 +22,10 @@ use crate::time::{Alarm, Deadline, now};
 
 /// So much is read at once when a connection wakes: the head of most requests.
 const FIRST: usize = 2048;
+
+/// A caller that still sends when we have said our last gets so long to end, and to read why: closed at once, the connection would be
+/// reset under our answer (RFC 9112 §9.6). nginx lingers for 5 s, too.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -298,7 +302,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Front<I> {
             if this.gate.is_open_for_good() && this.instead.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            this.farewell.set(Deadline::after(now(), FAREWELL));
+            this.farewell.set(Deadline::after(now(), LINGER));
         }
         this.poll_rest(cx).map(Ok)
     }
