@@ -1,7 +1,7 @@
 //! The answers that we give ourselves: problem details (RFC 9457), or an error in the form of Meta's Graph API, that say which route, why,
 //! and when to come back.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{
@@ -9,10 +9,11 @@ use http::header::{
     RETRY_AFTER,
 };
 use http::{Response, StatusCode};
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
 
 use crate::failure::Failure;
 use crate::telemetry::CorrelationId;
+use crate::time::wall_at;
 
 const X_SIDEFUSE_REASON: HeaderName = HeaderName::from_static("x-sidefuse-reason");
 pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -91,7 +92,7 @@ pub(super) fn answer(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Re
     let (kind, text) = match form {
         Form::Text => (
             "text/plain; charset=utf-8",
-            format!("{}: {}\n", refusal.failure.label(), refusal.detail),
+            format!("{}: {}\n", refusal.failure.label(), refusal.detail).into_bytes(),
         ),
         Form::Problem => (
             "application/problem+json",
@@ -194,78 +195,132 @@ fn summary(refusal: &Refusal, route: &str) -> String {
     }
 }
 
-fn problem(refusal: &Refusal, status: StatusCode, circumstances: &Circumstances<'_>) -> String {
-    let mut members = Map::with_capacity(10);
-    let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
-    put("type", Value::from("about:blank"));
-    put(
-        "title",
-        Value::from(status.canonical_reason().unwrap_or("Refused")),
-    );
-    put("status", Value::from(status.as_u16()));
-    put("detail", Value::from(refusal.detail.as_str()));
-    add_why_and_when(&mut members, refusal, circumstances);
-    let id = Value::from(circumstances.correlation);
-    members.insert("correlationId".to_owned(), id);
-    Value::Object(members).to_string()
+/// Problem details (RFC 9457).
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(flatten)]
+    why: Why<'a>,
+    #[serde(rename = "correlationId")]
+    correlation: &'a str,
+}
+
+fn problem(refusal: &Refusal, status: StatusCode, circumstances: &Circumstances<'_>) -> Vec<u8> {
+    written(&Problem {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Refused"),
+        status: status.as_u16(),
+        detail: &refusal.detail,
+        why: Why::of(refusal, circumstances),
+        correlation: circumstances.correlation,
+    })
 }
 
 /// An error as Graph writes it. Its clients branch on `code`: 2 is "service down" and 4 "too many calls", both of which Meta's SDKs and
 /// typical callers try again later; 100 is "invalid parameter", which they do not. Its type is none of Meta's: `OAuthException` would make
 /// callers throw their token away. `error_data.details` is what the Cloud API's callers log.
-fn graph(refusal: &Refusal, status: StatusCode, circumstances: &Circumstances<'_>) -> String {
+#[derive(Serialize)]
+struct Graph<'a> {
+    error: GraphError<'a>,
+}
+
+#[derive(Serialize)]
+struct GraphError<'a> {
+    message: String,
+    r#type: &'static str,
+    code: u16,
+    is_transient: bool,
+    error_data: GraphData<'a>,
+    #[serde(rename = "fbtrace_id")]
+    correlation: &'a str,
+}
+
+#[derive(Serialize)]
+struct GraphData<'a> {
+    details: &'a str,
+    #[serde(flatten)]
+    why: Why<'a>,
+}
+
+fn graph(refusal: &Refusal, status: StatusCode, circumstances: &Circumstances<'_>) -> Vec<u8> {
     let (code, is_transient) = match status {
         StatusCode::TOO_MANY_REQUESTS => (4, true),
         StatusCode::REQUEST_TIMEOUT => (2, true),
         status if status.is_client_error() => (100, false),
         _ => (2, true),
     };
-    let mut data = Map::with_capacity(6);
-    let detail = Value::from(refusal.detail.as_str());
-    data.insert("details".to_owned(), detail);
-    add_why_and_when(&mut data, refusal, circumstances);
-    json!({
-        "error": {
-            "message": format!("(#{code}) sidefuse: {}", refusal.detail),
-            "type": "SidefuseException",
-            "code": code,
-            "is_transient": is_transient,
-            "error_data": data,
-            "fbtrace_id": circumstances.correlation,
-        }
+    written(&Graph {
+        error: GraphError {
+            message: format!("(#{code}) sidefuse: {}", refusal.detail),
+            r#type: "SidefuseException",
+            code,
+            is_transient,
+            error_data: GraphData {
+                details: &refusal.detail,
+                why: Why::of(refusal, circumstances),
+            },
+            correlation: circumstances.correlation,
+        },
     })
-    .to_string()
 }
 
-/// What a program can use of it.
-fn add_why_and_when(
-    members: &mut Map<String, Value>,
-    refusal: &Refusal,
-    circumstances: &Circumstances<'_>,
-) {
-    let now = circumstances.now;
-    let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
-    if let Some(route) = circumstances.route {
-        put("route", Value::from(route));
+/// What a program can use of a refusal.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Why<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_probe_at: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Stamp>,
+}
+
+/// A time of day in UTC, to the millisecond.
+struct Stamp(SystemTime);
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_rfc3339_millis(self.0))
     }
-    put("reason", Value::from(refusal.failure.label()));
-    if let Some(state) = refusal.state {
-        put("state", Value::from(state));
-    }
-    if let Some(at) = refusal.retry_at {
-        let wait = whole_seconds(at.saturating_duration_since(now));
-        put("retryAfter", Value::from(wait));
+}
+
+impl<'a> Why<'a> {
+    fn of(refusal: &Refusal, circumstances: &Circumstances<'a>) -> Self {
+        let now = circumstances.now;
+        let wait = |at: Instant| whole_seconds(at.saturating_duration_since(now));
         // While it ramps up it is past its probes.
-        if refusal.failure != Failure::Ramping {
-            let at = humantime::format_rfc3339_millis(crate::time::wall_at(at, now));
-            // Only a breaker probes; the others say when a call may go again.
-            let name = match refusal.state {
-                Some(_) if refusal.failure != Failure::ForcedOpen => "nextProbeAt",
-                Some(_) | None => "retryAt",
-            };
-            put(name, Value::from(at.to_string()));
+        let at = refusal
+            .retry_at
+            .filter(|_| refusal.failure != Failure::Ramping)
+            .map(|at| Stamp(wall_at(at, now)));
+        // Only a breaker probes; the others say when a call may go again.
+        let is_probe = refusal.state.is_some() && refusal.failure != Failure::ForcedOpen;
+        let (next_probe_at, retry_at) = if is_probe { (at, None) } else { (None, at) };
+        Self {
+            route: circumstances.route,
+            reason: refusal.failure.label(),
+            state: refusal.state,
+            retry_after: refusal.retry_at.map(wait),
+            next_probe_at,
+            retry_at,
         }
     }
+}
+
+/// As JSON. Strings and numbers cannot fail to be written to memory.
+fn written(value: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    let _ = serde_json::to_writer(&mut text, value);
+    text
 }
 
 /// Rounded up, so that who comes back then does not come too early; at least 1.
@@ -275,6 +330,8 @@ fn whole_seconds(wait: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn answered(refusal: &Refusal, form: Form, now: Instant) -> Response<Bytes> {
