@@ -146,37 +146,41 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
     };
     let mut front = front;
     loop {
-        let service = service_fn(|request| relay(Rc::clone(connection), request));
-        let served = http1::Builder::new()
-            .max_headers(plan.max_headers)
-            .max_header_size(plan.max_header_bytes)
-            .serve_connection(TokioIo::new(front), service)
-            .with_upgrades();
-        let mut served = Box::new(served);
-        loop {
-            tokio::select! {
-                // Whatever ended it, there is nobody left to tell but those below.
-                _ = &mut served => return record(),
-                () = state.gate.refused() => record(),
-                () = state.rest.notified() => {
-                    if state.may_rest() {
-                        break;
+        // In a block of its own, at whose end all that the library had is gone, before the wait.
+        front = {
+            let service = service_fn(|request| relay(Rc::clone(connection), request));
+            let served = http1::Builder::new()
+                .max_headers(plan.max_headers)
+                .max_header_size(plan.max_header_bytes)
+                .serve_connection(TokioIo::new(front), service)
+                .with_upgrades();
+            let mut served = Box::new(served);
+            loop {
+                tokio::select! {
+                    // Whatever ended it, there is nobody left to tell but those below.
+                    _ = &mut served => return record(),
+                    () = state.gate.refused() => record(),
+                    () = state.rest.notified() => {
+                        if state.may_rest() {
+                            break;
+                        }
+                    }
+                    () = state.close.notified() => {
+                        state.record_begun(&connection.worker);
+                        Pin::new(&mut *served).graceful_shutdown();
+                        let farewell = Deadline::after(now(), FAREWELL);
+                        let _ = timeout_at(farewell, served).await;
+                        return record();
                     }
                 }
-                () = state.close.notified() => {
-                    state.record_begun(&connection.worker);
-                    Pin::new(&mut *served).graceful_shutdown();
-                    let farewell = Deadline::after(now(), FAREWELL);
-                    let _ = timeout_at(farewell, served).await;
-                    return record();
-                }
             }
-        }
-        let Some(parts) = served.into_parts() else {
-            return record();
+            let Some(parts) = served.into_parts() else {
+                return record();
+            };
+            let mut front = parts.io.into_inner();
+            front.unread(&parts.read_buf);
+            front
         };
-        front = parts.io.into_inner();
-        front.unread(&parts.read_buf);
         state.is_resting.set(true);
         tokio::select! {
             () = front.wake() => {}
