@@ -82,3 +82,74 @@ impl Bucket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::time::now;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Call,
+        Retry,
+        /// So many milliseconds pass.
+        Pass(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => Just(Step::Call),
+            4 => Just(Step::Retry),
+            1 => (0..3_000_u64).prop_map(Step::Pass),
+        ];
+        prop::collection::vec(step, 0..400)
+    }
+
+    proptest! {
+        /// In any stretch of time, wherever it begins: a fifth of its calls, ten for each of its seconds, and what was in the bank, which
+        /// is never more than 100.
+        #[test]
+        fn retries_never_exceed_a_fifth_of_the_calls_ten_a_second_and_the_bank(
+            steps in steps(),
+            from in 0..400_usize,
+        ) {
+            let begin = now();
+            let budget = RetryBudget::new(begin);
+            let mut at = begin;
+            let (mut since, mut calls, mut retries) = (begin, 0_u64, 0_u64);
+            let mut bank = 10;
+            for (place, step) in steps.into_iter().enumerate() {
+                if place == from {
+                    (since, calls, retries) = (at, 0, 0);
+                    bank = budget.left(at) + 1;
+                    prop_assert!(bank <= 101);
+                }
+                match step {
+                    Step::Call => {
+                        budget.deposit();
+                        calls += 1;
+                    }
+                    Step::Retry => retries += u64::from(budget.withdraw(at)),
+                    Step::Pass(millis) => at += Duration::from_millis(millis),
+                }
+                let millis = u64::try_from((at - since).as_millis()).unwrap();
+                let most = RETRY * bank + CALL * calls + SECOND / 1_000 * millis;
+                prop_assert!(RETRY * retries <= most, "{retries} of {calls} in {millis} ms");
+            }
+        }
+
+        /// Nobody who keeps to a fifth of the calls is ever refused.
+        #[test]
+        fn a_fifth_of_the_calls_may_always_be_retried(pauses in prop::collection::vec(0..50_u64, 1..200)) {
+            let mut at = now();
+            let budget = RetryBudget::new(at);
+            for pause in pauses {
+                (0..5).for_each(|_| budget.deposit());
+                at += Duration::from_millis(pause);
+                prop_assert!(budget.withdraw(at));
+            }
+        }
+    }
+}
