@@ -20,6 +20,7 @@ mod headers;
 mod keyed;
 mod limits;
 mod logs;
+mod lossy;
 mod metrics;
 mod names;
 mod ours;
