@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Report;
-use crate::config::problem::{Problem, Severity};
+use crate::config::problem::Problem;
 
 impl Report {
     /// All problems with their places; a place that is not in the file is null.
@@ -57,10 +57,6 @@ impl Report {
                 hint,
                 help,
             } = problem;
-            let command = match severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            };
             let mut place = format!("file={}", property(&self.origin));
             if *line > 0 {
                 place.push_str(&format!(
@@ -76,7 +72,8 @@ impl Report {
                 .map(String::as_str)
                 .collect();
             told.push_str(&format!(
-                "::{command} {place},title={title}::{}\n",
+                "::{} {place},title={title}::{}\n",
+                severity.as_str(),
                 data(&lines.join("\n"))
             ));
         }
