@@ -6,8 +6,9 @@
 //! {"savedAt":1764000000000,"routes":…}   when that was (Unix time in ms), and the routes, in one line of JSON
 //! ```
 //!
-//! Version 1 knew the breakers of routes and nothing else; it is read still. A file is taken whole or not at all: cut short, with a bit flipped, of another program or of a newer version it is refused, and the
-//! breakers begin closed. The wall clock anchors the file and nothing else; see [`Memory::age`].
+//! Version 1 knew the breakers of routes and nothing else; it is read still. A file is taken whole or not at all: cut short, with a bit
+//! flipped, of another program or of a newer version it is refused, and the breakers begin closed. The wall clock anchors the file and
+//! nothing else; see [`Memory::age`].
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

@@ -28,7 +28,8 @@ pub(super) fn observer(
     })
 }
 
-/// The observer of the breakers of a route's keys, who wakes as well. Their changes are told and not counted: nobody bounds the number of keys in a label.
+/// The observer of the breakers of a route's keys, who wakes as well. Their changes are told and not counted: nobody bounds the number of
+/// keys in a label.
 pub(super) fn key_observer(
     route: Arc<str>,
     changed: Arc<Notify>,

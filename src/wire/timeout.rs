@@ -59,7 +59,8 @@ pub fn request_timeout(text: &[u8]) -> Option<Duration> {
     scaled(digits, nanos)
 }
 
-/// Writes a `grpc-timeout` in the finest unit that its 8 digits can hold, cut and never rounded up; at least `1n`, since it must be positive.
+/// Writes a `grpc-timeout` in the finest unit that its 8 digits can hold, cut and never rounded up; at least `1n`, since it must be
+/// positive.
 ///
 /// ```
 /// use std::time::Duration;

@@ -11,7 +11,8 @@ use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Key, Node, Span, Value};
 use crate::config::units::Invalid;
 
-/// Headers that belong to one connection, or that the proxy sets after all edits. `x-forwarded-` and `x-sidefuse-` are more by their beginning.
+/// Headers that belong to one connection, or that the proxy sets after all edits. `x-forwarded-` and `x-sidefuse-` are more by their
+/// beginning.
 const OWNED: [&str; 18] = [
     "connection",
     "content-length",

@@ -67,8 +67,8 @@ impl Bell {
 }
 
 impl Kept {
-    /// Tells the throttle what the headers said that came at `at`, or keeps that for the trailers. A call that a pause waits for is not kept: a stream
-    /// may go on for hours.
+    /// Tells the throttle what the headers said that came at `at`, or keeps that for the trailers. A call that a pause waits for is not
+    /// kept: a stream may go on for hours.
     pub(super) fn of(
         route: &Route,
         (pass, at): (Pass, Instant),

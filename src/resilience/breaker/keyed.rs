@@ -3,12 +3,12 @@
 //! Both must let a call pass, and both are told how it ended. The route's breaker sees the calls of all keys, so it opens for what
 //! all of them suffer from; a key's breaker sees its own calls only and opens for the one.
 //!
-//! A key gets its breaker with its first call. There are at most `max_keys` of them; then a new key takes the place of the one that was
-//! not used for longest, if that one has nothing to remember: none of its calls is out, it is not held and not ramping, and it is closed or
-//! has waited for a probe so long that its key is gone ([`WAITED`] reset timeouts). What is lost with one of these is a probe that nobody asks
-//! for; else keys that fail once and never come back would fill the table for good.
-//! To keep every call at constant cost only [`LOOKED_AT`] of them are looked at, and those that must stay go to the end of the queue, so the
-//! next new key looks at others. A key for which there is no room is watched by the route's breaker alone, and counted.
+//! A key gets its breaker with its first call. There are at most `max_keys` of them; then a new key takes the place of the one that was not
+//! used for longest, if that one has nothing to remember: none of its calls is out, it is not held and not ramping, and it is closed or has
+//! waited for a probe so long that its key is gone ([`WAITED`] reset timeouts). What is lost with one of these is a probe that nobody asks
+//! for; else keys that fail once and never come back would fill the table for good. To keep every call at constant cost only [`LOOKED_AT`]
+//! of them are looked at, and those that must stay go to the end of the queue, so the next new key looks at others. A key for which there
+//! is no room is watched by the route's breaker alone, and counted.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
