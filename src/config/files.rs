@@ -1,7 +1,10 @@
-//! Files that the configuration names: they must exist and be readable when it is loaded.
+//! Files that the configuration names: they must exist and be readable when it is loaded, and which they were is remembered, so that
+//! whoever keeps a configuration can tell when one of them is another.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::fields::{Fields, scalar};
@@ -10,6 +13,58 @@ use super::tree::{Node, Scalar, Span};
 
 /// The largest file that a configuration may name.
 const MAX_BYTES: usize = 1024 * 1024;
+
+/// The files that a configuration names, each as it was just before it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedFiles(BTreeMap<PathBuf, Option<Stamp>>);
+
+impl NamedFiles {
+    /// Remembers how one is now, without reading it. Of one that is noted twice the earlier moment counts: nothing goes unseen so.
+    pub fn note(&mut self, path: &Path) {
+        if !self.0.contains_key(path) {
+            self.0.insert(path.to_owned(), Stamp::of(path));
+        }
+    }
+
+    /// Where they are, each once.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(PathBuf::as_path)
+    }
+
+    /// Whether each of `others` is among these and was the same: not written, replaced, forbidden or allowed, neither come nor gone.
+    #[must_use]
+    pub fn agree_with(&self, others: &Self) -> bool {
+        let mut others = others.0.iter();
+        others.all(|(path, stamp)| self.0.get(path) == Some(stamp))
+    }
+}
+
+/// What the system tells of a file behind all its links. Two that are equal are the same content, since every write and every change of
+/// permissions moves `changed`, which nobody can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    place: (u64, u64),
+    mode: u32,
+    length: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    /// Seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// `None` when there is nothing, or nothing that we may look at.
+    fn of(path: &Path) -> Option<Self> {
+        let file: Metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
+            place: (file.dev(), file.ino()),
+            mode: file.mode(),
+            length: file.len(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        })
+    }
+}
 
 /// Whether only we should be able to read a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,6 +106,7 @@ pub(crate) fn file(
         return None;
     }
     let path = PathBuf::from(&text.text);
+    problems.files.note(&path);
     match read_limited(&path, MAX_BYTES) {
         Ok(content) if content.len() > MAX_BYTES => {
             problems.push(unusable(key, text, span, "it is larger than 1 MiB"));
@@ -92,15 +148,8 @@ pub(crate) fn read_limited(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-#[cfg(unix)]
 fn is_exposed(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_exposed(_path: &Path) -> bool {
-    false
 }
 
 /// What an I/O error says, in our style: lower case, without the number of the operating system.
@@ -112,4 +161,57 @@ pub(crate) fn reason(error: &io::Error) -> String {
         .next()
         .map(|first| first.to_lowercase().chain(chars).collect())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_named_file_has_changed_when_it_is_written_replaced_forbidden_swapped_behind_a_link_or_gone()
+     {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let secret = path("secret");
+        for version in ["..one", "..two"] {
+            fs::create_dir(path(version)).unwrap();
+            fs::write(path(version).join("secret"), "same").unwrap();
+        }
+        symlink("..one", path("..data")).unwrap();
+        symlink("..data/secret", &secret).unwrap();
+        let swap = || {
+            symlink("..two", path("..new")).unwrap();
+            fs::rename(path("..new"), path("..data")).unwrap();
+        };
+        let replace = || {
+            fs::write(path("beside"), "same").unwrap();
+            fs::rename(path("beside"), &secret).unwrap();
+        };
+        let forbid = || fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        let write = || fs::write(&secret, "more of it").unwrap();
+        let remove = || fs::remove_file(&secret).unwrap();
+        let changes: [(&str, &dyn Fn()); 6] = [
+            ("swapped", &swap),
+            ("replaced", &replace),
+            ("forbidden", &forbid),
+            ("written", &write),
+            ("gone", &remove),
+            ("back", &write),
+        ];
+        for (what, change) in changes {
+            let now = || {
+                let mut files = NamedFiles::default();
+                files.note(&secret);
+                files
+            };
+            let mut before = now();
+            assert!(now().agree_with(&before), "before it was {what}");
+            change();
+            before.note(&secret);
+            assert!(!now().agree_with(&before), "{what}");
+        }
+    }
 }

@@ -31,6 +31,7 @@ mod suggest;
 mod tree;
 mod yaml;
 
+pub use files::NamedFiles;
 pub use load::{Loaded, Revision, load, load_content, load_file, read_file};
 pub use plan::Plan;
 pub use preset::built_in_names;

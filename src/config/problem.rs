@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use super::files::NamedFiles;
 use super::tree::Span;
 
 /// Whether a problem forbids the configuration.
@@ -268,6 +269,8 @@ impl Problem {
 /// All that was found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
+    /// The files that were looked into.
+    pub(crate) files: NamedFiles,
     found: Vec<Problem>,
     lapses: Vec<(SystemTime, Problem)>,
 }

@@ -5,13 +5,10 @@
 //! changed, or its endpoints alone.
 
 use std::collections::HashSet;
-use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::HeaderValue;
 use http::uri::{Authority, Scheme};
 use tokio::sync::Notify;
 
@@ -59,9 +56,6 @@ pub enum BuildError {
     /// TLS towards an upstream.
     #[error("route `{0}`: no TLS towards its upstream")]
     Tls(String, #[source] TlsError),
-    /// A secret that a header is set to.
-    #[error("route `{0}`: cannot read the header value in {path}", path = .1.display())]
-    Secret(String, PathBuf, #[source] io::Error),
     /// An authority that HTTP/2 cannot carry.
     #[error("route `{0}`: the upstream's host cannot be written as a URL's")]
     Authority(String),
@@ -196,15 +190,13 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn make(&self, now: Instant) -> Result<Arc<Route>, BuildError> {
-        let request_headers = self.edits(&self.plan.headers.request)?;
-        let response_headers = self.edits(&self.plan.headers.response)?;
         if let Some(route) = self.survivor
             && route.plan == *self.plan
-            && route.request_headers == request_headers
-            && route.response_headers == response_headers
         {
             return Ok(Arc::clone(route));
         }
+        let request_headers = edits(&self.plan.headers.request);
+        let response_headers = edits(&self.plan.headers.response);
         let meters = match self.survivor {
             Some(route) => Arc::clone(&route.meters),
             None => self.meters.route(self.name),
@@ -324,36 +316,18 @@ impl Maker<'_> {
             None => Arc::new(Probe::new(plan.clone(), now, seed())),
         })
     }
+}
 
-    fn edits(&self, plan: &HeaderEdits) -> Result<Edits, BuildError> {
-        let mut set = Vec::with_capacity(plan.set.len());
-        for (name, text) in &plan.set {
-            let value = match text {
-                HeaderText::Literal(value) => value.clone(),
-                HeaderText::File { path, prefix } => self.secret(path, prefix)?,
-            };
-            set.push((name.clone(), value));
-        }
-        Ok(Edits {
-            remove: plan.remove.clone(),
-            set,
-        })
-    }
-
-    fn secret(&self, path: &PathBuf, prefix: &str) -> Result<HeaderValue, BuildError> {
-        let fail = |error| BuildError::Secret(self.name.to_owned(), path.clone(), error);
-        let text = std::fs::read_to_string(path).map_err(fail)?;
-        let text = text.trim_end_matches(['\r', '\n']);
-        let invalid = || {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                "it holds what a header value cannot",
-            )
-        };
-        let mut value =
-            HeaderValue::try_from(format!("{prefix}{text}")).map_err(|_| fail(invalid()))?;
-        value.set_sensitive(true);
-        Ok(value)
+fn edits(plan: &HeaderEdits) -> Edits {
+    let value = |text: &HeaderText| match text {
+        HeaderText::Literal(value) | HeaderText::File { value, .. } => value.clone(),
+    };
+    let set = plan.set.iter();
+    Edits {
+        remove: plan.remove.clone(),
+        set: set
+            .map(|(name, text)| (name.clone(), value(text)))
+            .collect(),
     }
 }
 

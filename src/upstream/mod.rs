@@ -100,7 +100,7 @@ impl Upstream {
         };
         let (tls, tls_http1) = match &plan.tls {
             Some(tls) => {
-                let trust = tls.ca_file.as_deref();
+                let trust = tls.ca_file.as_ref().map(|file| &*file.path);
                 (
                     Some(Tls::new(&plan.host, trust, offer)?),
                     Some(Tls::new(&plan.host, trust, Offer::Http1)?),

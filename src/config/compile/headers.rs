@@ -177,17 +177,17 @@ fn secret_file(fields: &mut Fields<'_, '_>, name: &HeaderName) -> Option<HeaderT
     let (path, content) = file("file", node, Secrecy::Secret, fields.problems)?;
     let content = content.strip_suffix(b"\n").unwrap_or(&content);
     let content = content.strip_suffix(b"\r").unwrap_or(content);
-    if content.is_empty() || HeaderValue::from_bytes(content).is_err() {
+    let text = [prefix.unwrap_or_default().as_bytes(), content].concat();
+    let value = HeaderValue::from_bytes(&text).ok();
+    let Some(mut value) = value.filter(|_| !content.is_empty()) else {
         let message = format!("the file of `{name}` must hold one line of printable text");
         fields
             .problems
             .push(Problem::error(Code::File, node.span, message));
         return None;
-    }
-    Some(HeaderText::File {
-        path,
-        prefix: prefix.unwrap_or_default(),
-    })
+    };
+    value.set_sensitive(true);
+    Some(HeaderText::File { path, value })
 }
 
 /// The header that a key names.

@@ -1,18 +1,18 @@
 //! `upstream:` of a route.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use ::http::{HeaderValue, Uri};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use sha2::{Digest, Sha256};
 
 use super::Scope;
 use super::endpoints::endpoints;
 use super::host::host;
 use crate::config::fields::{Fields, value};
 use crate::config::files::{Secrecy, file};
-use crate::config::plan::{PoolPlan, Resolve, TlsPlan, UpstreamPlan};
+use crate::config::plan::{PoolPlan, PublicFile, Resolve, TlsPlan, UpstreamPlan};
 use crate::config::problem::{Code, Problem};
 use crate::config::tree::{Entry, Span};
 use crate::config::units::Invalid;
@@ -160,7 +160,7 @@ fn parse_url(text: &str) -> Result<Url, Invalid> {
     })
 }
 
-fn tls(fields: &mut Fields<'_, '_>) -> Option<PathBuf> {
+fn tls(fields: &mut Fields<'_, '_>) -> Option<PublicFile> {
     let node = &fields.take("ca_file")?.node;
     let (path, content) = file("ca_file", node, Secrecy::Public, fields.problems)?;
     if CertificateDer::pem_slice_iter(&content)
@@ -172,7 +172,8 @@ fn tls(fields: &mut Fields<'_, '_>) -> Option<PathBuf> {
             .problems
             .push(Problem::error(Code::File, node.span, message).hint("it must be in PEM form"));
     }
-    Some(path)
+    let digest = Sha256::digest(&content).into();
+    Some(PublicFile { path, digest })
 }
 
 fn pool(fields: &mut Fields<'_, '_>, scope: Scope) -> PoolPlan {

@@ -31,7 +31,7 @@ pub enum HeaderText {
     File {
         /// The file; its final newline does not count.
         path: PathBuf,
-        /// Stands before the file's text.
-        prefix: String,
+        /// What the field says: the prefix, and then the file's text as it was when the configuration was read. Marked as sensitive.
+        value: HeaderValue,
     },
 }

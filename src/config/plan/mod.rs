@@ -296,7 +296,16 @@ impl EndpointPlan {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlsPlan {
     /// Trust these certificates (PEM) instead of the system's.
-    pub ca_file: Option<PathBuf>,
+    pub ca_file: Option<PublicFile>,
+}
+
+/// A file with nothing secret in it, and what it held when the configuration was read: other content makes another plan.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PublicFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The SHA-256 of its content.
+    pub digest: [u8; 32],
 }
 
 /// The HTTP version spoken to an upstream.

@@ -8,6 +8,7 @@ use std::fmt;
 pub use human::Look;
 
 use super::excerpt::{Excerpt, excerpt, lines};
+use super::files::NamedFiles;
 use super::problem::{Problem, Problems, Severity};
 
 /// Everything that was found in one configuration, in the order of the file. Printing it shows all of it.
@@ -17,10 +18,12 @@ use super::problem::{Problem, Problems, Severity};
 pub struct Report {
     origin: String,
     found: Vec<(Problem, Option<Excerpt>)>,
+    files: NamedFiles,
 }
 
 impl Report {
-    pub(crate) fn new(origin: &str, text: &str, problems: Problems) -> Self {
+    pub(crate) fn new(origin: &str, text: &str, mut problems: Problems) -> Self {
+        let files = std::mem::take(&mut problems.files);
         let lines = lines(text);
         let found = problems
             .into_sorted()
@@ -33,6 +36,7 @@ impl Report {
         Self {
             origin: origin.to_owned(),
             found,
+            files,
         }
     }
 
@@ -41,6 +45,7 @@ impl Report {
         Self {
             origin: origin.to_owned(),
             found: vec![(problem, None)],
+            files: NamedFiles::default(),
         }
     }
 
@@ -49,6 +54,12 @@ impl Report {
         self.found.extend(other.found);
         self.found
             .sort_by_key(|(problem, _)| (problem.line, problem.column));
+    }
+
+    /// The files that the configuration names, as they were when it was read.
+    #[must_use]
+    pub fn named_files(&self) -> &NamedFiles {
+        &self.files
     }
 
     /// The problems in the order of the file.

@@ -146,18 +146,21 @@ routes:
     assert!(warnings.is_empty(), "{warnings}");
     assert_eq!(plan.admin.operator_token_file, Some(path("token")));
     let route = &plan.routes["partner"];
-    assert_eq!(
-        route.upstream.tls.as_ref().unwrap().ca_file,
-        Some(path("ca.pem"))
-    );
+    let trust = route.upstream.tls.as_ref().unwrap().ca_file.as_ref();
+    assert_eq!(trust.unwrap().path, path("ca.pem"));
     assert_eq!(route.upstream.http, HttpVersion::Http2);
     let secret = HeaderText::File {
         path: path("token"),
-        prefix: "Bearer ".to_owned(),
+        value: http::HeaderValue::from_static("Bearer hush"),
     };
     assert_eq!(
         route.headers.request.set,
         [(http::HeaderName::from_static("authorization"), secret)]
+    );
+    assert!(!format!("{plan:?}").contains("hush"));
+    assert_eq!(
+        warnings.named_files().paths().collect::<Vec<_>>(),
+        [path("ca.pem"), path("token")]
     );
 
     fs::set_permissions(path("token"), fs::Permissions::from_mode(0o644)).unwrap();
