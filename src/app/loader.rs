@@ -1,23 +1,21 @@
 //! From the file to something that can come into force; nothing of it is shared yet.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::addresses::Addresses;
-use super::error::StartError;
-use super::listeners::{Bound, Listeners};
-use super::logs::Audience;
 use tokio::sync::Notify;
 
+use super::logs::Audience;
 use crate::config::{Loaded, Report, load_content, read_file};
 use crate::net::{Connect, Names};
-use crate::snapshot::{Ingredients, Prepared, Snapshot, prepare};
+use crate::snapshot::{BuildError, Ingredients, Prepared, Snapshot, prepare};
 use crate::telemetry::Meters;
 use crate::time::{now, wall};
 use crate::upstream::Shed;
 
 /// Looks up an environment variable.
-pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send>;
+pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What it takes to bring a configuration into force.
 pub(super) struct Loader {
@@ -29,51 +27,42 @@ pub(super) struct Loader {
     pub(super) names: Names,
 }
 
-/// What was found in the place of the file: its content, which is what is applied then, or why it cannot be read.
-pub(super) type Seen = Result<Vec<u8>, Report>;
-
 impl Loader {
     /// Reads and checks the file.
     pub(super) fn load(&self) -> Result<Loaded, Report> {
-        self.check(self.look())
+        self.check(read_file(&self.file))
     }
 
-    /// Checks what was seen.
-    pub(super) fn check(&self, seen: Seen) -> Result<Loaded, Report> {
-        load_content(seen?, &self.file, &*self.environment).map(|loaded| loaded.at(wall()))
+    /// Checks what was read.
+    pub(super) fn check(&self, content: Result<Vec<u8>, Report>) -> Result<Loaded, Report> {
+        load_content(content?, &self.file, &*self.environment).map(|loaded| loaded.at(wall()))
     }
 
-    /// Binds what the plan needs and makes its live objects.
+    /// Makes the live objects of a plan whose listeners are bound.
     pub(super) fn prepare(
         &self,
         loaded: Loaded,
         previous: Option<&Snapshot>,
-        listeners: &Listeners,
-        shared: &Ground<'_>,
-    ) -> Result<(Prepared, Bound, Addresses), StartError> {
-        let bound = listeners.prepare(&loaded.plan.listen)?;
-        let addresses = listeners.addresses(&bound);
+        ground: Ground<'_>,
+    ) -> Result<Prepared, BuildError> {
         let ingredients = Ingredients {
             plan: loaded.plan,
             revision: loaded.revision.to_string(),
-            own: addresses.proxy.clone(),
+            own: ground.own,
             previous,
-            meters: shared.meters,
+            meters: ground.meters,
             connect: Arc::clone(&self.connect),
-            sheds: Arc::clone(shared.sheds),
-            changed: shared.changed,
+            sheds: Arc::clone(ground.sheds),
+            changed: ground.changed,
         };
-        Ok((prepare(ingredients, now())?, bound, addresses))
-    }
-
-    /// What is in the place of the file now.
-    pub(super) fn look(&self) -> Seen {
-        read_file(&self.file)
+        prepare(ingredients, now())
     }
 }
 
 /// What live objects are built on.
 pub(super) struct Ground<'a> {
+    /// The addresses that the proxy listens on in fact.
+    pub(super) own: Vec<SocketAddr>,
     pub(super) meters: &'a Meters,
     pub(super) sheds: &'a Arc<[Shed]>,
     pub(super) changed: &'a Arc<Notify>,

@@ -9,7 +9,7 @@
 
 mod accept;
 mod addresses;
-mod diff;
+mod aside;
 mod drain;
 mod error;
 mod holds;

@@ -17,20 +17,20 @@ use super::holds::end_holds;
 use super::listeners::{Bound, Listeners};
 use super::loader::{Environment, Ground, Loader};
 use super::logs::{Audience, spec};
-use super::reload::{Reloader, Trigger, warn};
+use super::reload::{History, Known, Reloader, Status, Trigger, warn};
 use super::resolve::resolve;
 use super::signals::Signals;
 use super::state::{self, Keeper};
 use super::watch::{Writing, watch};
 use super::workers::Workers;
-use crate::admin::{self, ConfigStatus, ReloadRequest};
+use crate::admin::{self, ReloadRequest};
 use crate::config::Report;
 use crate::net::{Names, Phase, Phases, tcp::Tcp};
 use crate::proxy::Shared;
 use crate::proxy::worker::Load;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{LogWriter, Logging, Meters};
-use crate::time::{now, wall};
+use crate::time::now;
 use crate::upstream::Shed;
 
 /// How long the last log lines may take to leave.
@@ -84,25 +84,29 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
     let meters = Meters::new();
     // Questions are asked from this thread: they outlive whoever wanted the answer.
     let names = Names::new(tokio::runtime::Handle::current(), meters.clone());
-    let loader = Loader {
+    let loader = Arc::new(Loader {
         file: config.clone(),
         environment,
         audience,
         connect: Arc::new(Tcp::new(names.clone())),
         names,
-    };
+    });
     let loaded = loader.load().map_err(StartError::Config)?;
     let warnings = loaded.warnings.clone();
+    let known = Known::new(loaded.revision.clone(), warnings.named_files().clone());
     let workers = worker_count(loaded.plan.workers);
     let sheds: Arc<[Shed]> = (0..workers).map(|_| Shed::default()).collect();
     let changed = Arc::new(Notify::new());
+    let listeners = Listeners::default();
+    let bound = listeners.prepare(&loaded.plan.listen)?;
+    let addresses = listeners.addresses(&bound);
     let ground = Ground {
+        own: addresses.proxy.clone(),
         meters: &meters,
         sheds: &sheds,
         changed: &changed,
     };
-    let (mut prepared, bound, addresses) =
-        loader.prepare(loaded, None, &Listeners::default(), &ground)?;
+    let mut prepared = loader.prepare(loaded, None, ground)?;
     let writer = LogWriter::spawn(sink, meters.log_lines_dropped())
         .map_err(|error| StartError::System("the log's thread", error))?;
     let logging = Logging::new(writer.handle(), spec(&prepared.snapshot().plan, audience));
@@ -124,6 +128,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         shared,
         workers,
         loader,
+        known,
         warnings,
         addresses,
     };
@@ -156,7 +161,8 @@ struct Hands {
 struct Life {
     shared: Arc<Shared>,
     workers: Workers,
-    loader: Loader,
+    loader: Arc<Loader>,
+    known: Known,
     warnings: Report,
     addresses: Addresses,
 }
@@ -172,6 +178,7 @@ impl Life {
             shared,
             workers,
             loader,
+            known,
             warnings,
             addresses,
         } = self;
@@ -184,14 +191,7 @@ impl Life {
         let (triggers, received) = mpsc::channel(16);
         let (reload, requests) = mpsc::channel(16);
         let snapshot = shared.snapshot.load_full();
-        let loaded_at = wall();
-        shared.meters.config_loaded(&snapshot.revision, loaded_at);
-        let status = ConfigStatus {
-            revision: snapshot.revision.clone(),
-            loaded_at,
-            last_error: None,
-        };
-        let status = Arc::new(ArcSwap::from_pointee(status));
+        let status = Status::new(&snapshot.revision, shared.meters.clone());
         let is_ready = Arc::new(AtomicBool::new(false));
         let context = Arc::new(admin::Context {
             snapshot: Arc::clone(&shared.snapshot),
@@ -199,7 +199,7 @@ impl Life {
             phases: Arc::clone(&shared.phases),
             ready: Arc::clone(&is_ready),
             reload,
-            config: Arc::clone(&status),
+            config: status.shown(),
         });
         let file = loader.file.clone();
         let dispatch = workers.dispatch().clone();
@@ -213,6 +213,7 @@ impl Life {
             context,
             status,
             writing: writing.clone(),
+            history: History::new(known),
         };
         is_ready.store(true, Ordering::Release);
         announce(&snapshot, &addresses, shared.loads.len());

@@ -2,6 +2,7 @@
 
 mod refusals;
 mod resolved;
+mod rotation;
 mod sources;
 mod survivors;
 
