@@ -1,8 +1,8 @@
 //! Which route a request takes. A pure function of the plan and the request's head.
 //!
 //! What is written in a `match` is more specific than what follows from a route's name or upstream, and among matches the most specific
-//! wins: an exact host before a suffix before none, then the longer path prefix, then methods, then headers. The order in the file
-//! never matters. Every lookup is by hash, so its cost does not grow with the number of routes.
+//! wins: an exact host before a suffix before none, then the longer path prefix, then methods, then headers, then headers with a value.
+//! The order in the file never matters. Every lookup is by hash, so its cost does not grow with the number of routes.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -198,7 +198,7 @@ impl Router {
                 .values_mut()
                 .chain([&mut matches.any_path])
             {
-                list.sort_by_key(|entry| Reverse(entry.rank()));
+                list.sort_by_key(|entry| Reverse(entry.plan.rank()));
             }
         }
     }
@@ -305,14 +305,6 @@ impl Matches {
 }
 
 impl Match {
-    fn rank(&self) -> (usize, bool, usize) {
-        (
-            self.plan.path_prefix.as_ref().map_or(0, String::len),
-            !self.plan.methods.is_empty(),
-            self.plan.headers.len(),
-        )
-    }
-
     fn takes(&self, call: &Call<'_>) -> bool {
         self.plan
             .path_prefix
@@ -611,11 +603,7 @@ mod tests {
     }
 
     /// How specific a match is that takes the call, by the words of the specification and without an index.
-    fn specificity(
-        plan: &MatchPlan,
-        host: &str,
-        call: &Call<'_>,
-    ) -> Option<(usize, usize, usize, usize, usize)> {
+    fn specificity(plan: &MatchPlan, host: &str, call: &Call<'_>) -> Option<[usize; 6]> {
         let (kind, labels) = match &plan.host {
             None => (0, 0),
             Some(HostPattern::Suffix(suffix)) if host.ends_with(suffix.as_str()) => {
@@ -633,13 +621,15 @@ mod tests {
                     .get(name)
                     .is_some_and(|given| value.as_ref().is_none_or(|value| value == given))
             });
-        takes.then_some((
+        let with_value = plan.headers.iter().filter(|(_, value)| value.is_some());
+        takes.then_some([
             kind,
             labels,
             prefix.len(),
             usize::from(!plan.methods.is_empty()),
             plan.headers.len(),
-        ))
+            with_value.count(),
+        ])
     }
 
     fn some_match() -> impl Strategy<Value = String> {

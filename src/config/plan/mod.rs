@@ -338,7 +338,7 @@ pub struct PoolPlan {
 }
 
 /// Which requests a route takes besides those that name it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MatchPlan {
     /// Their host.
     pub host: Option<HostPattern>,
@@ -348,6 +348,20 @@ pub struct MatchPlan {
     pub methods: Vec<Method>,
     /// Header fields they have, each with the value it must have, if any.
     pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
+}
+
+impl MatchPlan {
+    /// How specific it is among the matches of one host: the higher wins.
+    #[must_use]
+    pub fn rank(&self) -> (usize, bool, usize, usize) {
+        let with_value = self.headers.iter().filter(|(_, value)| value.is_some());
+        (
+            self.path_prefix.as_ref().map_or(0, String::len),
+            !self.methods.is_empty(),
+            self.headers.len(),
+            with_value.count(),
+        )
+    }
 }
 
 /// A host to match, in lower case and without port.
