@@ -118,6 +118,10 @@ codes! {
     DuplicateAddress = "C046",
     /// The admin port would be open to the network without a token.
     OpenAdmin = "C047",
+    /// Two matches could take the same call, and neither is more specific.
+    AmbiguousMatch = "C048",
+    /// A route that calls do not reach, because another stands before it.
+    Unreachable = "C049",
     /// Breaker settings that make no sense together.
     Breaker = "C050",
     /// Timeouts that contradict each other.
@@ -180,6 +184,10 @@ codes! {
     Lapsed = "C091",
     /// The state file cannot be kept where it is to be kept.
     StateFile = "C092",
+    /// A host means the upstreams of two routes, or one twice.
+    SharedHost = "C093",
+    /// An upstream is the address that sidefuse itself listens on.
+    OwnAddress = "C094",
 }
 
 /// No problem has that code.

@@ -1,5 +1,6 @@
 //! `dns:`, how names of upstreams are looked up.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::fields::Fields;
@@ -26,8 +27,17 @@ pub(super) fn dns(fields: &mut Fields<'_, '_>) -> DnsPlan {
                 .push(problem.hint("remove it for those of /etc/resolv.conf"));
         }
     }
+    let mut known = HashSet::new();
+    let servers = fields.list("servers", |text| {
+        let address = server(text)?;
+        if !known.insert(address) {
+            let twice = Invalid::new(Code::NameServers, "names a server twice");
+            return Err(twice.hint("remove one: it would be asked twice as long"));
+        }
+        Ok(address)
+    });
     DnsPlan {
-        servers: fields.list("servers", server).unwrap_or_default(),
+        servers: servers.unwrap_or_default(),
         timeout: fields.setting("timeout"),
     }
 }

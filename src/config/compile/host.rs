@@ -27,6 +27,12 @@ pub(super) fn host(text: &str) -> Result<String, Invalid> {
     if text.contains(':') {
         return malformed("must be a host without a port");
     }
+    if let Some(name) = text.strip_suffix('.')
+        && let Ok(name) = host(name)
+    {
+        return Err(Invalid::new(Code::Malformed, "must be without a final dot")
+            .hint(format!("write `{name}`")));
+    }
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label

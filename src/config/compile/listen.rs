@@ -1,6 +1,6 @@
 //! `listen:` and `admin:`, which depend on each other.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::host::host;
@@ -166,7 +166,8 @@ fn refuse_open_admin(admin: &[Placed<AdminAddress>], problems: &mut Problems) {
     }
 }
 
-/// Two listeners cannot share a port of one address, nor of an address and its wildcard. Port 0 is a new port each time.
+/// Two listeners cannot share a port of one address, nor of an address and its wildcard: that of IPv6 takes IPv4 as well. Port 0 is a
+/// new port each time.
 fn refuse_duplicates(
     proxy: &[Placed<SocketAddr>],
     admin: &[Placed<AdminAddress>],
@@ -215,10 +216,13 @@ fn refuse_duplicates(
 fn clash(a: &AdminAddress, b: &AdminAddress) -> bool {
     match (a, b) {
         (AdminAddress::Tcp(a), AdminAddress::Tcp(b)) => {
-            let wildcard = a.ip().is_unspecified() || b.ip().is_unspecified();
+            let (one, other) = (a.ip().to_canonical(), b.ip().to_canonical());
+            let covers = |wide: IpAddr, ip: IpAddr| {
+                wide.is_unspecified() && (wide.is_ipv6() || ip.is_ipv4())
+            };
             a.port() == b.port()
                 && a.port() != 0
-                && (a.ip() == b.ip() || (wildcard && a.is_ipv4() == b.is_ipv4()))
+                && (one == other || covers(one, other) || covers(other, one))
         }
         (AdminAddress::Unix(a), AdminAddress::Unix(b)) => a == b,
         (AdminAddress::Tcp(_), AdminAddress::Unix(_))

@@ -8,12 +8,13 @@ use super::headers::header_key;
 use super::host::host;
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, value};
-use crate::config::plan::{HostPattern, MatchPlan, RoutePlan};
-use crate::config::problem::{Code, Problem, Problems};
-use crate::config::tree::{Entry, Span, Value};
+use crate::config::plan::{HostPattern, MatchPlan};
+use crate::config::problem::{Code, Problem};
+use crate::config::tree::{Entry, Value};
 use crate::config::units::Invalid;
 
-pub(super) fn matches(fields: &mut Fields<'_, '_>) -> MatchPlan {
+/// `None` when something in it cannot be read, which was reported: what is left of it would be another match.
+pub(super) fn matches(fields: &mut Fields<'_, '_>) -> Option<MatchPlan> {
     let before = fields.problems.count();
     let plan = MatchPlan {
         host: fields.parse("host", host_pattern),
@@ -34,7 +35,7 @@ pub(super) fn matches(fields: &mut Fields<'_, '_>) -> MatchPlan {
             .problems
             .push(problem.hint("give `host`, `path_prefix`, `methods` or `headers`, or remove it"));
     }
-    plan
+    (fields.problems.count() == before).then_some(plan)
 }
 
 fn host_pattern(text: &str) -> Result<HostPattern, Invalid> {
@@ -49,23 +50,56 @@ fn host_pattern(text: &str) -> Result<HostPattern, Invalid> {
     }
 }
 
-/// Whole segments: a final slash means nothing and is cut, so `/` leaves the empty prefix that every path has.
+/// Whole segments: a final slash means nothing and is cut, so `/` leaves the empty prefix that every path has. What no client sends
+/// is refused: the path of a call is compared as it comes.
 fn path_prefix(text: &str) -> Result<String, Invalid> {
+    let malformed = |what: &str| Invalid::new(Code::Malformed, what);
     let Some(rest) = text.strip_prefix('/') else {
-        return Err(
-            Invalid::new(Code::Malformed, "must begin with `/`").hint(format!("write `/{text}`"))
-        );
+        return Err(malformed("must begin with `/`").hint(format!("write `/{text}`")));
     };
     if !rest
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'*'))
     {
-        return Err(Invalid::new(
-            Code::Malformed,
-            "must be a plain path, as it is in the request",
-        ));
+        return Err(malformed("must be a plain path, as it is in the request"));
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    let prefix = text.trim_end_matches('/');
+    if prefix
+        .split('/')
+        .any(|segment| matches!(segment, "." | ".."))
+    {
+        let what = "holds `.` or `..`, which clients resolve before they send a path";
+        return Err(malformed(what));
+    }
+    let mut after_signs = prefix.split('%');
+    let _ = after_signs.next();
+    for after in after_signs {
+        check_encoded(after)?;
+    }
+    Ok(prefix.to_owned())
+}
+
+/// Two digits after a `%` that clients write like that (RFC 3986 §2.1, §6.2.2).
+fn check_encoded(after: &str) -> Result<(), Invalid> {
+    let digits = after.get(..2).unwrap_or(after);
+    let byte = u8::from_str_radix(digits, 16).ok();
+    let Some(byte) = byte.filter(|_| digits.len() == 2 && !digits.starts_with('+')) else {
+        let what = "holds a `%` that is not followed by two hexadecimal digits";
+        return Err(Invalid::new(Code::Malformed, what).hint("write `%25` for the sign itself"));
+    };
+    let char = char::from(byte);
+    let is_never_encoded = char.is_ascii_alphanumeric() || "-._~".contains(char);
+    let upper = digits.to_ascii_uppercase();
+    let sent = if is_never_encoded {
+        char.to_string()
+    } else {
+        format!("%{upper}")
+    };
+    if is_never_encoded || digits != upper {
+        let what = format!("holds `%{digits}`, which clients send as `{sent}`");
+        return Err(Invalid::new(Code::Malformed, what).hint(format!("write `{sent}`")));
+    }
+    Ok(())
 }
 
 fn method(text: &str) -> Result<Method, Invalid> {
@@ -114,30 +148,4 @@ fn headers(fields: &mut Fields<'_, '_>) -> Vec<(HeaderName, Option<HeaderValue>)
         }
     }
     headers.into_values().collect()
-}
-
-/// Two routes whose explicit matches are the same could both take a request.
-pub(super) fn refuse_duplicates(
-    routes: &BTreeMap<String, RoutePlan>,
-    places: &BTreeMap<String, Span>,
-    problems: &mut Problems,
-) {
-    let mut explicit: Vec<(&MatchPlan, Span, &str)> = routes
-        .iter()
-        .filter_map(|(name, route)| {
-            Some((route.matches.as_ref()?, *places.get(name)?, name.as_str()))
-        })
-        .collect();
-    explicit.sort_by_key(|(_, span, _)| span.line);
-    for (at, (plan, span, name)) in explicit.iter().enumerate() {
-        let Some((_, first, other)) = explicit[..at].iter().find(|(earlier, ..)| earlier == plan)
-        else {
-            continue;
-        };
-        let message = format!("routes `{other}` and `{name}` match the same requests");
-        problems.push(
-            Problem::error(Code::DuplicateMatch, *span, message)
-                .hint(format!("the same as in line {}", first.line)),
-        );
-    }
 }

@@ -16,8 +16,11 @@ mod limits;
 mod listen;
 mod logs;
 mod matches;
+mod overlap;
 mod overrides;
+mod places;
 mod probe;
+mod reach;
 mod retry;
 mod route;
 mod routes;
@@ -63,7 +66,7 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
         let dns = file.section("dns", dns::dns);
         let state = state::state(file);
         let named = overrides::names(file);
-        let mut routes = routes::routes(file, &correlation.header);
+        let mut routes = routes::routes(file, &correlation.header, &listen.proxy);
         overrides::overrides(file, &named, &mut routes);
         let routes = routes.into_iter();
         Plan {

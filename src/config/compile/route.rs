@@ -26,7 +26,7 @@ pub(super) fn route(
         upstream::upstream(fields, place, scope)
     });
     let matches = match scope {
-        Scope::Route(_) if fields.has("match") => Some(fields.section("match", matches::matches)),
+        Scope::Route(_) if fields.has("match") => fields.section("match", matches::matches),
         Scope::Route(_) => None,
         Scope::Shared => {
             fields.refuse("match", "belongs to a route");

@@ -1,11 +1,14 @@
 //! `defaults:`, `presets:` and `routes:`: each checked by itself, then laid together route by route.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 
 use ::http::HeaderName;
 
 use super::fallback_graph::FallbackGraph;
-use super::matches::refuse_duplicates;
+use super::overlap::refuse_overlaps;
+use super::places::Places;
+use super::reach::{check_reach, refuse_own_address, refuse_shared_hosts};
 use super::{Scope, route::route};
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping, scalar};
@@ -22,6 +25,7 @@ const MAX_LAID: usize = 200_000;
 pub(super) fn routes(
     file: &mut Fields<'_, '_>,
     correlation: &HeaderName,
+    own: &[SocketAddr],
 ) -> BTreeMap<String, RoutePlan> {
     let defaults = file.take("defaults").map(|entry| &entry.node);
     if let Some(defaults) = defaults {
@@ -67,7 +71,7 @@ pub(super) fn routes(
         file.problems
             .push(empty.hint("add `partner: {upstream: https://api.example.com}` below it"));
     }
-    let (mut plans, mut places) = (BTreeMap::new(), BTreeMap::new());
+    let (mut plans, mut places) = (BTreeMap::new(), Places::default());
     let mut fallbacks = FallbackGraph::default();
     // Thousands of routes of one preset have the same rules, so they share them.
     let mut rules: HashSet<Rules> = HashSet::new();
@@ -105,13 +109,13 @@ pub(super) fn routes(
         } else {
             rules.insert(plan.classify.clone());
         }
-        places.insert(
-            key.text.clone(),
-            node.entry("match").map_or(key.span, |entry| entry.key.span),
-        );
+        places.add(&key.text, &settings, key.span);
         plans.insert(key.text.clone(), plan);
     }
-    refuse_duplicates(&plans, &places, file.problems);
+    refuse_overlaps(&plans, &places, file.problems);
+    check_reach(&plans, &places, file.problems);
+    refuse_shared_hosts(&plans, &places, file.problems);
+    refuse_own_address(&plans, (own, &places), file.problems);
     fallbacks.check(file.problems);
     plans
 }
@@ -131,9 +135,40 @@ fn lay(
         let (name, at) = scalar("preset", node, problems)?;
         Some((name.text.clone(), presets.settings(name, at, problems)?))
     });
-    match preset {
+    let (name, mut settings) = match preset {
         Some((name, settings)) => (name, merge(&merge(base, &settings), route)),
         None => (preset::DEFAULT.to_owned(), merge(base, route)),
+    };
+    drop_foreign_tls(route, &mut settings);
+    (name, settings)
+}
+
+/// Takes away what `defaults` or a preset say of TLS where the route's own upstream is a plain one: it is for the others.
+fn drop_foreign_tls(route: &Node, settings: &mut Node) {
+    let own = route.entry("upstream").map(|entry| &entry.node);
+    if own.is_some_and(|own| own.entry("tls").is_some()) {
+        return;
+    }
+    let Value::Mapping(entries) = &mut settings.value else {
+        return;
+    };
+    let upstream = entries
+        .iter_mut()
+        .find(|entry| entry.key.text == "upstream");
+    let Some(Entry { node, .. }) = upstream else {
+        return;
+    };
+    let is_plain = |url: &Entry| {
+        let Value::Scalar(url) = &url.node.value else {
+            return false;
+        };
+        let scheme = url.text.get(..7);
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+    };
+    if node.entry("url").is_some_and(is_plain)
+        && let Value::Mapping(entries) = &mut node.value
+    {
+        entries.retain(|entry| entry.key.text != "tls");
     }
 }
 

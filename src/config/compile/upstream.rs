@@ -1,5 +1,6 @@
 //! `upstream:` of a route.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ::http::{HeaderValue, Uri};
@@ -14,7 +15,7 @@ use crate::config::fields::{Fields, value};
 use crate::config::files::{Secrecy, file};
 use crate::config::plan::{PoolPlan, PublicFile, Resolve, TlsPlan, UpstreamPlan};
 use crate::config::problem::{Code, Problem};
-use crate::config::tree::{Entry, Span};
+use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
 
 /// Reads the upstream whose key is at `place`; `None` when it has no usable URL, which was reported.
@@ -39,7 +40,7 @@ pub(super) fn upstream(
     let place = fields.key_span("resolve").unwrap_or(Span::BUILT_IN);
     let resolve = fields.setting("resolve");
     let also_hosts = match scope {
-        Scope::Route(_) => fields.list("also_hosts", host).unwrap_or_default(),
+        Scope::Route(_) => also_hosts(fields, url.as_ref()),
         Scope::Shared => Vec::new(),
     };
     let version = fields.setting("http");
@@ -158,6 +159,36 @@ fn parse_url(text: &str) -> Result<Url, Invalid> {
         authority,
         base_path,
     })
+}
+
+/// Each once, and none the URL's own: whichever way it is written.
+fn also_hosts(fields: &mut Fields<'_, '_>, url: Option<&Url>) -> Vec<String> {
+    const KEY: &str = "also_hosts";
+    let written = fields.node(KEY);
+    let hosts = fields.list(KEY, host).unwrap_or_default();
+    let mut known: HashSet<String> = HashSet::new();
+    if let Some(Value::Sequence(items)) = written.map(|node| &node.value) {
+        for item in items {
+            let Value::Scalar(text) = &item.value else {
+                continue;
+            };
+            let Ok(host) = host(&text.text) else {
+                continue;
+            };
+            let what = if url.is_some_and(|url| url.host == host) {
+                "is the upstream's own host"
+            } else if known.contains(&host) {
+                "is named twice"
+            } else {
+                known.insert(host);
+                continue;
+            };
+            let message = format!("`{}` {what}", text.shown());
+            let problem = Problem::error(Code::SharedHost, item.span, message);
+            fields.problems.push(problem.hint("remove it"));
+        }
+    }
+    hosts
 }
 
 fn tls(fields: &mut Fields<'_, '_>) -> Option<PublicFile> {

@@ -8,6 +8,12 @@ use super::*;
 
 /// What is wrong, and a file that is.
 pub(super) fn catalogue() -> Vec<(&'static str, String)> {
+    let mut files = each_by_itself();
+    files.extend(super::together::wrong_together());
+    files
+}
+
+fn each_by_itself() -> Vec<(&'static str, String)> {
     let owned = |text: &str| text.to_owned();
     vec![
         ("no valid YAML", owned("version: 1\nroutes: [a, b\n")),

@@ -8,6 +8,7 @@ mod meaning;
 mod reference;
 mod rules;
 mod schema;
+mod together;
 
 use super::*;
 
