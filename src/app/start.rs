@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::Signal;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::addresses::Addresses;
 use super::drain::drain;
@@ -21,7 +21,7 @@ use super::reload::{History, Known, Reloader, Status, Trigger, warn};
 use super::resolve::resolve;
 use super::signals::Signals;
 use super::state::{self, Keeper};
-use super::watch::{Writing, watch};
+use super::watch::{Watch, Writing};
 use super::workers::Workers;
 use crate::admin::{self, ReloadRequest};
 use crate::config::Report;
@@ -201,7 +201,8 @@ impl Life {
             reload,
             config: status.shown(),
         });
-        let file = loader.file.clone();
+        let history = History::new(known);
+        let (watched, files) = watch::channel(history.files(&loader.file));
         let dispatch = workers.dispatch().clone();
         let mut listeners = Listeners::default();
         listeners.commit(bound, &dispatch, &context);
@@ -213,8 +214,10 @@ impl Life {
             context,
             status,
             writing: writing.clone(),
-            history: History::new(known),
+            history,
+            watched,
         };
+        let watch = Watch::begin(files, triggers.clone(), writing).await;
         is_ready.store(true, Ordering::Release);
         announce(&snapshot, &addresses, shared.loads.len());
         warn(&warnings);
@@ -222,7 +225,6 @@ impl Life {
 
         let keeper = Keeper::new(Arc::clone(&shared));
         let ending = {
-            let watching = watch(file, triggers.clone(), writing);
             let forwarding = forward(hangup, requests, triggers);
             let names = reloader.loader.names.clone();
             let resolving = resolve(&shared, &names);
@@ -250,7 +252,7 @@ impl Life {
             tokio::select! {
                 ending = finishing => ending,
                 () = workers.died() => Err(StartError::WorkerDied),
-                () = watching => Ok(0),
+                () = watch.go_on() => Ok(0),
                 () = forwarding => Ok(0),
                 () = reloading => Ok(0),
                 never = keeping => match never {},

@@ -3,16 +3,20 @@
 //! Everything up to the commit may fail and touches nothing that is in force. The commit cannot fail. What takes long for 10 000 routes
 //! or on a slow disk happens beside the control thread.
 
+mod askers;
 mod diff;
+mod history;
 mod retired;
 mod seen;
 mod status;
 
+use std::collections::BTreeSet;
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 
 use super::addresses::Addresses;
 use super::aside::aside;
@@ -27,10 +31,11 @@ use crate::config::{Loaded, Report};
 use crate::proxy::Shared;
 use crate::snapshot::{Prepared, Snapshot};
 use crate::time::{Deadline, now, sleep_until};
+use askers::Askers;
 use diff::{Changes, is_same};
-use retired::Retired;
 use seen::Seen;
 
+pub(super) use history::History;
 pub(super) use seen::Known;
 pub(super) use status::Status;
 
@@ -40,6 +45,9 @@ const SETTLE: Duration = Duration::from_millis(250);
 
 /// The same when somebody asked outright.
 const SETTLE_ON_DEMAND: Duration = Duration::from_millis(20);
+
+/// Two looks that nobody asked for outright are at least so far apart: others may be busy in the directory.
+const PACE: Duration = Duration::from_millis(20);
 
 /// Who asked when nobody did.
 const BY_FILE: &str = "file";
@@ -66,25 +74,8 @@ pub(super) struct Reloader {
     pub(super) status: Status,
     pub(super) writing: Writing,
     pub(super) history: History,
-}
-
-/// What was loaded so far, as far as it matters.
-pub(super) struct History {
-    in_force: Known,
-    /// What was looked at last and has errors: as long as it stays so, checking it again would find the same.
-    refused: Option<Known>,
-    retired: Retired,
-}
-
-impl History {
-    /// Begins with what came into force at the start.
-    pub(super) fn new(in_force: Known) -> Self {
-        Self {
-            in_force,
-            refused: None,
-            retired: Retired::default(),
-        }
-    }
+    /// Takes which files are to be watched.
+    pub(super) watched: watch::Sender<BTreeSet<PathBuf>>,
 }
 
 /// What was seen, held against what is known.
@@ -108,46 +99,11 @@ async fn ripe(candidate: Option<&Candidate>) {
     }
 }
 
-/// Who asked outright, and those of them that wait for what becomes of it. One reload answers all.
-#[derive(Default)]
-struct Askers {
-    names: Vec<String>,
-    replies: Vec<oneshot::Sender<ReloadReport>>,
-}
-
-impl Askers {
-    /// Takes in whoever has asked by now.
-    fn of(first: Trigger, triggers: &mut mpsc::Receiver<Trigger>) -> Self {
-        let mut askers = Self::default();
-        let mut next = Some(first);
-        while let Some(trigger) = next {
-            let name = match trigger {
-                Trigger::File => None,
-                Trigger::Hangup => Some("SIGHUP".to_owned()),
-                Trigger::Admin(ReloadRequest { by, reply }) => {
-                    askers.replies.push(reply);
-                    Some(by)
-                }
-            };
-            let is_new = |name: &String| !askers.names.contains(name);
-            askers.names.extend(name.filter(is_new));
-            next = triggers.try_recv().ok();
-        }
-        askers
-    }
-
-    fn answer(self, report: &ReloadReport) {
-        for reply in self.replies {
-            // An operator who went away has no use for the answer.
-            let _ = reply.send(report.clone());
-        }
-    }
-}
-
 impl Reloader {
     /// Obeys triggers until they end.
     pub(super) async fn run(&mut self, mut triggers: mpsc::Receiver<Trigger>) {
         let mut candidate = None;
+        let mut paced = Deadline::after(now(), Duration::ZERO);
         loop {
             let trigger = tokio::select! {
                 trigger = triggers.recv() => trigger,
@@ -160,12 +116,14 @@ impl Reloader {
                 // The next look is due already, and sees whatever happens until then.
                 Some(Trigger::File) if candidate.is_some() => {}
                 Some(Trigger::File) => {
+                    sleep_until(paced).await;
                     candidate = self.notice().await;
+                    paced = Deadline::after(now(), PACE);
                     self.history.retired.free().await;
                 }
                 Some(outright @ (Trigger::Hangup | Trigger::Admin(_))) => {
                     let askers = Askers::of(outright, &mut triggers);
-                    let report = self.on_demand(&askers.names.join(", ")).await;
+                    let report = self.on_demand(&askers.names()).await;
                     askers.answer(&report);
                 }
                 None => return,
@@ -244,6 +202,17 @@ impl Reloader {
     }
 
     async fn apply(&mut self, by: &str, seen: Seen) -> ReloadReport {
+        let report = self.bring_into_force(by, seen).await;
+        let files = self.history.files(&self.loader.file);
+        self.watched.send_if_modified(|watched| {
+            let is_other = *watched != files;
+            *watched = files;
+            is_other
+        });
+        report
+    }
+
+    async fn bring_into_force(&mut self, by: &str, seen: Seen) -> ReloadReport {
         let loader = Arc::clone(&self.loader);
         let content = seen.content.clone();
         let loaded = match aside(move || loader.check(content)).await {

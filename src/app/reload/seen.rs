@@ -55,4 +55,9 @@ impl Known {
     pub(in crate::app) fn new(revision: Revision, files: NamedFiles) -> Self {
         Self { revision, files }
     }
+
+    /// The files that it names.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.paths()
+    }
 }

@@ -1,9 +1,11 @@
 //! A new configuration: when it is applied, when it is refused, and what it leaves alone.
 
+mod blind;
 mod refusals;
 mod resolved;
 mod rotation;
 mod sources;
+mod storms;
 mod survivors;
 
 use serde_json::{Value, json};

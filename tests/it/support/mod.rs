@@ -11,6 +11,7 @@ pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod nameserver;
+pub(crate) mod namespaces;
 pub(crate) mod origin;
 mod pipes;
 pub(crate) mod process;

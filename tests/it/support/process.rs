@@ -35,18 +35,27 @@ impl Sidefuse {
 
     /// The same with a directory that `furnish` fills; it returns where the configuration is in it.
     pub(crate) fn start_in(furnish: impl FnOnce(&Path) -> PathBuf) -> Self {
+        let whole = |command, _: &Path| Some(command);
+        Self::start_as(furnish, whole).expect("a command that is left as it is")
+    }
+
+    /// The same by the command that `wrap` makes of the usual one, if it makes one.
+    pub(crate) fn start_as(
+        furnish: impl FnOnce(&Path) -> PathBuf,
+        wrap: impl FnOnce(Command, &Path) -> Option<Command>,
+    ) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let config = furnish(directory.path());
         let mut command = command();
         command.args(["run", "-c"]).arg(&config);
-        let process = Process::spawn(command);
+        let process = Process::spawn(wrap(command, directory.path())?);
         let ready = process.wait_for_line(|line| line["msg"] == "sidefuse is ready");
-        Self {
+        Some(Self {
             process,
             directory,
             config,
             ready,
-        }
+        })
     }
 
     /// Where it takes the application's calls.
