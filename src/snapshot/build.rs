@@ -217,7 +217,7 @@ impl Maker<'_> {
                     Arc::clone(&name),
                     Arc::clone(&meters),
                     Arc::clone(self.changed),
-                    Arc::clone(&limits.throttle),
+                    Arc::clone(&limits.waiters),
                 );
                 Breaker::new(self.plan.breaker.clone(), seed(), now, observer)
             }
@@ -245,7 +245,7 @@ impl Maker<'_> {
         .label();
         let upstream = self.upstream(&name)?;
         let watchers = Watchers::new(
-            (&name, &limits.throttle),
+            (&name, &limits.waiters),
             self.plan,
             self.survivor.map(|route| &**route),
             (seed(), self.changed, now),

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::waiters::Waiters;
 use crate::config::plan::{LimitsPlan, RateKey, RoutePlan};
 use crate::resilience::{Bulkhead, Change, RateLimit, Throttle, ThrottleObserver};
 use crate::telemetry::RouteMeters;
@@ -20,6 +21,8 @@ pub struct Limits {
     pub bulkhead: Option<Arc<Bulkhead>>,
     /// How many calls go per second.
     pub rate: Option<Rate>,
+    /// Those who wait for the throttle or the bulkhead.
+    pub(super) waiters: Arc<Waiters>,
 }
 
 /// How many calls go per second.
@@ -52,11 +55,12 @@ impl Limits {
             changed,
             seed,
         } = *origin;
-        let throttle = match survivor {
-            Some(limits) => Arc::clone(&limits.throttle),
+        let waiters = match survivor {
+            Some(limits) => Arc::clone(&limits.waiters),
             None => {
                 let observer = observer(Arc::clone(meters.name()), Arc::clone(changed));
-                Throttle::new(plan.throttle, seed, now, observer)
+                let throttle = Throttle::new(plan.throttle, seed, now, observer);
+                Arc::new(Waiters::new(throttle))
             }
         };
         if plan.throttle.is_some_and(|spec| !spec.wait.is_zero()) {
@@ -65,8 +69,7 @@ impl Limits {
         let LimitsPlan { concurrency, rate } = &plan.limits;
         let bulkhead = concurrency.map(|spec| {
             meters.expect_waits(LimitLabel::Concurrency);
-            let old = survivor.and_then(|limits| limits.bulkhead.as_ref());
-            old.map_or_else(|| Bulkhead::new(spec), Arc::clone)
+            waiters.bulkhead(spec)
         });
         let rate = rate.as_ref().map(|plan| {
             // Buckets of other keys say nothing about these.
@@ -82,9 +85,10 @@ impl Limits {
             }
         });
         Self {
-            throttle,
+            throttle: Arc::clone(&waiters.throttle),
             bulkhead,
             rate,
+            waiters,
         }
     }
 

@@ -10,6 +10,7 @@ mod overrides;
 mod remember;
 pub mod route;
 pub mod router;
+mod waiters;
 mod watchers;
 
 use std::collections::HashSet;

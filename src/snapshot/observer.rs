@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::waiters::Waiters;
 use crate::resilience::{
-    Cause, Key, KeyObserver, Mode, Observer, ShadowObserver, State, Throttle, Transition,
+    Cause, Key, KeyObserver, Mode, Observer, ShadowObserver, State, Transition,
 };
 use crate::telemetry::RouteMeters;
 use crate::telemetry::route_meters::TransitionLabels;
 
-/// The observer of a route's breaker. Calls that wait out a pause are woken when it opens: they would wait in vain.
+/// The observer of a route's breaker. Calls that wait are woken when it opens: they would wait in vain.
 pub(super) fn observer(
     route: Arc<str>,
     meters: Arc<RouteMeters>,
     changed: Arc<Notify>,
-    throttle: Arc<Throttle>,
+    waiters: Arc<Waiters>,
 ) -> Observer {
     meters.expect_transitions(&USUAL);
     Box::new(move |transition| {
@@ -24,7 +25,7 @@ pub(super) fn observer(
             meters.transitioned(labels(transition));
         }
         tell(&route, Whose::Route, transition);
-        rouse(&throttle, transition);
+        rouse(&waiters, transition);
     })
 }
 
@@ -33,18 +34,18 @@ pub(super) fn observer(
 pub(super) fn key_observer(
     route: Arc<str>,
     changed: Arc<Notify>,
-    throttle: Arc<Throttle>,
+    waiters: Arc<Waiters>,
 ) -> KeyObserver {
     Arc::new(move |key, transition| {
         changed.notify_one();
         tell(&route, Whose::Key(key), transition);
-        rouse(&throttle, transition);
+        rouse(&waiters, transition);
     })
 }
 
-fn rouse(throttle: &Throttle, transition: &Transition) {
+fn rouse(waiters: &Waiters, transition: &Transition) {
     if transition.to() == State::Open || transition.after.mode == Mode::ForcedOpen {
-        throttle.rouse();
+        waiters.rouse();
     }
 }
 

@@ -7,8 +7,9 @@ use tokio::sync::Notify;
 
 use super::observer::{key_observer, shadow_observer};
 use super::route::Route;
+use super::waiters::Waiters;
 use crate::config::plan::{KeyedPlan, RoutePlan};
-use crate::resilience::{Keyed, Shadows, Throttle};
+use crate::resilience::{Keyed, Shadows};
 
 /// Both of a route; those that it has.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +22,7 @@ impl Watchers {
     /// Those of a plan. What survives keeps its state, and its settings until [`respec`]; breakers of keys survive while it is the same
     /// part of a request that is the key.
     pub(super) fn new(
-        (name, throttle): (&Arc<str>, &Arc<Throttle>),
+        (name, waiters): (&Arc<str>, &Arc<Waiters>),
         plan: &RoutePlan,
         survivor: Option<&Route>,
         (seed, changed, now): (u64, &Arc<Notify>, Instant),
@@ -33,8 +34,8 @@ impl Watchers {
             };
             let old = survivor.filter(same).and_then(|old| old.keyed.clone());
             old.unwrap_or_else(|| {
-                let (changed, throttle) = (Arc::clone(changed), Arc::clone(throttle));
-                let observer = key_observer(Arc::clone(name), changed, throttle);
+                let (changed, waiters) = (Arc::clone(changed), Arc::clone(waiters));
+                let observer = key_observer(Arc::clone(name), changed, waiters);
                 Keyed::new(plan.breaker.clone(), keyed.max_keys, seed, observer)
             })
         });

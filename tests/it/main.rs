@@ -4,6 +4,7 @@
 //! only there so that a broken build fails instead of hanging.
 #![cfg(test)]
 
+mod agreeing;
 mod architecture;
 mod blame;
 mod bodies;
@@ -17,6 +18,7 @@ mod endpoints;
 mod fallback;
 mod forcing;
 mod headers;
+mod isolation;
 mod keyed;
 mod limits;
 mod logs;

@@ -43,8 +43,9 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// The state in force.
     pub state: State,
-    /// When a call may pass again; `None` when nobody knows. Equal to the view's `next_probe_at`, and while
-    /// ramping to its `full_at`: earlier only some calls pass, and their callers would all be those that come back.
+    /// When a call may pass again; `None` when nobody knows. Equal to the view's `next_probe_at`; to the end of its hold where that
+    /// brings no probe; and while ramping to its `full_at`: earlier only some calls pass, and their callers would all be those that come
+    /// back.
     pub retry_at: Option<Instant>,
 }
 

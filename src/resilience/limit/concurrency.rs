@@ -105,6 +105,11 @@ impl Machine {
         going.map(|waiter| Wake::clone(&waiter.wake)).collect()
     }
 
+    pub(super) fn all_that_wait(&self) -> Vec<Wake> {
+        let waiters = self.line.iter();
+        waiters.map(|waiter| Wake::clone(&waiter.wake)).collect()
+    }
+
     pub(super) fn view(&self) -> BulkheadView {
         BulkheadView {
             max: self.spec.max,
@@ -155,6 +160,12 @@ impl Bulkhead {
     pub fn respec(&self, spec: BulkheadSpec) {
         let going = self.lock().respec(spec);
         going.into_iter().for_each(|wake| wake());
+    }
+
+    /// Wakes all that wait: something else has changed that may make their waiting vain.
+    pub fn rouse(&self) {
+        let waiting = self.lock().all_that_wait();
+        waiting.into_iter().for_each(|wake| wake());
     }
 
     /// The settings in force.

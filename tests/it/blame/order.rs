@@ -81,6 +81,36 @@ fn a_queue_ends_with_the_call_that_opens_the_breaker() {
 }
 
 #[test]
+fn who_queues_hears_at_once_that_the_breaker_was_forced_open_case_139() {
+    let reloaded = config(BUSY);
+    let unlimited = reloaded.replace(BUSY, "");
+    on_stage(&unlimited, as_asked(), async |stage| {
+        stage.get("/r/1").await;
+        // The breaker is older than the bulkhead.
+        for _ in 0..2 {
+            stage.reload(&unlimited);
+            stage.reload(&reloaded);
+            let out = begin(&stage, "/r/8000").await;
+            let mut queue = Vec::new();
+            for _ in 0..4 {
+                queue.push(begin(&stage, "/r/1").await);
+            }
+            let forced = now();
+            force(&stage, Order::Open { until: None });
+            for call in queue {
+                let got = call.await.unwrap();
+                assert_eq!(
+                    (got.at, got.reason.as_deref()),
+                    (forced, Some("forced_open"))
+                );
+            }
+            force(&stage, Order::Close);
+            assert_eq!(out.await.unwrap().status, 200);
+        }
+    });
+}
+
+#[test]
 fn what_an_open_breaker_refuses_uses_up_no_rate_and_gets_its_fallback() {
     let config = config("rate: {per_second: 1, burst: 1}");
     on_stage(&config, always(204), async |stage| {
