@@ -41,10 +41,18 @@ pub(super) fn detail(
                 allowance.span
             )
         }
-        Failure::Overloaded => format!(
-            "all {} connections to {to} stayed in use",
-            plan.upstream.pool.max
-        ),
+        Failure::Overloaded => match exchange.held() {
+            (held, Some(by)) if by != HeldBy::Pool => format!(
+                "the call was held back for {held:?}, most of it by `{}`, and what was left of {:?} is too little for {to}, which left \
+                 the last such call without an answer",
+                by.label(),
+                allowance.span
+            ),
+            _ => format!(
+                "all {} connections to {to} stayed in use",
+                plan.upstream.pool.max
+            ),
+        },
         Failure::RequestTimeout => format!("the request body paused for {:?}", plan.idle_timeout),
         Failure::BadRequest => "the request body broke off".to_owned(),
         Failure::NoRoute

@@ -77,6 +77,25 @@ fn the_queue_of_the_pool_is_no_time_of_the_upstreams() {
 }
 
 #[test]
+fn a_turn_that_comes_too_late_in_doubt_names_the_queue_that_took_the_time() {
+    on_stage(&config(BUSY), as_asked(), async |stage| {
+        begin(&stage, "/r/1800").await;
+        begin(&stage, "/r/1000").await;
+        pass(100).await;
+        let mut caller = stage.caller().await;
+        let late = caller.ask(http::Request::get("/r/1"), "").await;
+        assert_eq!(
+            (late.status, late.header("x-sidefuse-reason")),
+            (503, "overloaded")
+        );
+        let detail = late.text();
+        let cause = "most of it by `limits.concurrency`";
+        assert!(detail.contains(cause), "{detail}");
+        assert_eq!(stage.origin.calls(), 2);
+    });
+}
+
+#[test]
 fn a_call_that_waited_out_a_pause_with_too_little_time_left_proves_nothing() {
     let config = config("throttle: {wait: 1200ms}").replace("timeout: 2s", "timeout: 1200ms");
     on_stage(&config, pausing(), async |stage| {
