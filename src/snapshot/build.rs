@@ -13,6 +13,7 @@ use http::uri::{Authority, Scheme};
 use tokio::sync::Notify;
 
 use super::Snapshot;
+use super::expected::expect;
 use super::limits::{Limits, Origin};
 use super::observer::observer;
 use super::overrides::{Moment, Turn, overrule};
@@ -157,9 +158,7 @@ impl Prepared {
                 route.upstream.endpoints().exchange(&addresses, now);
             }
             watchers::respec(route, now);
-        }
-        for route in &self.snapshot.probed {
-            route.meters.expect_probes();
+            expect(route);
         }
         let wall = wall();
         for (place, before) in &self.overridden {

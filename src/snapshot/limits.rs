@@ -9,7 +9,6 @@ use super::waiters::Waiters;
 use crate::config::plan::{LimitsPlan, RateKey, RoutePlan};
 use crate::resilience::{Bulkhead, Change, RateLimit, Throttle, ThrottleObserver};
 use crate::telemetry::RouteMeters;
-use crate::telemetry::names::LimitLabel;
 use crate::time::wall_at;
 
 /// What bounds the calls of a route besides its breaker.
@@ -63,14 +62,8 @@ impl Limits {
                 Arc::new(Waiters::new(throttle))
             }
         };
-        if plan.throttle.is_some_and(|spec| !spec.wait.is_zero()) {
-            meters.expect_waits(LimitLabel::Throttle);
-        }
         let LimitsPlan { concurrency, rate } = &plan.limits;
-        let bulkhead = concurrency.map(|spec| {
-            meters.expect_waits(LimitLabel::Concurrency);
-            waiters.bulkhead(spec)
-        });
+        let bulkhead = concurrency.map(|spec| waiters.bulkhead(spec));
         let rate = rate.as_ref().map(|plan| {
             // Buckets of other keys say nothing about these.
             let old = survivor

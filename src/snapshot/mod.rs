@@ -4,6 +4,7 @@
 //! over by name: a route keeps its breaker and counters, an upstream whose settings did not change keeps its connections.
 
 mod build;
+mod expected;
 pub mod limits;
 mod observer;
 mod overrides;

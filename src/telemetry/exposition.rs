@@ -123,6 +123,10 @@ impl Series<'_> {
 
 /// Escapes exactly, unlike the exporter's own helper, which lets `\\` and `\` come out the same.
 fn push_label_value(text: &mut String, value: &str) {
+    // Nearly all are names of ours.
+    if !value.contains(['\\', '"', '\n']) {
+        return text.push_str(value);
+    }
     for char in value.chars() {
         match char {
             '\\' => text.push_str("\\\\"),

@@ -68,8 +68,8 @@ impl Meters {
         Self::default()
     }
 
-    /// The metrics of a route. The first call for a name makes all its series exist at 0; later calls give the same object
-    /// until [`Meters::forget_route`].
+    /// The metrics of a route. The first call for a name makes the series that every route has exist at 0; later calls
+    /// give the same object until [`Meters::forget_route`].
     #[must_use]
     pub fn route(&self, name: &str) -> Arc<RouteMeters> {
         let mut routes = self.0.routes.lock().unwrap_or_else(PoisonError::into_inner);

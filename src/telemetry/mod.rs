@@ -29,6 +29,7 @@ mod pretty;
 mod process;
 pub mod refusal;
 pub mod route_meters;
+mod route_series;
 pub mod sample;
 mod waits;
 mod worker;

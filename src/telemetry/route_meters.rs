@@ -5,35 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::failure::{Blame, Failure};
+use crate::failure::Failure;
 
-use super::exposition::Series;
 use super::histogram::{DURATION_EDGES, FixedHistogram};
-use super::names::{
-    CodeClass, FallbackLabel, LimitLabel, MethodLabel, NO_ROUTE, ProbeResult, RetryResult,
-};
-use super::refusal::is_refusal;
+use super::names::{CodeClass, FallbackLabel, LimitLabel, MethodLabel, ProbeResult, RetryResult};
 use crate::resilience::Outcome;
 
 /// One method's share of `requests_total`: a counter per class and outcome, so an increment is one addition and no hashing.
 type Endings = [[AtomicU64; Outcome::ALL.len()]; CodeClass::ALL.len()];
 
-/// The pairs that exist at 0 from the start, for GET and POST. The others appear when they first happen: all of them at once
-/// would be 300 lines per route, nearly all of them forever 0.
-const USUAL_ENDINGS: [(CodeClass, Outcome); 5] = [
-    (CodeClass::Success, Outcome::Success),
-    (CodeClass::ClientError, Outcome::Alive),
-    (CodeClass::ServerError, Outcome::Failure),
-    (CodeClass::ServerError, Outcome::Ignored),
-    (CodeClass::None, Outcome::Ignored),
-];
-
-/// The same for exchanges without a route, none of which reaches an upstream.
-const USUAL_REFUSALS: [(CodeClass, Outcome); 3] = [
-    (CodeClass::ClientError, Outcome::Ignored),
-    (CodeClass::ServerError, Outcome::Ignored),
-    (CodeClass::None, Outcome::Ignored),
-];
+/// A counter per reason.
+pub(super) type Reasons = [AtomicU64; Failure::ALL.len()];
 
 /// A change of a breaker's state, in the words of its labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,33 +29,37 @@ pub struct TransitionLabels {
 }
 
 /// The metrics of one route. Shared by all workers; every method is safe to call from any thread and allocates nothing once its
-/// series has been used.
+/// series has been used. What was never used takes no memory: most routes of a large configuration are idle.
 #[derive(Debug)]
 pub struct RouteMeters {
-    name: Arc<str>,
-    requests: [OnceLock<Box<Endings>>; MethodLabel::COUNT],
-    durations: [FixedHistogram; Outcome::ALL.len()],
-    in_flight: AtomicU64,
-    rejected: [AtomicU64; Failure::ALL.len()],
-    attempt_failures: [AtomicU64; Failure::ALL.len()],
-    config_errors: AtomicU64,
-    retries: [AtomicU64; RetryResult::ALL.len()],
-    fallbacks: [AtomicU64; FallbackLabel::ALL.len()],
-    coalesced: AtomicU64,
+    pub(super) name: Arc<str>,
+    pub(super) requests: [OnceLock<Box<Endings>>; MethodLabel::COUNT],
+    pub(super) durations: OnceLock<Box<[FixedHistogram; Outcome::ALL.len()]>>,
+    pub(super) in_flight: AtomicU64,
+    pub(super) rejected: OnceLock<Box<Reasons>>,
+    pub(super) attempt_failures: OnceLock<Box<Reasons>>,
+    pub(super) config_errors: AtomicU64,
+    /// Of a route that retries.
+    pub(super) retries: OnceLock<Box<[AtomicU64; RetryResult::ALL.len()]>>,
+    /// Of a route that has fallbacks.
+    pub(super) fallbacks: OnceLock<[AtomicU64; FallbackLabel::ALL.len()]>,
+    /// Of a route whose calls share answers.
+    pub(super) coalesced: OnceLock<AtomicU64>,
     /// Of a route that is probed.
-    probes: OnceLock<[AtomicU64; ProbeResult::ALL.len()]>,
-    pool_wait: FixedHistogram,
+    pub(super) probes: OnceLock<[AtomicU64; ProbeResult::ALL.len()]>,
+    /// Of a route whose calls had to wait for a connection.
+    pub(super) pool_wait: OnceLock<Box<FixedHistogram>>,
     /// Only for limits that the route has.
-    limit_waits: [OnceLock<Box<FixedHistogram>>; LimitLabel::ALL.len()],
-    transitions: Mutex<Transitions>,
+    pub(super) limit_waits: [OnceLock<Box<FixedHistogram>>; LimitLabel::ALL.len()],
+    pub(super) transitions: Mutex<Transitions>,
 }
 
 /// Changes of a breaker's state. Those that are expected stand there once for all routes: a map of them all, nearly all of them forever
 /// 0, would be two kilobytes a route.
 #[derive(Debug, Default)]
-struct Transitions {
-    expected: &'static [TransitionLabels],
-    happened: BTreeMap<TransitionLabels, u64>,
+pub(super) struct Transitions {
+    pub(super) expected: &'static [TransitionLabels],
+    pub(super) happened: BTreeMap<TransitionLabels, u64>,
 }
 
 /// Counts an exchange as in flight for as long as it lives.
@@ -86,16 +72,16 @@ impl RouteMeters {
         Self {
             name: name.into(),
             requests: [const { OnceLock::new() }; MethodLabel::COUNT],
-            durations: std::array::from_fn(|_| FixedHistogram::new(DURATION_EDGES)),
+            durations: OnceLock::new(),
             in_flight: AtomicU64::new(0),
-            rejected: [const { AtomicU64::new(0) }; Failure::ALL.len()],
-            attempt_failures: [const { AtomicU64::new(0) }; Failure::ALL.len()],
+            rejected: OnceLock::new(),
+            attempt_failures: OnceLock::new(),
             config_errors: AtomicU64::new(0),
-            retries: [const { AtomicU64::new(0) }; RetryResult::ALL.len()],
-            fallbacks: [const { AtomicU64::new(0) }; FallbackLabel::ALL.len()],
-            coalesced: AtomicU64::new(0),
+            retries: OnceLock::new(),
+            fallbacks: OnceLock::new(),
+            coalesced: OnceLock::new(),
             probes: OnceLock::new(),
-            pool_wait: FixedHistogram::new(DURATION_EDGES),
+            pool_wait: OnceLock::new(),
             limit_waits: [const { OnceLock::new() }; LimitLabel::ALL.len()],
             transitions: Mutex::default(),
         }
@@ -115,22 +101,38 @@ impl RouteMeters {
 
     /// Counts an attempt that failed without an answer to relay.
     pub fn attempt_failed(&self, reason: Failure) {
-        add_one(&self.attempt_failures, reason as usize);
+        add_one(&**self.attempt_failures.get_or_init(zeros), reason as usize);
     }
 
     /// Counts a further attempt after the first, made or only wanted.
     pub fn retried(&self, result: RetryResult) {
-        add_one(&self.retries, result as usize);
+        add_one(&**self.retries.get_or_init(Box::default), result as usize);
     }
 
     /// Counts an answer that was given instead of the upstream's.
     pub fn fell_back(&self, kind: FallbackLabel) {
-        add_one(&self.fallbacks, kind as usize);
+        add_one(self.fallbacks.get_or_init(Default::default), kind as usize);
     }
 
     /// Counts an exchange that shared another's call.
     pub(super) fn coalesced(&self) {
-        self.coalesced.fetch_add(1, Ordering::Relaxed);
+        let coalesced = self.coalesced.get_or_init(AtomicU64::default);
+        coalesced.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes the series of further attempts exist at 0.
+    pub fn expect_retries(&self) {
+        self.retries.get_or_init(Box::default);
+    }
+
+    /// Makes the series of answers that are not the upstream's exist at 0.
+    pub fn expect_fallbacks(&self) {
+        self.fallbacks.get_or_init(Default::default);
+    }
+
+    /// Makes the series of shared calls exist at 0.
+    pub fn expect_coalesced(&self) {
+        self.coalesced.get_or_init(AtomicU64::default);
     }
 
     /// Makes the series of the route's active probes exist at 0.
@@ -145,7 +147,7 @@ impl RouteMeters {
 
     /// Records how long an attempt waited for a connection.
     pub fn waited_for_connection(&self, wait: Duration) {
-        self.pool_wait.observe(wait);
+        self.pool_wait.get_or_init(histogram).observe(wait);
     }
 
     /// Makes the series of the waits for this limit exist at 0.
@@ -159,8 +161,7 @@ impl RouteMeters {
     }
 
     fn waits(&self, limit: LimitLabel) -> &FixedHistogram {
-        self.limit_waits[limit as usize]
-            .get_or_init(|| Box::new(FixedHistogram::new(DURATION_EDGES)))
+        self.limit_waits[limit as usize].get_or_init(histogram)
     }
 
     /// Makes the series of these changes of the breaker's state exist at 0.
@@ -173,7 +174,7 @@ impl RouteMeters {
         *self.transitions().happened.entry(labels).or_insert(0) += 1;
     }
 
-    fn transitions(&self) -> MutexGuard<'_, Transitions> {
+    pub(super) fn transitions(&self) -> MutexGuard<'_, Transitions> {
         self.transitions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -191,159 +192,20 @@ impl RouteMeters {
             let endings = endings.get_or_init(Box::default);
             endings[class as usize][outcome as usize].fetch_add(1, Ordering::Relaxed);
         }
-        self.durations[outcome as usize].observe(took);
+        let durations = self
+            .durations
+            .get_or_init(|| Box::new(std::array::from_fn(|_| FixedHistogram::new(DURATION_EDGES))));
+        durations[outcome as usize].observe(took);
     }
 
     /// Counts one refusal. Only [`super::Exchange`] calls this.
     pub(super) fn rejected(&self, reason: Failure) {
-        add_one(&self.rejected, reason as usize);
+        add_one(&**self.rejected.get_or_init(zeros), reason as usize);
     }
 
     /// Counts one ended exchange that is ours to put right. Only [`super::Exchange`] calls this.
     pub(super) fn config_error(&self) {
         self.config_errors.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn is_no_route(&self) -> bool {
-        &*self.name == NO_ROUTE
-    }
-
-    pub(super) fn write_requests(&self, series: &mut Series<'_>) {
-        let usual: &[_] = if self.is_no_route() {
-            &USUAL_REFUSALS
-        } else {
-            &USUAL_ENDINGS
-        };
-        for method in MethodLabel::all() {
-            let endings = self.requests.get(method.index()).and_then(OnceLock::get);
-            let listed = matches!(method.label(), "GET" | "POST");
-            for class in CodeClass::ALL {
-                for outcome in Outcome::ALL {
-                    let count = endings.map_or(0, |endings| {
-                        endings[class as usize][outcome as usize].load(Ordering::Relaxed)
-                    });
-                    if count > 0 || (listed && usual.contains(&(class, outcome))) {
-                        series.integer(
-                            &[&self.name, method.label(), class.label(), outcome.label()],
-                            count,
-                        );
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn write_durations(&self, series: &mut Series<'_>) {
-        for outcome in Outcome::ALL {
-            let reading = self.durations[outcome as usize].read();
-            if reading.count > 0 || outcome == Outcome::Ignored || !self.is_no_route() {
-                series.histogram(&[&self.name, outcome.label()], &reading);
-            }
-        }
-    }
-
-    pub(super) fn write_in_flight(&self, series: &mut Series<'_>) {
-        series.integer(&[&self.name], self.in_flight.load(Ordering::Relaxed));
-    }
-
-    pub(super) fn write_rejected(&self, series: &mut Series<'_>) {
-        let no_route = self.is_no_route();
-        for reason in Failure::ALL {
-            let expected = is_refusal(reason)
-                && match reason.blame() {
-                    Blame::Caller => no_route,
-                    Blame::Ours => {
-                        !no_route || matches!(reason, Failure::Overloaded | Failure::Draining)
-                    }
-                    Blame::Upstream => false,
-                };
-            write_if(
-                series,
-                &[&self.name, reason.label()],
-                &self.rejected,
-                reason as usize,
-                expected,
-            );
-        }
-    }
-
-    pub(super) fn write_attempt_failures(&self, series: &mut Series<'_>) {
-        for reason in Failure::ALL {
-            let expected = reason.blame() == Blame::Upstream;
-            write_if(
-                series,
-                &[&self.name, reason.label()],
-                &self.attempt_failures,
-                reason as usize,
-                expected,
-            );
-        }
-    }
-
-    pub(super) fn write_config_errors(&self, series: &mut Series<'_>) {
-        series.integer(&[&self.name], self.config_errors.load(Ordering::Relaxed));
-    }
-
-    pub(super) fn write_retries(&self, series: &mut Series<'_>) {
-        for result in RetryResult::ALL {
-            write_if(
-                series,
-                &[&self.name, result.label()],
-                &self.retries,
-                result as usize,
-                true,
-            );
-        }
-    }
-
-    pub(super) fn write_fallbacks(&self, series: &mut Series<'_>) {
-        for kind in FallbackLabel::ALL {
-            write_if(
-                series,
-                &[&self.name, kind.label()],
-                &self.fallbacks,
-                kind as usize,
-                true,
-            );
-        }
-    }
-
-    pub(super) fn write_coalesced(&self, series: &mut Series<'_>) {
-        series.integer(&[&self.name], self.coalesced.load(Ordering::Relaxed));
-    }
-
-    pub(super) fn write_probes(&self, series: &mut Series<'_>) {
-        for result in ProbeResult::ALL {
-            if let Some(probes) = self.probes.get() {
-                let labels = [&*self.name, result.label()];
-                write_if(series, &labels, probes, result as usize, true);
-            }
-        }
-    }
-
-    pub(super) fn write_pool_wait(&self, series: &mut Series<'_>) {
-        series.histogram(&[&self.name], &self.pool_wait.read());
-    }
-
-    pub(super) fn write_limit_waits(&self, series: &mut Series<'_>) {
-        for limit in LimitLabel::ALL {
-            if let Some(waits) = self.limit_waits[limit as usize].get() {
-                series.histogram(&[&self.name, limit.label()], &waits.read());
-            }
-        }
-    }
-
-    pub(super) fn write_transitions(&self, series: &mut Series<'_>) {
-        let transitions = self.transitions();
-        let mut counts: BTreeMap<&TransitionLabels, &u64> = transitions
-            .expected
-            .iter()
-            .map(|labels| (labels, &0))
-            .collect();
-        counts.extend(&transitions.happened);
-        for (labels, count) in counts {
-            series.integer(&[&self.name, labels.from, labels.to, labels.cause], *count);
-        }
     }
 }
 
@@ -353,20 +215,12 @@ fn add_one(counters: &[AtomicU64], place: usize) {
     }
 }
 
-/// Writes the counter when it is expected from the start or has counted something.
-fn write_if(
-    series: &mut Series<'_>,
-    labels: &[&str],
-    counters: &[AtomicU64],
-    place: usize,
-    expected: bool,
-) {
-    let count = counters
-        .get(place)
-        .map_or(0, |counter| counter.load(Ordering::Relaxed));
-    if expected || count > 0 {
-        series.integer(labels, count);
-    }
+fn zeros() -> Box<Reasons> {
+    Box::new([const { AtomicU64::new(0) }; Failure::ALL.len()])
+}
+
+fn histogram() -> Box<FixedHistogram> {
+    Box::new(FixedHistogram::new(DURATION_EDGES))
 }
 
 // === impl InFlight ===
@@ -412,10 +266,9 @@ mod tests {
     #[test]
     fn an_unused_route_is_small() {
         // 10 000 routes must fit into 60 MiB with everything else they have.
-        let heap = 6 * (DURATION_EDGES.len() + 1) * 8;
         assert!(
-            size_of::<RouteMeters>() + heap <= 2_560,
-            "{} + {heap}",
+            size_of::<RouteMeters>() <= 512,
+            "{}",
             size_of::<RouteMeters>()
         );
     }

@@ -75,7 +75,11 @@ fn no_call_of_b_takes_longer_while_a_on_the_same_host_is_hung_failing_or_open_ca
                 assert_eq!((got.status, got.at - begun), (200, ITS_TIME), "call {call}");
                 if stage.route("a").breaker.view(now()).rejects.is_some() {
                     let first = *connections.get_or_insert(stage.origin.connections());
-                    assert_eq!(stage.origin.connections(), first, "an open breaker connects");
+                    assert_eq!(
+                        stage.origin.connections(),
+                        first,
+                        "an open breaker connects"
+                    );
                 }
             }
             assert!(connections.is_some(), "A never opened");
