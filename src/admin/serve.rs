@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::access::{Caller, Reach};
@@ -36,6 +36,8 @@ const MAX_BODY: usize = 64 * 1024;
 const MAX_DISCARDED: usize = 4 * 1024 * 1024;
 /// The longest head of a request.
 const MAX_HEAD: usize = 32 * 1024;
+/// For the connections of a listener that the configuration no longer has.
+const LEAVE: Duration = WORK;
 /// After a failure to accept, such as no file descriptor being left.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -48,17 +50,23 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
-/// Serves the operators' port until the future is dropped; its connections end with it.
-pub async fn serve(context: Arc<Context>, listener: Listener) {
-    run(Desk::new(context, Port::Admin), listener).await;
+/// Serves the operators' port until the future is dropped; its connections end with it. Once `retired` it takes no more of them and ends
+/// after those that there are: one of them may have ordered it.
+pub async fn serve(context: Arc<Context>, listener: Listener, retired: oneshot::Receiver<()>) {
+    run(Desk::new(context, Port::Admin), listener, retired).await;
 }
 
-/// Serves the probes and the metrics until the future is dropped; its connections end with it.
-pub async fn serve_health(context: Arc<Context>, listener: TcpListener) {
-    run(Desk::new(context, Port::Health), Listener::Tcp(listener)).await;
+/// The same for the probes and the metrics.
+pub async fn serve_health(
+    context: Arc<Context>,
+    listener: TcpListener,
+    retired: oneshot::Receiver<()>,
+) {
+    let listener = Listener::Tcp(listener);
+    run(Desk::new(context, Port::Health), listener, retired).await;
 }
 
-async fn run(desk: Desk, listener: Listener) {
+async fn run(desk: Desk, listener: Listener, mut retired: oneshot::Receiver<()>) {
     let desk = Arc::new(desk);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let reach = listener.reach();
@@ -68,6 +76,7 @@ async fn run(desk: Desk, listener: Listener) {
         let accepted = tokio::select! {
             accepted = listener.accept(reach) => accepted,
             Some(_) = connections.join_next() => continue,
+            _ = &mut retired => break,
         };
         match accepted {
             Ok((io, caller)) => {
@@ -87,6 +96,13 @@ async fn run(desk: Desk, listener: Listener) {
             }
         }
     }
+    drop(listener);
+    let late = Deadline::after(now(), LEAVE);
+    // What has not ended by then is cut.
+    let _ = timeout_at(late, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
 }
 
 impl Listener {

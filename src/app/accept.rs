@@ -1,9 +1,12 @@
 //! Takes callers' connections in.
 
 use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use metrics::{Counter, Gauge};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use super::workers::{Dispatch, Welcome};
 use crate::time::{Deadline, now, sleep_until};
@@ -11,14 +14,27 @@ use crate::time::{Deadline, now, sleep_until};
 /// After an accept that failed for want of descriptors or memory: long enough not to spin, short enough to recover at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts callers' connections for as long as the listener is wanted.
-pub(super) async fn accept(listener: TcpListener, dispatch: Dispatch) {
-    let meters = dispatch.shared().meters.clone();
-    let (accepted, open) = (meters.connections_accepted(), meters.connections());
+/// Accepts callers' connections for as long as the listener is wanted, then those that the system has let in for it already: closing it
+/// would reset them.
+pub(super) async fn accept(
+    listener: TcpListener,
+    dispatch: Dispatch,
+    mut retired: oneshot::Receiver<()>,
+) {
+    let door = Door::new(dispatch);
     let mut is_failing = false;
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(arrival) => arrival,
+        let arrival = tokio::select! {
+            arrival = listener.accept() => arrival,
+            _ = &mut retired => break,
+        };
+        match arrival {
+            Ok((stream, peer)) => {
+                is_failing = false;
+                if let Ok(stream) = stream.into_std() {
+                    door.let_in(stream, peer);
+                }
+            }
             Err(error) if is_callers(&error) => continue,
             Err(error) => {
                 if !is_failing {
@@ -29,10 +45,55 @@ pub(super) async fn accept(listener: TcpListener, dispatch: Dispatch) {
                 }
                 is_failing = true;
                 sleep_until(Deadline::after(now(), PAUSE)).await;
-                continue;
             }
-        };
-        is_failing = false;
+        }
+    }
+    if let Ok(listener) = listener.into_std() {
+        for (stream, peer) in waiting(&listener) {
+            if stream.set_nonblocking(true).is_ok() {
+                door.let_in(stream, peer);
+            }
+        }
+    }
+}
+
+/// The connections that wait to be accepted now.
+fn waiting(listener: &std::net::TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
+    std::iter::from_fn(|| {
+        loop {
+            match listener.accept() {
+                Ok(arrival) => return Some(arrival),
+                Err(error) if is_callers(&error) => {}
+                // There is none, or it cannot be had.
+                Err(_) => return None,
+            }
+        }
+    })
+}
+
+/// Counts who comes in and hands them on.
+struct Door {
+    dispatch: Dispatch,
+    accepted: Counter,
+    open: Gauge,
+}
+
+impl Door {
+    fn new(dispatch: Dispatch) -> Self {
+        let meters = &dispatch.shared().meters;
+        Self {
+            accepted: meters.connections_accepted(),
+            open: meters.connections(),
+            dispatch,
+        }
+    }
+
+    fn let_in(&self, stream: TcpStream, peer: SocketAddr) {
+        let Self {
+            dispatch,
+            accepted,
+            open,
+        } = self;
         accepted.increment(1);
         open.increment(1.0);
         let max = dispatch.shared().snapshot.load().plan.http.max_connections;
@@ -58,4 +119,25 @@ fn is_callers(error: &io::Error) -> bool {
         io::ErrorKind::ConnectionRefused,
     ]
     .contains(&error.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_wait_at_a_listener_that_goes_are_all_let_in() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let callers: Vec<TcpStream> = (0..3)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        let known: Vec<SocketAddr> = callers
+            .iter()
+            .map(|caller| caller.local_addr().unwrap())
+            .collect();
+        let let_in: Vec<SocketAddr> = waiting(&listener).map(|(_, peer)| peer).collect();
+        assert_eq!(let_in, known);
+    }
 }

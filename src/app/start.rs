@@ -14,7 +14,7 @@ use super::addresses::Addresses;
 use super::drain::drain;
 use super::error::StartError;
 use super::holds::end_holds;
-use super::listeners::{Bound, Listeners};
+use super::listeners::{Listeners, Listening};
 use super::loader::{Environment, Ground, Loader};
 use super::logs::{Audience, spec};
 use super::reload::{History, Known, Reloader, Status, Trigger, warn};
@@ -107,6 +107,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         changed: &changed,
     };
     let mut prepared = loader.prepare(loaded, None, ground)?;
+    let listening = bound.listen()?;
     let writer = LogWriter::spawn(sink, meters.log_lines_dropped())
         .map_err(|error| StartError::System("the log's thread", error))?;
     let logging = Logging::new(writer.handle(), spec(&prepared.snapshot().plan, audience));
@@ -134,7 +135,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
     };
     let code = life
         .live(
-            bound,
+            listening,
             Hands {
                 terminate,
                 interrupt,
@@ -170,7 +171,7 @@ struct Life {
 impl Life {
     async fn live(
         self,
-        bound: Bound,
+        listening: Listening,
         hands: Hands,
         ready: impl FnOnce(&Addresses),
     ) -> Result<u8, StartError> {
@@ -205,7 +206,7 @@ impl Life {
         let (watched, files) = watch::channel(history.files(&loader.file));
         let dispatch = workers.dispatch().clone();
         let mut listeners = Listeners::default();
-        listeners.commit(bound, &dispatch, &context);
+        listeners.commit(listening, &dispatch, &context);
         let writing = Writing::default();
         let mut reloader = Reloader {
             loader,

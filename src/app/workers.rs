@@ -177,14 +177,8 @@ impl Dispatch {
     /// Hands a connection to the worker with the fewest.
     ///
     /// # Errors
-    /// When the connection cannot be taken from the control thread's runtime, or its worker has ended.
-    pub(super) fn hand(
-        &self,
-        stream: tokio::net::TcpStream,
-        peer: IpAddr,
-        welcome: Welcome,
-    ) -> io::Result<()> {
-        let stream = stream.into_std()?;
+    /// When its worker has ended.
+    pub(super) fn hand(&self, stream: TcpStream, peer: IpAddr, welcome: Welcome) -> io::Result<()> {
         let load = |index: &usize| {
             self.shared.loads[*index]
                 .connections

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::oneshot;
 
 use super::support::{Bench, LOOPBACK, Tokens, exchange};
 use crate::admin::{Listener, serve, serve_health};
@@ -94,8 +95,10 @@ async fn the_sixty_fifth_connection_is_closed_and_the_health_listener_still_answ
         TcpListener::bind("127.0.0.1:0").await.unwrap(),
     );
     let (to_admin, to_health) = (admin.local_addr().unwrap(), health.local_addr().unwrap());
-    let serving = tokio::spawn(serve(bench.context.clone(), Listener::Tcp(admin)));
-    tokio::spawn(serve_health(bench.context.clone(), health));
+    let (_admin_stays, retired) = oneshot::channel();
+    let serving = tokio::spawn(serve(bench.context.clone(), Listener::Tcp(admin), retired));
+    let (_health_stays, retired) = oneshot::channel();
+    tokio::spawn(serve_health(bench.context.clone(), health, retired));
     let mut kept = Vec::new();
     let mut answer = [0; 15];
     for _ in 0..64 {
@@ -133,7 +136,12 @@ async fn the_unix_socket_knows_its_user() {
     let bench = Bench::new(Tokens::Both);
     let path = bench.folder.path().join("admin.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    tokio::spawn(serve(bench.context.clone(), Listener::Unix(listener)));
+    let (_stays, retired) = oneshot::channel();
+    tokio::spawn(serve(
+        bench.context.clone(),
+        Listener::Unix(listener),
+        retired,
+    ));
     let mut io = UnixStream::connect(&path).await.unwrap();
     io.write_all(
         b"POST /circuit-breakers/email/open HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 use super::addresses::Addresses;
 use super::aside::aside;
 use super::error::chain;
-use super::listeners::{Bound, Listeners};
+use super::listeners::{Listeners, Listening};
 use super::loader::{Ground, Loader};
 use super::logs::spec;
 use super::watch::Writing;
@@ -266,7 +266,7 @@ impl Reloader {
         });
         Ok(Next {
             prepared: preparing.await??,
-            bound,
+            listening: bound.listen()?,
             addresses,
         })
     }
@@ -274,7 +274,7 @@ impl Reloader {
     fn commit(&mut self, by: &str, previous: Arc<Snapshot>, next: Next) -> ReloadReport {
         let Next {
             prepared,
-            bound,
+            listening,
             addresses,
         } = next;
         let changes = Changes::between(&previous, prepared.snapshot());
@@ -290,7 +290,8 @@ impl Reloader {
         self.loader.names.respec(&snapshot.plan.dns);
         shared.snapshot.store(snapshot);
         self.history.retired.take(previous);
-        self.listeners.commit(bound, &self.dispatch, &self.context);
+        self.listeners
+            .commit(listening, &self.dispatch, &self.context);
         self.status.loaded(&revision);
         let counts = changes.to_string();
         tracing::info!(
@@ -318,7 +319,7 @@ impl Reloader {
 /// What is about to come into force.
 struct Next {
     prepared: Prepared,
-    bound: Bound,
+    listening: Listening,
     addresses: Addresses,
 }
 

@@ -1,6 +1,7 @@
 //! A new configuration: when it is applied, when it is refused, and what it leaves alone.
 
 mod blind;
+mod listeners;
 mod refusals;
 mod resolved;
 mod rotation;
