@@ -113,10 +113,11 @@ pub(crate) fn file(
             None
         }
         Ok(content) => {
-            if secrecy == Secrecy::Secret && is_exposed(&path) {
-                let message = format!("everyone can read the secret file {}", text.shown());
-                problems
-                    .push(Problem::warning(Code::ExposedSecret, span, message).hint("chmod o-r"));
+            if secrecy == Secrecy::Secret
+                && let Some((can, hint)) = exposure(&path)
+            {
+                let message = format!("everyone can {can} the secret file {}", text.shown());
+                problems.push(Problem::warning(Code::ExposedSecret, span, message).hint(hint));
             }
             Some((path, content))
         }
@@ -148,8 +149,15 @@ pub(crate) fn read_limited(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-fn is_exposed(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+/// What everyone can do to a file, and what takes that away. To change a secret is to choose it.
+fn exposure(path: &Path) -> Option<(&'static str, &'static str)> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    match (mode & 0o004 != 0, mode & 0o002 != 0) {
+        (true, false) => Some(("read", "chmod o-r")),
+        (false, true) => Some(("change", "chmod o-w")),
+        (true, true) => Some(("read and change", "chmod o-rw")),
+        (false, false) => None,
+    }
 }
 
 /// What an I/O error says, in our style: lower case, without the number of the operating system.

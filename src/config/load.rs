@@ -11,7 +11,7 @@ use super::compile::compile;
 use super::expand::expand;
 use super::files::{read_limited, reason};
 use super::plan::Plan;
-use super::problem::{Code, Problem, Problems};
+use super::problem::{Code, Problem, Problems, When};
 use super::report::Report;
 use super::tree::Span;
 use super::yaml;
@@ -49,16 +49,16 @@ pub struct Loaded {
     pub revision: Revision,
     /// What could be better; may be empty.
     pub warnings: Report,
-    /// What will be worth a warning from some moment on.
-    lapses: Vec<(SystemTime, Report)>,
+    /// What is worth a warning at some times.
+    dated: Vec<(When, Report)>,
 }
 
 impl Loaded {
-    /// Adds warnings of what is over at `wall`: reading a configuration asks for no time.
+    /// Adds warnings of what is over at `wall`, or not valid yet: reading a configuration asks for no time.
     #[must_use]
     pub fn at(mut self, wall: SystemTime) -> Self {
-        for (moment, report) in std::mem::take(&mut self.lapses) {
-            if moment <= wall {
+        for (when, report) in std::mem::take(&mut self.dated) {
+            if when.holds_at(wall) {
                 self.warnings.add(report);
             }
         }
@@ -87,16 +87,16 @@ pub fn load(
     });
     match plan {
         Some(plan) if !problems.has_errors() => {
-            let lapses = problems.take_lapses().into_iter();
-            let reported = |(moment, problem)| {
+            let dated = problems.take_dated().into_iter();
+            let reported = |(when, problem)| {
                 let mut one = Problems::default();
                 one.push(problem);
-                (moment, Report::new(origin, text, one))
+                (when, Report::new(origin, text, one))
             };
             Ok(Loaded {
                 plan,
                 revision,
-                lapses: lapses.map(reported).collect(),
+                dated: dated.map(reported).collect(),
                 warnings: Report::new(origin, text, problems),
             })
         }

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod template;
 pub mod units;
 
+mod certificates;
 mod compile;
 mod excerpt;
 mod expand;

@@ -1,6 +1,8 @@
 //! One thing that is wrong with a configuration, and the collection of all of them.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::SystemTime;
 
@@ -144,8 +146,14 @@ codes! {
     LiteralSecret = "C062",
     /// A file that the configuration names cannot be used.
     File = "C063",
-    /// A secret file can be read by everyone.
+    /// A secret file can be read or changed by everyone.
     ExposedSecret = "C064",
+    /// A file of certificates holds something else.
+    Certificate = "C065",
+    /// A certificate has expired, or is not valid yet.
+    CertificateDate = "C066",
+    /// A private key lies where only certificates belong.
+    StrayKey = "C067",
     /// A rule of `classify` asks for nothing, or says what does not go together.
     Rule = "C070",
     /// A JSON pointer is malformed.
@@ -280,7 +288,27 @@ pub(crate) struct Problems {
     /// The files that were looked into.
     pub(crate) files: NamedFiles,
     found: Vec<Problem>,
-    lapses: Vec<(SystemTime, Problem)>,
+    dated: Vec<(When, Problem)>,
+    looked: HashSet<(PathBuf, Span)>,
+}
+
+/// When a problem is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// From that moment on.
+    From(SystemTime),
+    /// Until that moment.
+    Before(SystemTime),
+}
+
+impl When {
+    /// Whether it is one at `wall`.
+    pub(crate) fn holds_at(self, wall: SystemTime) -> bool {
+        match self {
+            Self::From(moment) => moment <= wall,
+            Self::Before(moment) => wall < moment,
+        }
+    }
 }
 
 impl Problems {
@@ -289,14 +317,19 @@ impl Problems {
         self.found.push(problem);
     }
 
-    /// Adds one that is none before that moment: what reads a configuration knows no clock.
-    pub(crate) fn push_from(&mut self, moment: SystemTime, problem: Problem) {
-        self.lapses.push((moment, problem));
+    /// Adds one that is one at some times only: what reads a configuration knows no clock.
+    pub(crate) fn push_when(&mut self, when: When, problem: Problem) {
+        self.dated.push((when, problem));
     }
 
-    /// Takes those that are none before some moment.
-    pub(crate) fn take_lapses(&mut self) -> Vec<(SystemTime, Problem)> {
-        std::mem::take(&mut self.lapses)
+    /// Takes those that are one at some times only.
+    pub(crate) fn take_dated(&mut self) -> Vec<(When, Problem)> {
+        std::mem::take(&mut self.dated)
+    }
+
+    /// Whether the content of a file that is named at that place was not judged before.
+    pub(crate) fn is_first_look(&mut self, path: &Path, span: Span) -> bool {
+        self.looked.insert((path.to_owned(), span))
     }
 
     /// How many there are.

@@ -3,7 +3,7 @@
 use super::excerpt::show;
 
 /// A place in the configuration file. Line 0 means that the node is not from the file but built in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Span {
     /// From 1.
     pub(crate) line: usize,

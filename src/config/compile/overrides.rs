@@ -7,7 +7,7 @@ use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping};
 use crate::config::keys::OVERRIDE;
 use crate::config::plan::{OverridePlan, RoutePlan};
-use crate::config::problem::{Code, Problem};
+use crate::config::problem::{Code, Problem, When};
 use crate::config::suggest::nearest;
 use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
@@ -75,7 +75,7 @@ fn one(fields: &mut Fields<'_, '_>, place: Span) -> Option<OverridePlan> {
         let problem = Problem::warning(Code::Lapsed, span, message);
         fields
             .problems
-            .push_from(until, problem.hint("remove the override"));
+            .push_when(When::From(until), problem.hint("remove the override"));
     }
     Some(OverridePlan {
         force: force?,

@@ -4,13 +4,12 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ::http::{HeaderValue, Uri};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 
 use super::Scope;
 use super::endpoints::endpoints;
 use super::host::host;
+use crate::config::certificates::check_authorities;
 use crate::config::fields::{Fields, value};
 use crate::config::files::{Secrecy, file};
 use crate::config::plan::{PoolPlan, PublicFile, Resolve, TlsPlan, UpstreamPlan};
@@ -194,16 +193,11 @@ fn also_hosts(fields: &mut Fields<'_, '_>, url: Option<&Url>) -> Vec<String> {
 fn tls(fields: &mut Fields<'_, '_>) -> Option<PublicFile> {
     let node = &fields.take("ca_file")?.node;
     let (path, content) = file("ca_file", node, Secrecy::Public, fields.problems)?;
-    if CertificateDer::pem_slice_iter(&content)
-        .next()
-        .is_none_or(|certificate| certificate.is_err())
-    {
-        let message = "the file of `ca_file` holds no certificate";
-        fields
-            .problems
-            .push(Problem::error(Code::File, node.span, message).hint("it must be in PEM form"));
-    }
     let digest = Sha256::digest(&content).into();
+    // The defaults are read for every route, and a bundle takes its time.
+    if fields.problems.is_first_look(&path, node.span) {
+        check_authorities("ca_file", &content, node.span, fields.problems);
+    }
     Some(PublicFile { path, digest })
 }
 

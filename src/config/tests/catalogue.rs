@@ -221,14 +221,20 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let certificate = rcgen::generate_simple_self_signed([]).unwrap().cert.pem();
-        for (name, content, mode) in [
-            ("empty", "", 0o600),
-            ("exposed", "hush\n", 0o644),
-            ("secret", "hush\n", 0o600),
-            ("ca.pem", certificate.as_str(), 0o644),
-            ("body.html", "<p>busy</p>\n", 0o644),
-        ] {
+        let authority = super::certificates::Made::new("Sidefuse Test Root", (2020, 2120));
+        let mut files = super::certificates::files(&authority);
+        files.extend(
+            [
+                ("empty", "", 0o600),
+                ("exposed", "hush\n", 0o644),
+                ("changeable", "hush\n", 0o602),
+                ("open", "hush\n", 0o666),
+                ("secret", "hush\n", 0o600),
+                ("body.html", "<p>busy</p>\n", 0o644),
+            ]
+            .map(|(name, content, mode)| (name, content.as_bytes().to_vec(), mode)),
+        );
+        for (name, content, mode) in files {
             let path = folder.path().join(name);
             fs::write(&path, content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -274,6 +280,8 @@ fn each_bad_file_is_told_what_is_wrong() {
     codes.insert(Code::Unreadable);
     // It depends on the time of the day; see `an_override_that_is_over_is_worth_a_warning`.
     codes.insert(Code::Lapsed);
+    // So does this; see `certificates`.
+    codes.insert(Code::CertificateDate);
     assert_eq!(
         codes.into_iter().collect::<Vec<_>>(),
         Code::ALL,

@@ -6,7 +6,13 @@ use crate::docs::{PAGES, Page};
 use crate::time::wall;
 
 /// They depend on more than the text of a file.
-const WITHOUT_EXAMPLE: [Code; 2] = [Code::Unreadable, Code::ExposedSecret];
+const WITHOUT_EXAMPLE: [Code; 5] = [
+    Code::Unreadable,
+    Code::ExposedSecret,
+    Code::Certificate,
+    Code::CertificateDate,
+    Code::StrayKey,
+];
 
 fn page() -> Page {
     Page::named("codes").unwrap()

@@ -1,6 +1,7 @@
 //! The loader as a whole: every rule in a catalogue of bad files, hostile input, and what a good file means.
 
 mod catalogue;
+mod certificates;
 mod codes;
 mod fallbacks;
 mod hostile;

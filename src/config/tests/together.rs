@@ -64,6 +64,14 @@ pub(super) fn wrong_together() -> Vec<(&'static str, String)> {
             file("listen:\n  proxy: [\"[::]:7900\", 127.0.0.1:7900, \"[::ffff:10.0.0.1]:7905\", 10.0.0.1:7905]\n  admin: [unix:/run/a.sock, \"unix:/run//a.sock\"]\n  health: 0.0.0.0:7900"),
         ),
         (
+            "files of certificates that are none",
+            super::certificates::wrong_files(),
+        ),
+        (
+            "secrets that everyone can change, beside an error",
+            file("workers: 0\nadmin:\n  operator_token_file: ${DIR}/changeable\n  reader_token_file: ${DIR}/open"),
+        ),
+        (
             "a name server twice",
             file("dns: {servers: [10.0.0.2, 10.0.0.3, \"10.0.0.2:53\"]}"),
         ),
