@@ -265,6 +265,24 @@ impl Problem {
         }
     }
 
+    /// The same at `span`.
+    pub(crate) fn at(self, span: Span) -> Self {
+        Self {
+            line: span.line,
+            column: span.column,
+            width: span.width,
+            ..self
+        }
+    }
+
+    /// The same as a warning.
+    pub(crate) fn into_warning(self) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..self
+        }
+    }
+
     /// With a suggestion.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Scope;
+use super::times::Timeout;
 use crate::config::fields::Fields;
 use crate::config::problem::{Code, Problem};
 use crate::config::tree::{Entry, Span};
@@ -21,7 +22,7 @@ const LONGEST_RESET: Duration = Duration::from_secs(600);
 pub(super) fn breaker(
     fields: &mut Fields<'_, '_>,
     enforcement: Enforcement,
-    timeout: Duration,
+    timeout: Timeout,
     scope: Scope,
 ) -> Option<BreakerSpec> {
     let entries = fields.entries();
@@ -52,14 +53,11 @@ pub(super) fn breaker(
     let Scope::Route(route) = scope else {
         return None;
     };
-    if keys.probe_timeout.is_some_and(|probe| probe > timeout) {
-        let message =
-            "`probe_timeout` is longer than the route's `timeout`, which ends the call first";
-        fields.problems.push(Problem::error(
-            Code::Timeouts,
-            place(&entries, "probe_timeout").or(route),
-            message,
-        ));
+    if let Some(probe) = keys.probe_timeout
+        && let Some(problem) = timeout.ends_before("probe_timeout", probe, Code::Timeouts)
+    {
+        let place = place(&entries, "probe_timeout").or(route);
+        fields.problems.push(problem.at(place));
     }
     match BreakerSpec::try_new(keys) {
         Ok(spec) => Some(spec),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Scope;
 use super::headers::header_name;
+use super::times::Timeout;
 use crate::config::fields::{Fields, mapping, value};
 use crate::config::keys::RATE_KEY;
 use crate::config::plan::{LimitsPlan, RateKey, RatePlan};
@@ -15,7 +16,7 @@ use crate::resilience::{BulkheadSpec, RateSpec};
 /// How long a call waits in the queue unless it is said; the route's `timeout` if that is shorter.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) fn limits(fields: &mut Fields<'_, '_>, timeout: Duration, scope: Scope) -> LimitsPlan {
+pub(super) fn limits(fields: &mut Fields<'_, '_>, timeout: Timeout, scope: Scope) -> LimitsPlan {
     let concurrency = if is_set(fields, "concurrency") {
         fields.section("concurrency", |fields| concurrency(fields, timeout, scope))
     } else {
@@ -36,7 +37,7 @@ fn is_set(fields: &mut Fields<'_, '_>, key: &'static str) -> bool {
 /// `{max: 100, queue: 50, queue_timeout: 1s}`; `None` when it makes no sense, which was reported, or in a layer that is not a whole.
 fn concurrency(
     fields: &mut Fields<'_, '_>,
-    timeout: Duration,
+    timeout: Timeout,
     scope: Scope,
 ) -> Option<BulkheadSpec> {
     let (max_at, timeout_at) = (fields.key_span("max"), fields.key_span("queue_timeout"));
@@ -49,11 +50,10 @@ fn concurrency(
     if max_at.is_none() {
         missing(fields, route, ("concurrency", "max"), "add `max: 100`");
     }
-    if let (Some(at), true) = (timeout_at, queue_timeout.is_some_and(|it| it > timeout)) {
-        let message =
-            "`queue_timeout` is longer than the route's `timeout`, which ends the call first";
-        let problem = Problem::error(Code::Limits, at.or(route), message);
-        fields.problems.push(problem);
+    if let (Some(at), Some(time)) = (timeout_at, queue_timeout)
+        && let Some(problem) = timeout.ends_before("queue_timeout", time, Code::Limits)
+    {
+        fields.problems.push(problem.at(at.or(route)));
     }
     if let (Some(at), 0) = (timeout_at, queue) {
         let problem = Problem::error(
@@ -68,7 +68,7 @@ fn concurrency(
     Some(BulkheadSpec {
         max: max?,
         queue,
-        queue_timeout: queue_timeout.unwrap_or(QUEUE_TIMEOUT.min(timeout)),
+        queue_timeout: queue_timeout.unwrap_or(QUEUE_TIMEOUT.min(timeout.time)),
     })
 }
 

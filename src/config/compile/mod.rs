@@ -30,6 +30,7 @@ mod stale;
 mod state;
 mod statuses;
 mod throttle;
+mod times;
 mod upstream;
 
 use std::num::NonZeroUsize;
@@ -59,14 +60,23 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
         let service = file.section("service", |fields| service::service(fields, env));
         let (listen, admin) = listen::listen(file);
         let workers: Option<usize> = file.setting("workers");
-        let drain = file.section("shutdown", |shutdown| shutdown.setting("drain"));
+        let (drain_at, drain) = file.section("shutdown", |shutdown| {
+            let at = shutdown.key_span("drain");
+            (at.unwrap_or(Span::BUILT_IN), shutdown.setting("drain"))
+        });
         let correlation = file.section("correlation", correlation::correlation);
         let logs = file.section("logs", |fields| logs::logs(fields, env));
         let http = file.section("http", http::http);
         let dns = file.section("dns", dns::dns);
         let state = state::state(file);
         let named = overrides::names(file);
-        let mut routes = routes::routes(file, &correlation.header, &listen.proxy);
+        let around = routes::Around {
+            correlation: &correlation.header,
+            proxy: &listen.proxy,
+            drain,
+            drain_at,
+        };
+        let mut routes = routes::routes(file, &around);
         overrides::overrides(file, &named, &mut routes);
         let routes = routes.into_iter();
         Plan {

@@ -15,6 +15,8 @@ pub(super) struct Place {
     pub(super) has_match: bool,
     /// Its upstream.
     pub(super) upstream: Span,
+    /// The key of its longest time for a call.
+    pub(super) timeout: Span,
     /// The key of the upstream's other hosts.
     pub(super) also_hosts: Span,
 }
@@ -33,6 +35,7 @@ impl Places {
         let place = Place {
             route,
             matches: key(settings.entry("match")),
+            timeout: key(settings.entry("timeout")),
             has_match: settings.entry("match").is_some(),
             upstream: url.or(key(upstream)),
             also_hosts: key(inside("also_hosts")),

@@ -1,14 +1,12 @@
 //! `retry:` of a route.
 
-use std::time::Duration;
-
 use super::{Scope, statuses::ends};
 use crate::config::fields::Fields;
 use crate::config::problem::{Code, Problem};
 use crate::config::suggest::nearest;
 use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
-use crate::resilience::{Label, RetryOn, RetrySpec};
+use crate::resilience::{RetryOn, RetrySpec};
 
 /// One item of `retry_on`.
 enum Item {
@@ -16,12 +14,8 @@ enum Item {
     Statuses(std::ops::RangeInclusive<u16>),
 }
 
-/// The retry policy of a route whose attempts may take `attempt_timeout` each; `None` when it makes none.
-pub(super) fn retry(
-    fields: &mut Fields<'_, '_>,
-    attempt_timeout: Option<Duration>,
-    scope: Scope,
-) -> Option<RetrySpec> {
+/// The retry policy of a route; `None` when it makes none.
+pub(super) fn retry(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<RetrySpec> {
     let entries = fields.entries();
     let place = |key: &str| {
         let entry = entries.iter().find(|entry| entry.key.text == key);
@@ -35,7 +29,6 @@ pub(super) fn retry(
         key.text == "retry_on" && matches!(&node.value, Value::Sequence(items) if items.is_empty())
     });
     let written = fields.list("retry_on", item);
-    let is_written = written.is_some();
     spec.on = written.map_or(spec.on, |items| {
         if names_nothing {
             let problem = Problem::error(
@@ -65,20 +58,6 @@ pub(super) fn retry(
             at,
             "`base` is longer than `max`, so the wait never grows",
         ));
-    }
-    if spec.attempts > 1
-        && is_written
-        && attempt_timeout.is_none()
-        && spec.on.names(Label::Named("timeout"))
-    {
-        let problem = Problem::warning(
-            Code::IdleRetry,
-            place("retry_on").or(route),
-            "`retry_on` names `timeout`, but an attempt that is too slow uses up all of the route's `timeout`",
-        );
-        fields.problems.push(
-            problem.hint("give the route an `attempt_timeout`, which leaves time for another one"),
-        );
     }
     (spec.attempts > 1).then_some(spec)
 }

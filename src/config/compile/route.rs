@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use ::http::HeaderName;
 
+use super::times::{Timeout, Written, check_times};
 use super::{
     Scope, breaker, classify, fallback, headers, keys, limits, matches, probe, retry, shadow,
     stale, throttle, upstream,
 };
 use crate::config::fields::Fields;
 use crate::config::plan::RoutePlan;
-use crate::config::problem::{Code, Problem};
 use crate::config::tree::Span;
 
 /// Reads route settings; `None` when they are not a whole route.
@@ -33,7 +33,10 @@ pub(super) fn route(
             None
         }
     };
-    let timeout = fields.setting("timeout");
+    let timeout = Timeout {
+        at: fields.key_span("timeout").unwrap_or(Span::BUILT_IN),
+        time: fields.setting("timeout"),
+    };
     let attempt_timeout: Option<Duration> = fields.setting("attempt_timeout");
     let idle_timeout = fields.setting("idle_timeout");
     let max_duration: Option<Duration> = fields.setting("max_duration");
@@ -52,9 +55,7 @@ pub(super) fn route(
     let fallback = fallback::fallbacks(fields, correlation);
     let base_path = upstream.as_ref().map_or("", |upstream| &upstream.base_path);
     let probe = probe::probe(fields, base_path);
-    let retry = fields.section("retry", |fields| {
-        retry::retry(fields, attempt_timeout, scope)
-    });
+    let retry = fields.section("retry", |fields| retry::retry(fields, scope));
     let headers = fields.section("headers", |fields| headers::headers(fields, correlation));
     if let Scope::Route(name) = scope {
         let place = |key| {
@@ -65,28 +66,12 @@ pub(super) fn route(
         };
         let whose = (keyed.as_ref(), &limits);
         stale::refuse_neutral_keys(&fallback, whose, place("fallback"), fields.problems);
-        let mut contradict = |key, message: &str| {
-            let problem = Problem::error(Code::Timeouts, place(key), message);
-            fields.problems.push(problem);
-        };
-        if attempt_timeout.is_some_and(|attempt| attempt > timeout) {
-            contradict(
-                "attempt_timeout",
-                "`attempt_timeout` is longer than the route's `timeout`, which ends the call first",
-            );
-        }
-        if max_duration.is_some_and(|most| most < timeout) {
-            contradict(
-                "max_duration",
-                "`max_duration` is shorter than the route's `timeout`, which could then never be met",
-            );
-        }
     }
-    Some(RoutePlan {
+    let plan = RoutePlan {
         preset: preset.to_owned(),
         upstream: upstream?,
         matches,
-        timeout,
+        timeout: timeout.time,
         attempt_timeout,
         idle_timeout,
         max_duration,
@@ -103,5 +88,13 @@ pub(super) fn route(
         retry: retry.map(Box::new),
         headers,
         overridden: None,
-    })
+    };
+    if let Scope::Route(route) = scope {
+        let written = Written {
+            settings: places,
+            route,
+        };
+        check_times(&plan, &written, fields.problems);
+    }
+    Some(plan)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ::http::HeaderName;
 
@@ -9,6 +10,7 @@ use super::fallback_graph::FallbackGraph;
 use super::overlap::refuse_overlaps;
 use super::places::Places;
 use super::reach::{check_reach, refuse_own_address, refuse_shared_hosts};
+use super::times::check_drain;
 use super::{Scope, route::route};
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping, scalar};
@@ -16,17 +18,29 @@ use crate::config::keys::{DEFAULTS, MOST_PRESETS, PRESET, ROUTE};
 use crate::config::plan::RoutePlan;
 use crate::config::preset::{self, Presets, merge};
 use crate::config::problem::{Code, Problem, Problems};
-use crate::config::tree::{Entry, Key, Node, Scalar, Value};
+use crate::config::tree::{Entry, Key, Node, Scalar, Span, Value};
 use crate::resilience::Rules;
 
 /// The most nodes of all routes together, what they inherit included: thousands of routes times large defaults are no plan.
 const MAX_LAID: usize = 200_000;
 
+/// What routes are checked against that is no part of them.
+pub(super) struct Around<'p> {
+    /// The header of the id.
+    pub(super) correlation: &'p HeaderName,
+    /// The proxy's listeners.
+    pub(super) proxy: &'p [SocketAddr],
+    /// How long calls may take to finish when the process ends.
+    pub(super) drain: Duration,
+    /// Where that is written.
+    pub(super) drain_at: Span,
+}
+
 pub(super) fn routes(
     file: &mut Fields<'_, '_>,
-    correlation: &HeaderName,
-    own: &[SocketAddr],
+    around: &Around<'_>,
 ) -> BTreeMap<String, RoutePlan> {
+    let correlation = around.correlation;
     let defaults = file.take("defaults").map(|entry| &entry.node);
     if let Some(defaults) = defaults {
         mapping(
@@ -115,7 +129,8 @@ pub(super) fn routes(
     refuse_overlaps(&plans, &places, file.problems);
     check_reach(&plans, &places, file.problems);
     refuse_shared_hosts(&plans, &places, file.problems);
-    refuse_own_address(&plans, (own, &places), file.problems);
+    refuse_own_address(&plans, (around.proxy, &places), file.problems);
+    check_drain(plans.iter(), (around, &places), file.problems);
     fallbacks.check(file.problems);
     plans
 }

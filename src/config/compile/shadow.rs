@@ -1,10 +1,9 @@
 //! `shadow:` of a route: candidates, each of which says what it would do otherwise than the route's breaker.
 
-use std::time::Duration;
-
 use super::Scope;
 use super::breaker::breaker;
 use super::routes::check_name;
+use super::times::Timeout;
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping};
 use crate::config::keys::{CANDIDATE, MOST_CANDIDATES as MOST};
@@ -30,7 +29,7 @@ const NOT_ITS_OWN: [(&str, &str); 3] = [
 pub(super) fn shadows(
     fields: &mut Fields<'_, '_>,
     own: Option<&Node>,
-    timeout: Duration,
+    timeout: Timeout,
     scope: Scope,
 ) -> Vec<(String, BreakerSpec)> {
     if fields.is_off("shadow") {

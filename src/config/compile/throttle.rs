@@ -1,8 +1,7 @@
 //! `throttle:` of a route.
 
-use std::time::Duration;
-
 use super::Scope;
+use super::times::Timeout;
 use crate::config::fields::Fields;
 use crate::config::problem::{Code, Problem};
 use crate::config::tree::Span;
@@ -11,7 +10,7 @@ use crate::resilience::ThrottleSpec;
 /// How a route obeys an upstream that asks for a pause; `None`: not at all.
 pub(super) fn throttle(
     fields: &mut Fields<'_, '_>,
-    timeout: Duration,
+    timeout: Timeout,
     scope: Scope,
 ) -> Option<ThrottleSpec> {
     if fields.is_off("throttle") {
@@ -28,11 +27,15 @@ pub(super) fn throttle(
             jitter: fields.setting("jitter"),
         };
         if let Scope::Route(route) = scope {
-            if spec.wait > timeout {
-                let message =
-                    "`wait` is longer than the route's `timeout`, which ends the call first";
-                let problem = Problem::error(Code::Throttle, wait_at.or(route), message);
-                fields.problems.push(problem);
+            if let Some(problem) = timeout.ends_before("wait", spec.wait, Code::Throttle) {
+                fields.problems.push(problem.at(wait_at.or(route)));
+            }
+            if spec.max_waiting == 0 && !spec.wait.is_zero() && wait_at.is_in_file() {
+                let message = "`wait` does nothing, because `max_waiting: 0` lets no call wait";
+                let problem = Problem::warning(Code::Throttle, wait_at, message);
+                fields
+                    .problems
+                    .push(problem.hint("write `wait: 0s`, or raise it"));
             }
             if spec.min > spec.max {
                 let message = "the throttle's `min` is more than its `max`";

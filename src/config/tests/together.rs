@@ -72,6 +72,18 @@ pub(super) fn wrong_together() -> Vec<(&'static str, String)> {
             file("workers: 0\nadmin:\n  operator_token_file: ${DIR}/changeable\n  reader_token_file: ${DIR}/open"),
         ),
         (
+            "times that a call is over before, beside an error",
+            "version: 1\nshutdown: {drain: 10s}\ndefaults: {upstream: {connect_timeout: 30s}}\nroutes:\n  a:\n    upstream: https://a.example.com\n    timeout: 5s\n    breaker: {slow_ratio: 50%, slow_after: 6s}\n    retry: {attempts: 3, base: 10s, max: 20s, max_retry_after: 30s}\n  b:\n    upstream: https://b.example.com\n    attempt_timeout: 20s\n    retry: {attempts: 2}\n    throttle: {wait: 5s, max_waiting: 0}\n  c: {upstream: https://c.example.com, timeout: 2m, attempt_timeout: 3m}\n".to_owned(),
+        ),
+        (
+            "a drain that is shorter than a call, by default, beside an error",
+            route("timeout: 40s\nmax_duration: 30s"),
+        ),
+        (
+            "a rate that is too low for its breaker, beside an error",
+            route("attempt_timeout: 1h\nbreaker: {failure_ratio: 50%, min_calls: 100, window: {time: 30s}}\nlimits: {rate: {per_second: 2, burst: 20}}"),
+        ),
+        (
             "a name server twice",
             file("dns: {servers: [10.0.0.2, 10.0.0.3, \"10.0.0.2:53\"]}"),
         ),
