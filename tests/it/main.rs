@@ -42,5 +42,6 @@ mod state;
 mod support;
 mod throttle;
 mod timeouts;
+mod torture;
 mod upstream;
 mod websocket;

@@ -202,6 +202,7 @@ impl Reloader {
     }
 
     async fn apply(&mut self, by: &str, seen: Seen) -> ReloadReport {
+        self.history.retired.free().await;
         let report = self.bring_into_force(by, seen).await;
         let files = self.history.files(&self.loader.file);
         self.watched.send_if_modified(|watched| {

@@ -1,6 +1,7 @@
 //! What is found where the configuration should be, and whether it is what somebody knows already.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::{NamedFiles, Report, Revision, read_file};
 
@@ -17,7 +18,7 @@ pub(super) struct Seen {
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Known {
     revision: Revision,
-    files: NamedFiles,
+    files: Arc<NamedFiles>,
 }
 
 impl Seen {
@@ -45,7 +46,7 @@ impl Seen {
     pub(super) fn known_with(&self, files: &NamedFiles) -> Option<Known> {
         Some(Known {
             revision: self.revision.clone()?,
-            files: files.clone(),
+            files: Arc::new(files.clone()),
         })
     }
 }
@@ -53,6 +54,7 @@ impl Seen {
 impl Known {
     /// What was loaded when nothing was known.
     pub(in crate::app) fn new(revision: Revision, files: NamedFiles) -> Self {
+        let files = Arc::new(files);
         Self { revision, files }
     }
 

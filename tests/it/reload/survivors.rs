@@ -100,6 +100,46 @@ fn a_surviving_route_keeps_its_state_and_a_removed_one_leaves_nothing_case_152()
 }
 
 #[test]
+fn the_line_of_a_reload_says_what_was_kept_what_migrated_and_what_began_anew() {
+    let route = |name: &str, port: u16, settings: &str| {
+        format!("{name}: {{upstream: \"http://127.0.0.1:{port}\"{settings}}}")
+    };
+    let by_keys = |key: &str| {
+        format!(
+            ", breaker: {{key: {{header: {key}}}}}, limits: {{rate: {{per_second: 5, key: {{header: {key}}}}}}}"
+        )
+    };
+    let before = config(&[
+        &route("same", 1, ""),
+        &route("timed", 1, ", timeout: 1s"),
+        &route("window", 1, ", breaker: {window: {calls: 50}}"),
+        &route("moved", 1, ""),
+        &route("keyed", 1, &by_keys("X-Tenant")),
+        &route("kept", 1, ", fallback: {stale: {max_age: 1h}}"),
+        &route("gone", 1, ""),
+    ]);
+    let after = config(&[
+        &route("same", 1, ""),
+        &route("timed", 1, ", timeout: 2s"),
+        &route("window", 1, ", breaker: {window: {calls: 60}}"),
+        &route("moved", 2, ", breaker: {window: {time: 10s}}"),
+        &route("keyed", 1, &by_keys("X-Customer")),
+        &route("kept", 1, ", fallback: {stale: {max_age: 2h}}"),
+        &route("new", 1, ""),
+        &route("newer", 1, ""),
+    ]);
+    let mut sidefuse = Sidefuse::start(&before);
+    sidefuse.write_config(&after);
+    let line = wait_applied(&mut sidefuse, &after);
+    assert_eq!(line["changes"], "+2 ~5 -1 routes");
+    assert_eq!((&line["kept"], &line["migrated"]), (&1.into(), &1.into()));
+    assert_eq!(
+        line["reset"],
+        "kept (kept answers), keyed (breakers of keys, rates), moved (breaker window, connections), window (breaker window)"
+    );
+}
+
+#[test]
 fn listeners_come_move_and_go_while_their_connections_live_on_case_154() {
     let origin = Origin::start(|_| Answer::ok("fine"));
     let route = format!("crm: {{upstream: \"{}\"}}", origin.url());
