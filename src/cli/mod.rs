@@ -4,6 +4,7 @@
 //! for a bad configuration, 128 + signal when a second signal cut the shutdown short.
 
 mod check;
+mod config;
 mod demo;
 mod run;
 
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Code, Look};
 use crate::docs::{PAGES, Page};
 use check::Format;
+use config::ConfigArgs;
 
 /// A sidecar that keeps an application up when the services it calls go down.
 #[derive(Debug, Parser)]
@@ -45,6 +47,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Print what counts: the whole configuration with everything that is not written, secrets masked
+    Config(ConfigArgs),
     /// Tell more about a diagnostic
     Explain {
         /// Its code, such as C012
@@ -85,6 +89,7 @@ pub fn main() -> ExitCode {
         None => run::run(run.config),
         Some(Command::Run(args)) => run::run(args.config),
         Some(Command::Check { files, format }) => check::check(&files, format),
+        Some(Command::Config(args)) => config::config(args),
         Some(Command::Explain { code }) => print(&explain(code)),
         Some(Command::Docs { page: Some(page) }) => print(page.text),
         Some(Command::Docs { page: None }) => print(&pages()),

@@ -136,6 +136,20 @@ fn mask(line: &mut [char]) {
     }
 }
 
+/// A text without the user and password of any URL in it.
+pub(crate) fn without_users(text: &str) -> String {
+    let mut shown: Vec<char> = text.chars().collect();
+    let mut at = 0;
+    while at < shown.len() {
+        at = if shown[at..].starts_with(&[':', '/', '/']) {
+            mask_user(&mut shown, at + 3)
+        } else {
+            at + 1
+        };
+    }
+    shown.into_iter().collect()
+}
+
 /// Whether a line, by its number from 0, goes on with the text of a secret key above it.
 fn continues_secret(lines: &[&str], at: usize) -> bool {
     /// No header is longer.

@@ -31,42 +31,76 @@ pub(crate) fn expand(node: &mut Node, env: Env<'_>, problems: &mut Problems) {
     }
 }
 
+/// A piece of a text that may have references.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece<'t> {
+    /// Text that stands for itself.
+    Text(&'t str),
+    /// `$${`: the characters `${` themselves.
+    Escape,
+    /// A reference: what stands between its braces.
+    Reference(&'t str),
+    /// A `${` without its `}`.
+    Unclosed,
+}
+
+/// The pieces of a text in their order.
+pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, reference) = rest.split_at(at);
+        if let Some(before) = before.strip_suffix('$') {
+            pieces.extend([Piece::Text(before), Piece::Escape]);
+            rest = &reference[2..];
+            continue;
+        }
+        pieces.push(Piece::Text(before));
+        let Some(end) = reference.find('}') else {
+            pieces.push(Piece::Unclosed);
+            return pieces;
+        };
+        pieces.push(Piece::Reference(&reference[2..end]));
+        rest = &reference[end + 1..];
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+/// Splits what stands between braces into the variable's name and what follows it.
+pub(crate) fn name_of(inner: &str) -> (&str, &str) {
+    let length = inner
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(inner.len());
+    inner.split_at(length)
+}
+
 /// The text with its references replaced; `None` when it has none.
 fn replace(text: &str, env: Env<'_>, span: Span) -> Result<Option<String>, Box<Problem>> {
     if !text.contains("${") {
         return Ok(None);
     }
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (before, reference) = rest.split_at(at);
-        if let Some(before) = before.strip_suffix('$') {
-            out.push_str(before);
-            out.push_str("${");
-            rest = &reference[2..];
-            continue;
+    for piece in pieces(text) {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Escape => out.push_str("${"),
+            Piece::Reference(inner) => out.push_str(&value(inner, env, span)?),
+            Piece::Unclosed => {
+                let problem =
+                    Problem::error(Code::MalformedReference, span, "a `${` has no closing `}`");
+                return Err(Box::new(
+                    problem.hint("write `$${` for the characters themselves"),
+                ));
+            }
         }
-        out.push_str(before);
-        let Some(end) = reference.find('}') else {
-            let problem =
-                Problem::error(Code::MalformedReference, span, "a `${` has no closing `}`");
-            return Err(Box::new(
-                problem.hint("write `$${` for the characters themselves"),
-            ));
-        };
-        out.push_str(&value(&reference[2..end], env, span)?);
-        rest = &reference[end + 1..];
     }
-    out.push_str(rest);
     Ok(Some(out))
 }
 
 /// The value of what stands between the braces.
 fn value(inner: &str, env: Env<'_>, span: Span) -> Result<String, Box<Problem>> {
-    let length = inner
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .unwrap_or(inner.len());
-    let (name, operator) = inner.split_at(length);
+    let (name, operator) = name_of(inner);
     let malformed = || {
         let problem = Problem::error(
             Code::MalformedReference,

@@ -2,7 +2,7 @@
 
 use super::excerpt::show;
 use super::expand::Env;
-use super::keys::{Key, NOTHING, Section, Typed, Unwritten, home};
+use super::keys::{Follows, Key, NOTHING, Section, Typed, Unwritten, home};
 use super::problem::{Code, Problem, Problems};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Scalar, Span, Value};
@@ -217,18 +217,30 @@ impl<'n> Fields<'n, '_> {
         value(key, node, self.problems, parse)
     }
 
-    /// Reads a value of some type, or else takes what a variable of the environment says; an empty one says nothing. The variable
+    /// Reads a value of some type, or else takes what the key's variable of the environment says; an empty one says nothing. The variable
     /// belongs to the application too, so one that means nothing here is a warning only.
     pub(crate) fn parse_or_variable<T>(
         &mut self,
         key: &'static str,
-        (variable, env): (&str, Env<'_>),
+        env: Env<'_>,
         parse: impl Fn(&str) -> Result<T, Invalid>,
     ) -> Option<T> {
         if self.has(key) {
             return self.parse(key, parse);
         }
-        let text = env(variable).filter(|text| !text.is_empty())?;
+        let Some(Follows::Variable {
+            name: variable,
+            otherwise,
+            ..
+        }) = self.describe(key)?.follows
+        else {
+            debug_assert!(false, "no variable says `{key}`");
+            return None;
+        };
+        let standard = || parse(otherwise).ok();
+        let Some(text) = env(variable).filter(|text| !text.is_empty()) else {
+            return standard();
+        };
         match parse(&text) {
             Ok(value) => Some(value),
             Err(Invalid { code, what, .. }) => {
@@ -237,7 +249,7 @@ impl<'n> Fields<'n, '_> {
                 let problem = Problem::warning(code, Span::BUILT_IN, message);
                 self.problems
                     .push(problem.hint(format!("a `{key}` in the file goes before it")));
-                None
+                standard()
             }
         }
     }

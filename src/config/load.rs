@@ -1,13 +1,17 @@
 //! The front door: a text or a file becomes a plan or a report.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
 use super::compile::compile;
+use super::effective::Source;
 use super::expand::expand;
 use super::files::{read_limited, reason};
 use super::plan::Plan;
@@ -49,6 +53,8 @@ pub struct Loaded {
     pub revision: Revision,
     /// What could be better; may be empty.
     pub warnings: Report,
+    /// What it was made of.
+    pub source: Arc<Source>,
     /// What is worth a warning at some times.
     dated: Vec<(When, Report)>,
 }
@@ -81,6 +87,12 @@ pub fn load(
     let revision = Revision::of(text.as_bytes());
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut problems = Problems::default();
+    let asked = RefCell::new(BTreeMap::new());
+    let env = &|name: &str| {
+        let mut asked = asked.borrow_mut();
+        let value = asked.entry(name.to_owned()).or_insert_with(|| env(name));
+        value.clone()
+    };
     let plan = yaml::parse(text, &mut problems).and_then(|mut root| {
         expand(&mut root, env, &mut problems);
         compile(&mut root, env, &mut problems)
@@ -98,6 +110,7 @@ pub fn load(
                 revision,
                 dated: dated.map(reported).collect(),
                 warnings: Report::new(origin, text, problems),
+                source: Arc::new(Source::new(origin, text, asked.take())),
             })
         }
         Some(_) | None => Err(Report::new(origin, text, problems)),

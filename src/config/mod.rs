@@ -14,6 +14,7 @@ pub mod units;
 
 mod certificates;
 mod compile;
+mod effective;
 mod excerpt;
 mod expand;
 mod fallback;
@@ -28,10 +29,12 @@ mod readers;
 mod refusal;
 mod report;
 mod schema;
+mod standard;
 mod suggest;
 mod tree;
 mod yaml;
 
+pub use effective::{Effective, Row, Source, table};
 pub use files::NamedFiles;
 pub use load::{Loaded, Revision, load, load_content, load_file, read_file};
 pub use plan::Plan;

@@ -102,6 +102,14 @@ pub fn built_in_names<'a>() -> impl Iterator<Item = &'a str> {
     BUILT_IN.iter().map(|preset| preset.name)
 }
 
+/// What a preset is made of.
+pub(crate) struct Chain<'n> {
+    /// Presets of the file, from the one that is named down.
+    pub(crate) file: Vec<&'n Entry>,
+    /// The built-in one that they begin from, with its settings.
+    pub(crate) built_in: Option<(&'static str, Node)>,
+}
+
 /// The presets that a route may name.
 pub(crate) struct Presets<'n> {
     file: &'n [&'n Entry],
@@ -125,11 +133,27 @@ impl<'n> Presets<'n> {
         at: Span,
         problems: &mut Problems,
     ) -> Option<Node> {
-        let mut chain: Vec<&Entry> = Vec::new();
+        let Chain { file, built_in } = self.chain(name, at, problems)?;
+        let begin = built_in.map_or_else(|| Node::built_in([]), |(_, settings)| settings);
+        let layers = file.into_iter().rev();
+        Some(layers.fold(begin, |below, entry| {
+            merge(&below, &without_extends(&entry.node))
+        }))
+    }
+
+    /// The layers that preset `name` is made of.
+    pub(crate) fn chain(
+        &self,
+        name: &Scalar,
+        at: Span,
+        problems: &mut Problems,
+    ) -> Option<Chain<'n>> {
+        let mut file: Vec<&'n Entry> = Vec::new();
         let (mut name, mut at) = (name, at);
-        let mut settings = loop {
+        loop {
             if let Some(built_in) = BUILT_IN.iter().find(|preset| preset.name == name.text) {
-                break built_in.settings();
+                let built_in = Some((built_in.name, built_in.settings()));
+                return Some(Chain { file, built_in });
             }
             let Some(entry) = self
                 .file
@@ -140,28 +164,32 @@ impl<'n> Presets<'n> {
                 problems.push(self.unknown(name, at));
                 return None;
             };
-            if let Some(begin) = chain.iter().position(|seen| std::ptr::eq(*seen, entry)) {
-                problems.push(cycle(&chain[begin..]));
+            if let Some(begin) = file.iter().position(|seen| std::ptr::eq(*seen, entry)) {
+                problems.push(cycle(&file[begin..]));
                 return None;
             }
-            if chain.len() == MAX_CHAIN {
+            if file.len() == MAX_CHAIN {
                 let message = format!("more than {MAX_CHAIN} presets extend one another");
                 problems.push(Problem::error(Code::Budget, at, message));
                 return None;
             }
-            chain.push(entry);
-            let Some(extends) = entry.node.entry("extends") else {
-                break Node::built_in([]);
+            file.push(entry);
+            let Some(Entry {
+                node:
+                    Node {
+                        value: Value::Scalar(scalar),
+                        span,
+                    },
+                ..
+            }) = entry.node.entry("extends")
+            else {
+                return Some(Chain {
+                    file,
+                    built_in: None,
+                });
             };
-            let Value::Scalar(scalar) = &extends.node.value else {
-                break Node::built_in([]);
-            };
-            (name, at) = (scalar, extends.node.span);
-        };
-        for entry in chain.iter().rev() {
-            settings = merge(&settings, &without_extends(&entry.node));
+            (name, at) = (scalar, *span);
         }
-        Some(settings)
     }
 
     fn unknown(&self, name: &Scalar, at: Span) -> Problem {

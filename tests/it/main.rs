@@ -11,6 +11,7 @@ mod bodies;
 mod breaker;
 mod check;
 mod classify;
+mod config;
 mod demo;
 mod downstream;
 mod drill;

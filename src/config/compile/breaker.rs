@@ -6,17 +6,11 @@ use super::Scope;
 use super::times::Timeout;
 use crate::config::fields::Fields;
 use crate::config::problem::{Code, Problem};
+use crate::config::standard;
 use crate::config::tree::{Entry, Span};
 use crate::resilience::{
     BreakerKeys, BreakerSpec, Enforcement, RampSpec, ResetBackoff, SpecProblem, WindowSpec,
 };
-
-/// What the ratio rules look at when nothing is said.
-const WINDOW: WindowSpec = WindowSpec::Time(Duration::from_secs(30));
-/// So many calls they wait for when nothing is said; fewer in a window that never holds so many.
-const MIN_CALLS: u32 = 20;
-/// The longest a reset timeout becomes when nothing is said.
-const LONGEST_RESET: Duration = Duration::from_secs(600);
 
 /// A breaker of a route that has `timeout`; `None` when it makes no sense, which was reported, or in a layer that is not a whole.
 pub(super) fn breaker(
@@ -26,11 +20,10 @@ pub(super) fn breaker(
     scope: Scope,
 ) -> Option<BreakerSpec> {
     let entries = fields.entries();
-    let window = fields.section("window", window).unwrap_or(WINDOW);
-    let min_calls = fields.read("min_calls").unwrap_or(match window {
-        WindowSpec::Calls(calls) => calls.min(MIN_CALLS),
-        WindowSpec::Time(_) => MIN_CALLS,
-    });
+    let window = fields.section("window", window).unwrap_or(standard::WINDOW);
+    let min_calls = fields
+        .read("min_calls")
+        .unwrap_or_else(|| standard::min_calls(window));
     let reset_timeout = fields.setting("reset_timeout");
     let keys = BreakerKeys {
         enforcement,
@@ -124,7 +117,7 @@ fn reset_backoff(fields: &mut Fields<'_, '_>, reset_timeout: Duration) -> ResetB
         factor: fields.setting("factor"),
         max: fields
             .read("max")
-            .unwrap_or(LONGEST_RESET.max(reset_timeout)),
+            .unwrap_or_else(|| standard::longest_reset(reset_timeout)),
         jitter: fields.setting("jitter"),
     }
 }

@@ -1,27 +1,19 @@
 //! `correlation:`
 
-use ::http::HeaderName;
-
 use super::headers::id_header;
 use crate::config::fields::Fields;
 use crate::config::plan::CorrelationPlan;
 use crate::config::problem::{Code, Problem};
+use crate::config::standard;
 
 pub(super) fn correlation(fields: &mut Fields<'_, '_>) -> CorrelationPlan {
-    let ours = HeaderName::from_static("x-correlation-id");
     let header = fields
         .parse_setting("header", id_header)
-        .unwrap_or_else(|| ours.clone());
+        .unwrap_or(standard::CORRELATION);
     let span = fields.span;
-    let accept = fields.list("accept", id_header).unwrap_or_else(|| {
-        let mut accept = vec![
-            header.clone(),
-            ours,
-            HeaderName::from_static("x-request-id"),
-        ];
-        accept.dedup();
-        accept
-    });
+    let accept = fields
+        .list("accept", id_header)
+        .unwrap_or_else(|| standard::accepted(&header));
     if accept.is_empty() {
         let empty = Problem::error(Code::NoValue, span, "`accept` names no header")
             .hint("remove it for the default");

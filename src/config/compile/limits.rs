@@ -1,7 +1,5 @@
 //! `limits:` of a route.
 
-use std::time::Duration;
-
 use super::Scope;
 use super::headers::header_name;
 use super::times::Timeout;
@@ -10,11 +8,9 @@ use crate::config::keys::RATE_KEY;
 use crate::config::plan::{LimitsPlan, RateKey, RatePlan};
 use crate::config::problem::{Code, Problem};
 use crate::config::readers::word;
+use crate::config::standard;
 use crate::config::tree::{Span, Value};
 use crate::resilience::{BulkheadSpec, RateSpec};
-
-/// How long a call waits in the queue unless it is said; the route's `timeout` if that is shorter.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn limits(fields: &mut Fields<'_, '_>, timeout: Timeout, scope: Scope) -> LimitsPlan {
     let concurrency = if is_set(fields, "concurrency") {
@@ -68,7 +64,7 @@ fn concurrency(
     Some(BulkheadSpec {
         max: max?,
         queue,
-        queue_timeout: queue_timeout.unwrap_or(QUEUE_TIMEOUT.min(timeout.time)),
+        queue_timeout: queue_timeout.unwrap_or_else(|| standard::queue_timeout(timeout.time)),
     })
 }
 
@@ -97,11 +93,10 @@ fn rate(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<RatePlan> {
         );
     }
     let per_second = per_second?;
-    // A second's worth, but always one.
-    let burst = burst.unwrap_or(per_second.ceil() as u32);
+    let burst = burst.unwrap_or_else(|| standard::burst(per_second));
     Some(RatePlan {
         per_second,
-        spec: RateSpec::new(per_second, burst.max(1))?,
+        spec: RateSpec::new(per_second, burst)?,
         key,
     })
 }

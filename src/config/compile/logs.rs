@@ -11,7 +11,7 @@ pub(super) fn logs(fields: &mut Fields<'_, '_>, env: Env<'_>) -> LogsPlan {
     LogsPlan {
         format: fields.setting("format"),
         level: fields
-            .parse_or_variable("level", ("LOG_LEVEL", env), word(LogLevel::WORDS))
+            .parse_or_variable("level", env, word(LogLevel::WORDS))
             .unwrap_or(LogLevel::Info),
         user_id_header: fields
             .parse_setting("user_id_header", or_off(header_name))

@@ -36,6 +36,9 @@ mod upstream;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+pub(super) use routes::lay;
+pub(super) use shadow::laid;
+
 use super::expand::Env;
 use super::fields::{Fields, mapping, scalar};
 use super::keys::FILE;
@@ -98,7 +101,8 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
     Some(plan)
 }
 
-fn spell_out_settings(root: &mut Node) {
+/// Spells out short forms, so that layers can be laid over one another.
+pub(crate) fn spell_out_settings(root: &mut Node) {
     let Value::Mapping(entries) = &mut root.value else {
         return;
     };

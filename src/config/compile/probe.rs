@@ -1,7 +1,6 @@
 //! `probe:`, the active probe of a route.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use ::http::uri::PathAndQuery;
 
@@ -9,11 +8,9 @@ use super::statuses::ends;
 use crate::config::fields::{Fields, mapping};
 use crate::config::plan::ProbePlan;
 use crate::config::problem::{Code, Problem};
+use crate::config::standard;
 use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
-
-/// Without a `timeout`: this, or `every` where that is less.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads `probe`, whose paths stand behind `base_path`; `None` when there is none, or `off`.
 pub(super) fn probe(fields: &mut Fields<'_, '_>, base_path: &str) -> Option<ProbePlan> {
@@ -34,7 +31,7 @@ pub(super) fn probe(fields: &mut Fields<'_, '_>, base_path: &str) -> Option<Prob
             let every = fields.setting("every");
             let place = fields.key_span("timeout").unwrap_or(Span::BUILT_IN);
             let timeout = fields.read("timeout");
-            let timeout = timeout.unwrap_or(TIMEOUT.min(every));
+            let timeout = timeout.unwrap_or_else(|| standard::probe_timeout(every));
             if timeout > every {
                 let message = "the probe's `timeout` is longer than its `every`";
                 let problem = Problem::error(Code::Probe, place, message);
@@ -57,7 +54,7 @@ pub(super) fn probe(fields: &mut Fields<'_, '_>, base_path: &str) -> Option<Prob
                 path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
                 every,
                 timeout,
-                expect: expect.unwrap_or_else(|| vec![200..=399]),
+                expect: expect.unwrap_or_else(|| vec![standard::EXPECTED]),
             }
         },
     ))

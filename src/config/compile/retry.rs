@@ -3,6 +3,7 @@
 use super::{Scope, statuses::ends};
 use crate::config::fields::Fields;
 use crate::config::problem::{Code, Problem};
+use crate::config::standard;
 use crate::config::suggest::nearest;
 use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
@@ -45,7 +46,7 @@ pub(super) fn retry(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<RetrySp
     spec.backoff.base = fields.setting("base");
     spec.backoff.max = fields
         .read("max")
-        .unwrap_or(spec.backoff.max.max(spec.backoff.base));
+        .unwrap_or_else(|| standard::longest_wait(spec.backoff.base));
     spec.max_retry_after = fields.setting("max_retry_after");
     spec.non_idempotent = fields.setting("retry_non_idempotent");
     let Scope::Route(route) = scope else {

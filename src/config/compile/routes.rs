@@ -137,7 +137,7 @@ pub(super) fn routes(
 
 /// The settings of a route over those of its preset over `base`, with the preset's name. Without the preset when it cannot be
 /// found, so that the rest of the route is read all the same.
-fn lay(
+pub(in crate::config) fn lay(
     route: &Node,
     base: &Node,
     presets: &Presets<'_>,

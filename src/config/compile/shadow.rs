@@ -35,7 +35,6 @@ pub(super) fn shadows(
     if fields.is_off("shadow") {
         return Vec::new();
     }
-    let base = own.map_or_else(|| Node::built_in([]), without_what_is_not_its_own);
     let (mut entries, _) = fields.named("shadow");
     if let Some(entry) = entries.get(MOST) {
         let message = format!("`shadow` has more than {MOST} candidates");
@@ -50,7 +49,7 @@ pub(super) fn shadows(
     let mut specs = Vec::new();
     for Entry { key, node } in entries.iter().filter(is_on) {
         check_name("a candidate", key, fields.problems);
-        let settings = merge(&base, node);
+        let settings = laid(own, node);
         let spec = mapping(
             &CANDIDATE,
             &show(&key.text),
@@ -69,11 +68,16 @@ pub(super) fn shadows(
     specs
 }
 
-fn without_what_is_not_its_own(own: &Node) -> Node {
+/// The settings of a candidate over those of the breaker beside it.
+pub(in crate::config) fn laid(own: Option<&Node>, candidate: &Node) -> Node {
+    let Some(own) = own else {
+        return merge(&Node::built_in([]), candidate);
+    };
     let is_its_own = |entry: &&Entry| !NOT_ITS_OWN.iter().any(|(key, _)| *key == entry.key.text);
     let entries = own.entries().iter().filter(is_its_own).cloned().collect();
-    Node {
+    let base = Node {
         span: own.span,
         value: Value::Mapping(entries),
-    }
+    };
+    merge(&base, candidate)
 }

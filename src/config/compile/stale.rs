@@ -11,11 +11,11 @@ use crate::config::plan::{
     StalePlan,
 };
 use crate::config::problem::{Code, Problem, Problems};
+use crate::config::standard;
 use crate::config::tree::Span;
 
 /// Reads it.
 pub(super) fn stale(fields: &mut Fields<'_, '_>) -> StalePlan {
-    const MIB: u64 = 1 << 20;
     let span = fields.span;
     let max_age = fields.setting("max_age");
     let bytes = fields.setting("max_bytes");
@@ -39,7 +39,7 @@ pub(super) fn stale(fields: &mut Fields<'_, '_>) -> StalePlan {
     StalePlan {
         max_age,
         max_bytes: bytes,
-        max_body: max_body.unwrap_or(MIB).min(bytes),
+        max_body: max_body.unwrap_or_else(|| standard::largest_body(bytes)),
         vary,
         neutral,
         credentials: match credentials {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::follow;
 use super::forms;
 use super::typed::{Worded, words};
 use super::{Choice, Key, Kind, Section, TIME, TIME_OR_OFF, key};
@@ -54,13 +55,15 @@ const RULES: [Key; 13] = [
         Kind::Section(&WINDOW),
         "What the ratios look at: the calls of the last so long, or the last so many.",
     )
-    .otherwise("`{time: 30s}`"),
+    .otherwise("`{time: 30s}`")
+    .by(follow::window),
     key(
         "min_calls",
         Kind::Number(1, MOST),
         "The ratios wait for so many calls in the window.",
     )
-    .otherwise("20, or `window.calls` where that is less"),
+    .otherwise("20, or `window.calls` where that is less")
+    .by(follow::min_calls),
     key(
         "success_threshold",
         Kind::Number(1, MOST),
@@ -142,7 +145,8 @@ const RESET_BACKOFF: Section = Section::new(
         )
         .or("1"),
         key("max", TIME, "The longest it becomes, `jitter` included.")
-            .otherwise("10m, or `reset_timeout` where that is more"),
+            .otherwise("10m, or `reset_timeout` where that is more")
+            .by(follow::longest_reset),
         key(
             "jitter",
             Kind::Share,

@@ -51,7 +51,8 @@ pub(crate) const RULE: Section = Section::new("rule", &[&[
         Kind::Word(words::<Scope>),
         "Who is paused; with `as: throttled` only.",
     )
-    .or("route"),
+    .or("route")
+    .only_beside("as", &["throttled"]),
     key("pause", TIME, "For how long; with `as: throttled` only.")
         .otherwise("what the answer asks for"),
     key(
@@ -59,7 +60,8 @@ pub(crate) const RULE: Section = Section::new("rule", &[&[
         Kind::Flag,
         "It is ours to put right: the line is a warning and counted. With `as: alive` or `as: ignored` only.",
     )
-    .or("false"),
+    .or("false")
+    .only_beside("as", &["alive", "ignored"]),
 ]])
 .choice(Choice::Apart("error", &["status", "header", "json"]));
 

@@ -1,5 +1,6 @@
 //! `fallback:` of a route.
 
+use super::follow;
 use super::forms;
 use super::policies::MOST_SET;
 use super::{Choice, Kind, Section, TIME, key};
@@ -68,7 +69,8 @@ const STALE: Section = Section::new(
             Kind::Size(1 << 10, 64 << 20),
             "The largest body that is kept.",
         )
-        .otherwise("1MiB, or `max_bytes` where that is less"),
+        .otherwise("1MiB, or `max_bytes` where that is less")
+        .by(follow::largest_body),
         key(
             "vary",
             Kind::List(&Kind::Text(&forms::HEADER), 0, MOST_VARY),

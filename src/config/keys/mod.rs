@@ -7,6 +7,7 @@
 mod breaker;
 mod classify;
 mod fallback;
+mod follow;
 mod forms;
 mod policies;
 mod route;
@@ -16,9 +17,12 @@ mod upstream;
 
 use std::time::Duration;
 
+use super::tree::Node;
+
 pub(crate) use breaker::CANDIDATE;
 pub(crate) use classify::{MOST_RULES, RULE, judged};
 pub(crate) use fallback::{FALLBACK, MOST_FALLBACKS, MOST_NEUTRAL, MOST_VARY};
+pub(crate) use follow::{Beside, Follows, name};
 pub(crate) use policies::{HEADER_FILE, MOST_SET, RATE_KEY};
 pub(crate) use route::{DEFAULTS, MOST_CANDIDATES, PRESET, ROUTE};
 pub(crate) use top::{FILE, MOST_PRESETS, MOST_SERVERS, OVERRIDE, PROXY_LISTENER};
@@ -62,6 +66,10 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
     /// What counts where it is not written.
     pub(crate) unwritten: Unwritten,
+    /// What counts then, where it follows from something else.
+    pub(crate) follows: Option<Follows>,
+    /// What is said of it counts only beside that key with one of those values; with any where none is named.
+    pub(crate) beside: Option<(&'static str, &'static [&'static str])>,
     /// What it means, in a sentence or two of Markdown.
     pub(crate) meaning: &'static str,
 }
@@ -129,6 +137,18 @@ pub(crate) struct Form {
     pub(crate) numbers: Option<(i64, i64)>,
 }
 
+impl Form {
+    /// Whether it is the value of a header, which may be a secret.
+    pub(crate) fn is_header_value(&self) -> bool {
+        self.name == forms::HEADER_VALUE.name
+    }
+
+    /// Whether it is a path with a query, which may hold a secret.
+    pub(crate) fn has_query(&self) -> bool {
+        self.name == forms::PATH.name
+    }
+}
+
 /// The longest time that a key may say.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Some time, up to a day.
@@ -149,6 +169,8 @@ const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
         name,
         kind,
         unwritten: Unwritten::Nothing,
+        follows: None,
+        beside: None,
         meaning,
     }
 }
@@ -163,6 +185,33 @@ impl Key {
     /// With words for what counts where it is not written.
     const fn otherwise(mut self, said: &'static str) -> Self {
         self.unwritten = Unwritten::Said(said);
+        self
+    }
+
+    /// With a rule for the value that those words stand for.
+    const fn by(mut self, rule: fn(&Beside<'_>) -> Option<Node>) -> Self {
+        self.follows = Some(Follows::Rule(rule));
+        self
+    }
+
+    /// With a variable of the environment that says it, if what it says is good, and what counts without it.
+    const fn variable(
+        mut self,
+        name: &'static str,
+        is_good: fn(&str) -> bool,
+        otherwise: &'static str,
+    ) -> Self {
+        self.follows = Some(Follows::Variable {
+            name,
+            is_good,
+            otherwise,
+        });
+        self
+    }
+
+    /// Whose standard counts only beside another key.
+    const fn only_beside(mut self, key: &'static str, values: &'static [&'static str]) -> Self {
+        self.beside = Some((key, values));
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::follow;
 use super::forms;
 use super::{Choice, DAY, Kind, MANY, Section, TIME, TIME_OR_NONE, key};
 use crate::resilience::RateSpec;
@@ -43,14 +44,17 @@ pub(super) const RETRY: Section = Section::new(
             Kind::List(&Kind::Text(&forms::RETRIED), 1, MANY),
             "The endings that are tried again.",
         )
-        .otherwise("`[connect, connect_timeout, reset, timeout, 502, 503, 504]`"),
+        .otherwise("`[connect, connect_timeout, reset, timeout, 502, 503, 504]`")
+        .by(follow::retry_on),
         key(
             "base",
             TIME,
             "The first wait at the most; doubled each time, drawn at random.",
         )
         .or("50ms"),
-        key("max", TIME, "The longest wait.").otherwise("1s, or `base` where that is more"),
+        key("max", TIME, "The longest wait.")
+            .otherwise("1s, or `base` where that is more")
+            .by(follow::longest_wait),
         key(
             "max_retry_after",
             TIME,
@@ -100,7 +104,8 @@ const CONCURRENCY: Section = Section::new(
         )
         .or("0"),
         key("queue_timeout", TIME, "How long they wait.")
-            .otherwise("1s, or the route's `timeout` where that is less"),
+            .otherwise("1s, or the route's `timeout` where that is less")
+            .by(follow::queue_timeout),
     ]],
 );
 
@@ -115,7 +120,8 @@ const RATE: Section = Section::new("rate", &[&[
         Kind::Number(1, RateSpec::MOST_BURST as u64),
         "So many may go at once after a rest.",
     )
-    .otherwise("`per_second`, at least 1"),
+    .otherwise("`per_second`, at least 1")
+    .by(follow::burst),
     key(
         "key",
         Kind::Or("client_ip", &Kind::Section(&RATE_KEY)),
@@ -152,13 +158,15 @@ pub(super) const PROBE: Section = Section::new(
         )
         .or("10s"),
         key("timeout", TIME, "From its begin to the end of its answer.")
-            .otherwise("5s, or `every` where that is less"),
+            .otherwise("5s, or `every` where that is less")
+            .by(follow::probe_timeout),
         key(
             "expect",
             Kind::List(&Kind::Text(&forms::PROBED), 1, MANY),
             "The statuses that are good.",
         )
-        .otherwise("`[2xx, 3xx]`"),
+        .otherwise("`[2xx, 3xx]`")
+        .by(follow::expect),
     ]],
 );
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::follow::{self, name};
 use super::forms;
 use super::route::{DEFAULTS, PRESET, ROUTE};
 use super::typed::{Worded, words};
@@ -43,7 +44,9 @@ pub(crate) const FILE: Section = Section::new("file", &[&[
         FILE_PATH,
         "Where the state of the breakers outlives a restart. Its directory must exist; the file need not.",
     ),
-    key("state_max_age", TIME, "A state file older than this is passed over at the start.").or("1h"),
+    key("state_max_age", TIME, "A state file older than this is passed over at the start.")
+        .or("1h")
+        .only_beside("state_file", &[]),
     key(
         "defaults",
         Kind::Section(&DEFAULTS),
@@ -81,7 +84,8 @@ const SERVICE: Section = Section::new(
             Kind::Text(&forms::NAME),
             "The key `env` of a log line.",
         )
-        .otherwise("`NODE_ENV` of the environment, else `production`"),
+        .otherwise("`NODE_ENV` of the environment, else `production`")
+        .variable("NODE_ENV", |text| name(text).is_ok(), "production"),
     ]],
 );
 
@@ -157,7 +161,8 @@ const CORRELATION: Section = Section::new("correlation", &[&[
         Kind::List(&HEADER, 1, MANY),
         "The headers that may bring an id, best first. The first well-formed one counts, else a new UUID.",
     )
-    .otherwise("`header`, `X-Correlation-ID`, `X-Request-ID`"),
+    .otherwise("`header`, `X-Correlation-ID`, `X-Request-ID`")
+    .by(follow::accept),
     key(
         "max_length",
         Kind::Number(1, 128),
@@ -180,7 +185,8 @@ const LOGS: Section = Section::new(
             Kind::Word(words::<LogLevel>),
             "From which severity on lines are written.",
         )
-        .otherwise("`LOG_LEVEL` of the environment, else `info`"),
+        .otherwise("`LOG_LEVEL` of the environment, else `info`")
+        .variable("LOG_LEVEL", is_level, "info"),
         key(
             "user_id_header",
             Kind::Or("off", &HEADER),
@@ -280,6 +286,11 @@ const OVERRIDE_KEYS: [Key; 3] = [
         "Why, for whoever reads it at night.",
     ),
 ];
+
+/// Whether it is the word for a level.
+fn is_level(text: &str) -> bool {
+    LogLevel::WORDS.iter().any(|(word, _)| *word == text)
+}
 
 impl Worded for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[

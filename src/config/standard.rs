@@ -1,0 +1,64 @@
+//! What counts where a key is not written and that follows from others. The walk that makes a plan and the view of what is in
+//! force both ask here.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::resilience::{Backoff, WindowSpec};
+
+/// What the ratio rules look at.
+pub(crate) const WINDOW: WindowSpec = WindowSpec::Time(Duration::from_secs(30));
+/// The statuses that are good for a probe.
+pub(crate) const EXPECTED: RangeInclusive<u16> = 200..=399;
+/// The header of the id.
+pub(crate) const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// So many calls the ratio rules wait for: fewer in a window that never holds so many.
+pub(crate) fn min_calls(window: WindowSpec) -> u32 {
+    const USUAL: u32 = 20;
+    match window {
+        WindowSpec::Calls(calls) => calls.min(USUAL),
+        WindowSpec::Time(_) => USUAL,
+    }
+}
+
+/// The longest a reset timeout becomes.
+pub(crate) fn longest_reset(reset_timeout: Duration) -> Duration {
+    Duration::from_secs(600).max(reset_timeout)
+}
+
+/// The longest wait before another attempt.
+pub(crate) fn longest_wait(base: Duration) -> Duration {
+    Backoff::default().max.max(base)
+}
+
+/// How long a call waits in the queue.
+pub(crate) fn queue_timeout(timeout: Duration) -> Duration {
+    Duration::from_secs(1).min(timeout)
+}
+
+/// A second's worth of calls, but always one.
+pub(crate) fn burst(per_second: f64) -> u32 {
+    (per_second.ceil() as u32).max(1)
+}
+
+/// How long a probe may take.
+pub(crate) fn probe_timeout(every: Duration) -> Duration {
+    Duration::from_secs(5).min(every)
+}
+
+/// The largest body that is kept.
+pub(crate) fn largest_body(max_bytes: u64) -> u64 {
+    (1 << 20).min(max_bytes)
+}
+
+/// The headers that may bring an id.
+pub(crate) fn accepted(header: &HeaderName) -> Vec<HeaderName> {
+    let usual = [CORRELATION, HeaderName::from_static("x-request-id")];
+    let mut accepted = vec![header.clone()];
+    accepted.extend(usual);
+    accepted.dedup();
+    accepted
+}
