@@ -71,6 +71,7 @@ fn build(loaded: Loaded, previous: Option<&Snapshot>, meters: &Meters) -> Prepar
     let ingredients = Ingredients {
         plan: loaded.plan,
         revision: loaded.revision.as_str().to_owned(),
+        source: loaded.source,
         own: Vec::new(),
         previous,
         meters,

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::access::{Caller, Denied, authorize};
 use super::breakers::{list, one};
-use super::config::{self, Config};
+use super::config::{self, Config, RouteConfig};
 use super::context::{Context, ReloadReport};
 use super::endpoint::{Endpoint, Port};
 use super::explain::explanation;
@@ -138,7 +138,12 @@ impl Desk {
             }
             Endpoint::Config => {
                 let status = self.context.config.load_full();
-                json(StatusCode::OK, &Config::of(&status, snapshot))
+                json(StatusCode::OK, &Config::of(&status, snapshot).await?)
+            }
+            Endpoint::RouteConfig(name) => {
+                let route = named(snapshot, name)?;
+                let config = RouteConfig::of(&route.name, snapshot).await?;
+                json(StatusCode::OK, &config)
             }
             Endpoint::Reload => {
                 check_change(parts, caller, &body)?;

@@ -1,43 +1,50 @@
 //! The configuration in force, and the order to load it anew.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use super::context::{ConfigStatus, Context, ReloadReport, ReloadRequest};
 use super::moment::stamp;
 use super::reply::{Answer, Problem, json};
-use super::settings::Settings;
+use crate::config::{Effective, Row};
 use crate::snapshot::Snapshot;
 use crate::time::{Deadline, now, timeout_at};
 
 /// How long somebody who asked for a reload is kept waiting for its result.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is in force, without anything that could be a secret.
+/// What is in force for all routes, without anything that could be a secret.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Config {
     revision: String,
     loaded_at: String,
     last_error: Option<Refused>,
-    routes: Vec<Named>,
+    file: String,
+    settings: Vec<Value>,
+    /// Their names: ten thousand of them with all that counts would be no answer.
+    routes: Vec<String>,
+}
+
+/// The same for one route.
+#[derive(Serialize)]
+pub(super) struct RouteConfig {
+    name: String,
+    revision: String,
+    file: String,
+    settings: Vec<Value>,
 }
 
 #[derive(Serialize)]
 struct Refused {
     at: String,
     diagnostics: String,
-}
-
-#[derive(Serialize)]
-struct Named {
-    name: String,
-    #[serde(flatten)]
-    settings: Settings,
 }
 
 #[derive(Serialize)]
@@ -49,24 +56,69 @@ struct Reloaded {
 
 impl Config {
     /// What is in force.
-    pub(super) fn of(status: &ConfigStatus, snapshot: &Snapshot) -> Self {
-        Self {
-            revision: status.revision.clone(),
+    ///
+    /// # Errors
+    /// 500 for a defect of ours.
+    pub(super) async fn of(status: &ConfigStatus, snapshot: &Snapshot) -> Result<Self, Problem> {
+        let (file, settings, routes) = effective(snapshot, |effective| {
+            let routes = effective.routes().map(str::to_owned).collect();
+            let file = effective.file().to_owned();
+            (file, told(&effective.shared()), routes)
+        })
+        .await?;
+        Ok(Self {
+            revision: snapshot.revision.clone(),
             loaded_at: stamp(status.loaded_at),
             last_error: status.last_error.as_ref().map(|error| Refused {
                 at: stamp(error.at),
                 diagnostics: error.diagnostics.clone(),
             }),
-            routes: snapshot
-                .routes
-                .iter()
-                .map(|route| Named {
-                    name: (*route.name).to_owned(),
-                    settings: Settings::of(route),
-                })
-                .collect(),
-        }
+            file,
+            settings,
+            routes,
+        })
     }
+}
+
+impl RouteConfig {
+    /// What is in force for the route of that name, which is one of the snapshot's.
+    ///
+    /// # Errors
+    /// 500 for a defect of ours.
+    pub(super) async fn of(name: &str, snapshot: &Snapshot) -> Result<Self, Problem> {
+        let asked = name.to_owned();
+        let (file, rows) = effective(snapshot, move |effective| {
+            (effective.file().to_owned(), effective.route(&asked))
+        })
+        .await?;
+        Ok(Self {
+            name: name.to_owned(),
+            revision: snapshot.revision.clone(),
+            file,
+            settings: told(&rows.ok_or_else(defect)?),
+        })
+    }
+}
+
+/// Asks what counts, beside this thread: a large file takes its time.
+async fn effective<T: Send + 'static>(
+    snapshot: &Snapshot,
+    ask: impl FnOnce(&Effective<'_>) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let source = Arc::clone(&snapshot.source);
+    let asked = spawn_blocking(move || Effective::of(&source).as_ref().map(ask)).await;
+    asked.ok().flatten().ok_or_else(defect)
+}
+
+fn defect() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "a defect in sidefuse: the configuration in force cannot be read again",
+    )
+}
+
+fn told(rows: &[Row]) -> Vec<Value> {
+    rows.iter().map(Row::json).collect()
 }
 
 /// A reload takes no settings: nothing, or an empty object.

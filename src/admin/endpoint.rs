@@ -30,6 +30,8 @@ pub(super) enum Endpoint<'a> {
     Order(&'a str, Verb),
     /// The configuration in force.
     Config,
+    /// The same for the route of that name.
+    RouteConfig(&'a str),
     /// The order to load it anew.
     Reload,
     /// The metrics.
@@ -41,7 +43,7 @@ pub(super) enum Endpoint<'a> {
 }
 
 /// As a person reads them in a 404.
-const ADMIN: [&str; 11] = [
+const ADMIN: [&str; 12] = [
     "GET /circuit-breakers",
     "GET /circuit-breakers/{name}",
     "GET /circuit-breakers/{name}/explain",
@@ -50,6 +52,7 @@ const ADMIN: [&str; 11] = [
     "POST /circuit-breakers/{name}/clear",
     "POST /circuit-breakers/{name}/auto",
     "GET /config",
+    "GET /config/routes/{name}",
     "POST /config/reload",
     "GET /metrics",
     "GET /docs",
@@ -103,6 +106,7 @@ impl<'a> Endpoint<'a> {
             ("docs", None, None) => Self::Docs(PAGES.first().copied()?),
             ("docs", Some(name), None) => Self::Docs(Page::named(name)?),
             ("config", None, None) => Self::Config,
+            ("config", Some("routes"), Some(name)) => Self::RouteConfig(name),
             ("config", Some("reload"), None) => Self::Reload,
             _ => return None,
         };
@@ -117,6 +121,7 @@ impl<'a> Endpoint<'a> {
             | Self::Breaker(_)
             | Self::Explain(_)
             | Self::Config
+            | Self::RouteConfig(_)
             | Self::Metrics
             | Self::Docs(_) => Right::Read,
             Self::Order(..) | Self::Reload => Right::Change,
@@ -159,6 +164,10 @@ mod tests {
             Some(Endpoint::Order("a", Verb::Open))
         );
         assert_eq!(find("/config/reload"), Some(Endpoint::Reload));
+        assert_eq!(
+            find("/config/routes/reload"),
+            Some(Endpoint::RouteConfig("reload"))
+        );
         assert_eq!(find("/docs/"), find("/docs/start"));
         assert_eq!(
             find("/docs/codes"),
@@ -172,6 +181,8 @@ mod tests {
             "/circuit-breakers/a/open/b",
             "/config/x",
             "/config/reload/x",
+            "/config/routes",
+            "/config/routes/a/b",
             "/metrics/x",
             "/docs/x",
             "/docs/codes/x",

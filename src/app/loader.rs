@@ -48,6 +48,7 @@ impl Loader {
         let ingredients = Ingredients {
             plan: loaded.plan,
             revision: loaded.revision.to_string(),
+            source: loaded.source,
             own: ground.own,
             previous,
             meters: ground.meters,

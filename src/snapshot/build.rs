@@ -20,6 +20,7 @@ use super::overrides::{Moment, Turn, overrule};
 use super::route::{Edits, Route};
 use super::router::Router;
 use super::watchers::{self, Watchers};
+use crate::config::Source;
 use crate::config::plan::{
     EndpointPlan, FallbackKind, HeaderEdits, HeaderText, OverridePlan, Plan, Resolve, RoutePlan,
 };
@@ -37,6 +38,8 @@ pub struct Ingredients<'a> {
     pub plan: Plan,
     /// Tells one content of the configuration from another.
     pub revision: String,
+    /// What the plan was made of.
+    pub source: Arc<Source>,
     /// The addresses that the proxy listens on in fact.
     pub own: Vec<SocketAddr>,
     /// What was in force before.
@@ -79,6 +82,7 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
     let Ingredients {
         plan,
         revision,
+        source,
         own,
         previous,
         meters,
@@ -127,6 +131,7 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
         snapshot: Snapshot {
             plan: Arc::new(plan),
             revision,
+            source,
             probed,
             routes,
             upstreams,

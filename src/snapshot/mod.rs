@@ -23,6 +23,7 @@ pub use remember::Recalled;
 pub use route::{Edits, Route};
 pub use router::{Call, Destination, Miss, Router, Way};
 
+use crate::config::Source;
 use crate::config::plan::Plan;
 
 /// A plan that is in force, with its live objects.
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub plan: Arc<Plan>,
     /// Tells one content of the configuration from another.
     pub revision: String,
+    /// What the plan was made of.
+    pub source: Arc<Source>,
     /// The routes in the order of their names.
     pub routes: Vec<Arc<Route>>,
     /// Those of them that have an active probe.

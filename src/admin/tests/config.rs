@@ -1,7 +1,8 @@
 use std::time::{Duration, SystemTime};
 
-use super::support::{Bench, Tokens};
+use super::support::{Bench, LOOPBACK, READER, Tokens};
 use crate::admin::context::{ConfigStatus, LastError, ReloadReport};
+use crate::config::{Effective, Row};
 
 /// Answers the next reload with that report, and asks for one.
 async fn reload(report: ReloadReport) -> super::support::Reply {
@@ -83,4 +84,45 @@ async fn the_configuration_is_shown_with_its_last_error() {
         failed["lastError"],
         serde_json::json!({"at": "2023-11-14T22:23:20.000Z", "diagnostics": "error[E1]: …"})
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_counts_for_a_route_is_shown_with_its_origins() {
+    let bench = Bench::new(Tokens::None);
+    let shown = bench.get("/config/routes/whatsapp").await;
+    assert_eq!(shown.status, 200);
+    let json = shown.json();
+    assert_eq!(
+        (&json["name"], &json["revision"], &json["file"]),
+        (&"whatsapp".into(), &"c0ffee00".into(), &"test.yaml".into())
+    );
+    let settings = json["settings"].as_array().unwrap();
+    let of = |key: &str| settings.iter().find(|row| row["key"] == key).unwrap();
+    assert_eq!(
+        of("timeout"),
+        &serde_json::json!({"key": "timeout", "value": "15s", "origin": "built-in preset whatsapp"})
+    );
+    assert_eq!(
+        of("breaker.probe_timeout"),
+        &serde_json::json!({"key": "breaker.probe_timeout", "otherwise": "the route's `timeout`", "origin": "built-in"})
+    );
+    let unknown = bench.get("/config/routes/whatsap").await;
+    assert_eq!(unknown.status, 404);
+    assert_eq!(unknown.json()["nearest"][0], "whatsapp");
+}
+
+/// What the command says of a file, the port says of it too.
+#[tokio::test(start_paused = true)]
+async fn the_port_says_of_each_route_what_the_command_says() {
+    let bench = Bench::new(Tokens::Both);
+    let snapshot = bench.context.snapshot.load_full();
+    let effective = Effective::of(&snapshot.source).unwrap();
+    let lines = format!("Authorization: Bearer {}\r\n", READER);
+    for name in effective.routes() {
+        let head = format!("GET /config/routes/{name}");
+        let reply = bench.ask(LOOPBACK, &head, &lines, "").await;
+        let rows = effective.route(name).unwrap();
+        let rows: Vec<_> = rows.iter().map(Row::json).collect();
+        assert_eq!(reply.json()["settings"], serde_json::Value::Array(rows));
+    }
 }

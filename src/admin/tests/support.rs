@@ -116,6 +116,7 @@ routes:
         let ingredients = Ingredients {
             plan: loaded.plan,
             revision: "c0ffee00".to_owned(),
+            source: loaded.source,
             own: Vec::new(),
             previous: None,
             meters: &meters,

@@ -218,6 +218,8 @@ async fn no_secret_is_in_any_answer_case_176() {
     for path in [
         "/circuit-breakers",
         "/config",
+        "/config/routes/email",
+        "/config/routes/whatsapp",
         "/metrics",
         "/readyz",
         "/livez",

@@ -207,6 +207,7 @@ impl Stage {
         let ingredients = Ingredients {
             plan: loaded.plan,
             revision: loaded.revision.to_string(),
+            source: loaded.source,
             own: Vec::new(),
             previous: None,
             meters: &meters,
@@ -253,6 +254,7 @@ impl Stage {
         let ingredients = Ingredients {
             plan: loaded.plan,
             revision: loaded.revision.to_string(),
+            source: loaded.source,
             own: Vec::new(),
             previous: Some(&shared.snapshot.load()),
             meters: &shared.meters,
