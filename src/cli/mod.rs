@@ -6,6 +6,7 @@
 mod check;
 mod config;
 mod demo;
+mod init;
 mod run;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::config::{Code, Look};
 use crate::docs::{PAGES, Page};
 use check::Format;
 use config::ConfigArgs;
+use init::InitArgs;
 
 /// A sidecar that keeps an application up when the services it calls go down.
 #[derive(Debug, Parser)]
@@ -38,6 +40,8 @@ struct Cli {
 enum Command {
     /// Carry traffic (what happens without a command, too)
     Run(RunArgs),
+    /// Write a first configuration from the URLs in an application's .env files and package.json
+    Init(InitArgs),
     /// Check configuration files, contacting nobody
     Check {
         /// The files
@@ -88,6 +92,7 @@ pub fn main() -> ExitCode {
     match command {
         None => run::run(run.config),
         Some(Command::Run(args)) => run::run(args.config),
+        Some(Command::Init(args)) => init::init(args),
         Some(Command::Check { files, format }) => check::check(&files, format),
         Some(Command::Config(args)) => config::config(args),
         Some(Command::Explain { code }) => print(&explain(code)),

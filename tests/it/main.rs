@@ -19,6 +19,7 @@ mod endpoints;
 mod fallback;
 mod forcing;
 mod headers;
+mod init;
 mod isolation;
 mod keyed;
 mod limits;

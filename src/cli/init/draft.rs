@@ -1,0 +1,321 @@
+//! The configuration that is proposed, and what is said about it.
+
+use std::collections::BTreeMap;
+
+use super::scan::{Found, Kind};
+use super::url::Url;
+use crate::config::load;
+
+/// The most routes that are proposed.
+const MOST_ROUTES: usize = 100;
+
+/// Services that everybody knows: how their host ends, the route's name, the preset that fits.
+const KNOWN: [(&str, &str, &str); 12] = [
+    ("graph.facebook.com", "whatsapp", "whatsapp"),
+    ("api.sendgrid.com", "email", "email"),
+    ("api.mailgun.net", "email", "email"),
+    ("api.eu.mailgun.net", "email", "email"),
+    ("api.postmarkapp.com", "email", "email"),
+    ("api.resend.com", "email", "email"),
+    ("api.brevo.com", "email", "email"),
+    ("api.sendinblue.com", "email", "email"),
+    ("api.mailjet.com", "email", "email"),
+    ("api.sparkpost.com", "email", "email"),
+    ("mandrillapp.com", "email", "email"),
+    ("api.mailersend.com", "email", "email"),
+];
+
+const HEAD: &str = "\
+# sidefuse: each service that the application calls, behind a circuit breaker of its own. A start, made by `sidefuse init`.
+#
+# `sidefuse docs reference` has every key, and `sidefuse config FILE` prints what counts where nothing is written.
+
+version: 1
+
+# Where sidefuse listens, if it is not said: the application's calls, and operators.
+# listen: {proxy: 127.0.0.1:7900, admin: 127.0.0.1:7901}
+
+routes:
+";
+
+const EXAMPLE: &str = "  # No URL of a service was found: put one of yours here. The application then calls http://127.0.0.1:7900/partner/…
+  partner:
+    upstream: https://api.example.com
+";
+
+/// A proposed route.
+struct Proposed<'f> {
+    name: String,
+    preset: &'static str,
+    url: &'f Url,
+    /// Who names it.
+    by: Vec<&'f Found>,
+}
+
+/// The configuration that is proposed, and what is said about it.
+pub(super) struct Draft {
+    /// The file.
+    pub(super) yaml: String,
+    routes: usize,
+    /// For each file the lines that change.
+    changes: BTreeMap<String, Vec<String>>,
+    /// What was found and is no route.
+    passed_over: Vec<String>,
+    is_cut: bool,
+}
+
+impl Draft {
+    /// What to propose for these. It is always a good configuration.
+    pub(super) fn of(found: &[Found]) -> Self {
+        let mut routes: Vec<Proposed<'_>> = Vec::new();
+        let mut passed_over = Vec::new();
+        for one in found {
+            let Some(url) = &one.url else {
+                passed_over.push(format!("{} of {}", one.name, one.file));
+                continue;
+            };
+            if let Some(route) = routes
+                .iter_mut()
+                .find(|route| route.url.origin == url.origin)
+            {
+                route.by.push(one);
+                continue;
+            }
+            let (name, preset) = name(one, url, &routes);
+            let route = Proposed {
+                name,
+                preset,
+                url,
+                by: vec![one],
+            };
+            routes.push(route);
+            if routes.len() > MOST_ROUTES || !is_good(&routes) {
+                routes.pop();
+                passed_over.push(format!("{} of {}", one.name, one.file));
+            }
+        }
+        let mut changes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for route in &routes {
+            for Found {
+                file,
+                name,
+                kind,
+                url,
+            } in &route.by
+            {
+                let Some(url) = url else { continue };
+                let through = url.through(&route.name);
+                let line = match kind {
+                    Kind::Environment => format!("{name}={through}"),
+                    Kind::Package => format!("{name}: {through}"),
+                };
+                changes.entry(file.clone()).or_default().push(line);
+            }
+        }
+        let named = routes.iter().flat_map(|route| &route.by);
+        Self {
+            yaml: write(&routes),
+            routes: routes.len(),
+            is_cut: named
+                .filter_map(|found| found.url.as_ref())
+                .any(Url::is_cut),
+            changes,
+            passed_over,
+        }
+    }
+
+    /// What to say of it once it stands in `file`.
+    pub(super) fn tell(&self, file: &str) -> String {
+        let mut told = match self.routes {
+            0 => format!("wrote {file}: no URL of a service found, so it holds an example\n"),
+            1 => format!("wrote {file}: 1 route\n"),
+            count => format!("wrote {file}: {count} routes\n"),
+        };
+        if !self.changes.is_empty() {
+            told.push_str("\nThe application calls them through sidefuse when these say so:\n");
+        }
+        for (file, lines) in &self.changes {
+            told.push_str(&format!("\n  {file}\n"));
+            for line in lines {
+                told.push_str(&format!("    {line}\n"));
+            }
+        }
+        if self.is_cut {
+            told.push_str("\n… is what may be secret: keep it as it is in the file.\n");
+        }
+        if !self.passed_over.is_empty() {
+            told.push_str("\nNo route can be made of these, so look at them yourself:\n\n");
+            for name in &self.passed_over {
+                told.push_str(&format!("    {name}\n"));
+            }
+        }
+        told.push_str(&format!(
+            "\nNext:\n\n    sidefuse check {file}\n    sidefuse run -c {file}\n"
+        ));
+        told
+    }
+}
+
+fn is_good(routes: &[Proposed<'_>]) -> bool {
+    load(&write(routes), "sidefuse.yaml", &|_| None).is_ok()
+}
+
+fn write(routes: &[Proposed<'_>]) -> String {
+    let mut text = HEAD.to_owned();
+    if routes.is_empty() {
+        text.push_str(EXAMPLE);
+    }
+    for (at, route) in routes.iter().enumerate() {
+        let Proposed {
+            name,
+            preset,
+            url,
+            by,
+        } = route;
+        let gap = if at == 0 { "" } else { "\n" };
+        let by: Vec<String> = by
+            .iter()
+            .take(3)
+            .map(|found| format!("{} of {}", found.name, found.file))
+            .collect();
+        text.push_str(&format!(
+            "{gap}  # {}\n  {name}:\n    preset: {preset}\n    upstream: \"{}\"\n",
+            by.join(", "),
+            url.origin
+        ));
+    }
+    text
+}
+
+/// A name that no other route has, and the preset that fits.
+fn name(found: &Found, url: &Url, routes: &[Proposed<'_>]) -> (String, &'static str) {
+    let known = KNOWN
+        .iter()
+        .find(|(host, ..)| url.host == *host || url.host.ends_with(&format!(".{host}")));
+    let preset = known.map_or("external-api", |(.., preset)| preset);
+    let is_free = |name: &str| !name.is_empty() && routes.iter().all(|route| route.name != name);
+    let wished = [
+        known.map(|(_, name, _)| (*name).to_owned()),
+        by_host(&url.host),
+        Some(by_setting(&found.name)),
+    ];
+    let wished: Vec<String> = wished.into_iter().flatten().collect();
+    let first = wished.iter().find(|name| !name.is_empty());
+    let first = first.map_or("service", String::as_str).to_owned();
+    let numbered = (2..).map(|number| format!("{first}-{number}"));
+    let name = wished
+        .into_iter()
+        .chain([first.clone()])
+        .chain(numbered)
+        .find(|name| is_free(name));
+    (name.unwrap_or(first), preset)
+}
+
+/// `partner` for `api.partner.com`; none for an address, or a host of one word.
+fn by_host(host: &str) -> Option<String> {
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        return None;
+    }
+    const GENERAL: [&str; 6] = ["co", "com", "org", "net", "gov", "ac"];
+    let mut labels: Vec<&str> = host.split('.').filter(|label| !label.is_empty()).collect();
+    if labels.len() < 2 {
+        return None;
+    }
+    labels.pop();
+    while labels.len() > 1 && labels.last().is_some_and(|label| GENERAL.contains(label)) {
+        labels.pop();
+    }
+    labels.last().map(|label| normal(label))
+}
+
+/// `partner` for `PARTNER_API_URL` and for `config.partner.url`.
+fn by_setting(setting: &str) -> String {
+    const GENERAL: [&str; 9] = [
+        "url", "uri", "api", "base", "endpoint", "host", "config", "http", "https",
+    ];
+    let name = setting.to_ascii_lowercase();
+    let words = name.split(['_', '.', '-']);
+    let words: Vec<&str> = words.filter(|word| !GENERAL.contains(word)).collect();
+    normal(&words.join("-"))
+}
+
+/// With the characters that a route's name may have.
+fn normal(text: &str) -> String {
+    let kept = text.to_ascii_lowercase();
+    let kept: String = kept
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    // Room for a number behind it.
+    let kept: String = kept.trim_matches('-').chars().take(58).collect();
+    kept.trim_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::scan::scan;
+    use super::*;
+
+    fn draft(text: &str) -> Draft {
+        Draft::of(&scan(".env", Kind::Environment, text.as_bytes()))
+    }
+
+    #[test]
+    fn each_service_becomes_a_route_with_a_preset_that_fits() {
+        let draft = draft(
+            "WHATSAPP_API_URL=https://graph.facebook.com/v19.0\nSENDGRID_URL=https://api.sendgrid.com/v3\n\
+             RESEND_URL=https://api.resend.com\nPARTNER_API_URL=https://api.partner.co.uk/v1?key=hush\nPARTNER_OTHER=https://me:hush@api.partner.co.uk\n\
+             GEO_URL=http://10.0.0.7:8080\nGEO_URL_2=http://[::1]:8080/x\nLOCAL_API=http://localhost:4000\nSELF=http://127.0.0.1:7900/whatsapp\n",
+        );
+        insta::assert_snapshot!(format!(
+            "{}\n---\n{}",
+            draft.yaml,
+            draft.tell("sidefuse.yaml")
+        ));
+    }
+
+    #[test]
+    fn without_a_service_an_example_is_written_that_can_be_run() {
+        let draft = draft("DATABASE_URL=postgres://a/b\n");
+        assert!(is_good(&[]));
+        assert!(
+            draft
+                .tell("x")
+                .starts_with("wrote x: no URL of a service found")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_found_the_file_is_good_and_no_secret_is_told(
+            lines in proptest::collection::vec(
+                (
+                    "[A-Z_]{0,12}|[^\\n]{0,8}",
+                    "[=: ]{1,2}",
+                    "(https?|HTTP|ftp)://(me:canary-1@)?([a-zA-Z0-9._-]{0,20}|\\[::1\\]|bücher|localhost|127\\.0\\.0\\.1)(:[0-9]{0,6})?(/[^\\n?]{0,8})?(\\?k=canary-1)?[\"' #]?",
+                ),
+                0..8,
+            ),
+        ) {
+            let text: String = lines
+                .iter()
+                .map(|(name, is, value)| format!("{name}{is}{value}\r\n"))
+                .collect();
+            let draft = draft(&text);
+            let loaded = load(&draft.yaml, "sidefuse.yaml", &|_| None);
+            prop_assert!(loaded.is_ok(), "{}\n{:?}", draft.yaml, loaded.err().map(|report| report.to_string()));
+            prop_assert!(!draft.yaml.contains("canary-1"));
+            prop_assert!(!draft.tell("x").contains("canary-1"));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(content: Vec<u8>) {
+            for kind in [Kind::Environment, Kind::Package] {
+                let draft = Draft::of(&scan(".env.\u{1b}x", kind, &content));
+                prop_assert!(load(&draft.yaml, "sidefuse.yaml", &|_| None).is_ok());
+            }
+        }
+    }
+}
