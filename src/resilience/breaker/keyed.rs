@@ -378,6 +378,7 @@ impl Machine {
                 out: 0,
                 succeeded: 0,
                 verdict: None,
+                is_tried_again: false,
             } => self.phase_since,
             Phase::HalfOpen { .. } => return false,
         };

@@ -331,8 +331,14 @@ impl Machine {
         let until = since + self.spec.keys().half_open_timeout;
         match &mut self.phase {
             Phase::Closed | Phase::Open { .. } => self.admission(Role::Call),
-            Phase::HalfOpen { out, verdict, .. } => {
+            Phase::HalfOpen {
+                out,
+                verdict,
+                is_tried_again,
+                ..
+            } => {
                 *out += 1;
+                *is_tried_again = verdict.is_some();
                 verdict.get_or_insert(Wait { since, until });
                 self.admission(Role::Probe)
             }

@@ -83,7 +83,7 @@ impl Machine {
             match due {
                 Due::HoldEnds => self.end_hold(at),
                 Due::Reset => self.half_open(at),
-                Due::Verdict { since } => self.reopen_without_verdict(since, at),
+                Due::Verdict { since } => self.end_wait_for_verdict(since, at),
             }
         }
     }
@@ -133,11 +133,23 @@ impl Machine {
             out: 0,
             succeeded: 0,
             verdict: None,
+            is_tried_again: false,
         };
         self.enter(phase, at, Cause::ResetTimeout, evidence);
     }
 
-    fn reopen_without_verdict(&mut self, since: Instant, at: Instant) {
+    fn end_wait_for_verdict(&mut self, since: Instant, at: Instant) {
+        if let Phase::HalfOpen {
+            out: 0,
+            is_tried_again: false,
+            verdict,
+            ..
+        } = &mut self.phase
+        {
+            // Nobody has called since.
+            *verdict = None;
+            return;
+        }
         let evidence = Evidence::waited(at - since, self.window.counts(at));
         self.open(at, Cause::HalfOpenTimeout, evidence);
     }

@@ -52,9 +52,11 @@ pub(super) enum Phase {
     HalfOpen {
         out: u32,
         succeeded: u32,
-        /// From when to when a verdict is waited for; counted from the first of the probes that are out, so with none out
-        /// nobody waits.
+        /// From when to when a verdict is waited for: counted from the first probe since the last verdict, however many end without
+        /// one meanwhile.
         verdict: Option<Wait>,
+        /// Another probe was admitted meanwhile.
+        is_tried_again: bool,
     },
 }
 

@@ -172,10 +172,20 @@ impl Machine {
     }
 
     fn probe_succeeded(&mut self) {
-        let Phase::HalfOpen { succeeded, .. } = &mut self.phase else {
+        let Phase::HalfOpen {
+            out,
+            succeeded,
+            verdict,
+            is_tried_again,
+        } = &mut self.phase
+        else {
             return;
         };
         *succeeded += 1;
+        if *out == 0 {
+            *verdict = None;
+            *is_tried_again = false;
+        }
         let (succeeded, needed) = (*succeeded, self.spec.keys().success_threshold);
         if succeeded >= needed {
             let window = self.window.counts(self.latest);
@@ -197,12 +207,9 @@ impl Machine {
     }
 
     pub(super) fn return_probe(&mut self) {
-        if let Phase::HalfOpen { out, verdict, .. } = &mut self.phase {
+        if let Phase::HalfOpen { out, .. } = &mut self.phase {
             debug_assert!(*out > 0, "a probe came back that was not out");
             *out = out.saturating_sub(1);
-            if *out == 0 {
-                *verdict = None;
-            }
         }
     }
 }

@@ -186,6 +186,7 @@ impl Machine {
                 out,
                 succeeded,
                 verdict,
+                ..
             } => {
                 let keys = self.spec.keys();
                 let succeeded = CountDistance {
@@ -196,7 +197,7 @@ impl Machine {
                     out,
                     max: keys.half_open_max,
                     succeeded,
-                    verdict_by: verdict.map(|wait| wait.until),
+                    verdict_by: verdict.filter(|_| out > 0).map(|wait| wait.until),
                 })
             }
         }

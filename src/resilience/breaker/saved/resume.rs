@@ -44,6 +44,7 @@ impl Machine {
                 out: 0,
                 succeeded: 0,
                 verdict: None,
+                is_tried_again: false,
             },
         };
         self.openings = saved.openings;

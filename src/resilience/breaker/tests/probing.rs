@@ -251,6 +251,35 @@ fn a_hung_probe_holds_nobody_hostage() {
 }
 
 #[test]
+fn a_row_of_probes_that_are_given_up_holds_nobody_hostage_either() {
+    let mut bed = Bed::half_open(usual());
+    let begun = bed.now;
+    while bed.state() == State::HalfOpen {
+        let probe = bed.admit().unwrap();
+        bed.wait(SECOND * 7);
+        drop(probe);
+    }
+    let moves = bed.moves();
+    let last = moves.last().unwrap();
+    assert_eq!(
+        *last,
+        (State::HalfOpen, State::Open, Cause::HalfOpenTimeout)
+    );
+    assert_eq!(bed.told().last().unwrap().at, begun + SECOND * 30);
+}
+
+#[test]
+fn a_success_begins_the_wait_for_a_verdict_anew() {
+    let mut bed = Bed::half_open(usual());
+    bed.call(SUCCESS);
+    bed.wait(SECOND * 29);
+    let probe = bed.admit().unwrap();
+    bed.wait(SECOND * 29);
+    probe.finish(SUCCESS, bed.now);
+    assert_eq!(bed.state(), State::Closed);
+}
+
+#[test]
 fn without_traffic_half_open_just_waits() {
     let mut bed = Bed::half_open(usual());
     bed.call(SUCCESS);

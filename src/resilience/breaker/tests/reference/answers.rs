@@ -61,7 +61,7 @@ impl Reference {
 
     /// Probes out, successful ones, and by when a verdict must be there.
     pub(in super::super) fn probes(&self) -> Option<(u32, u32, Option<u64>)> {
-        let verdict = (self.probes_out > 0).then_some(self.verdict_at);
+        let verdict = self.verdict_at.filter(|_| self.probes_out > 0);
         (self.automatic == State::HalfOpen).then_some((self.probes_out, self.probes_good, verdict))
     }
 

@@ -67,7 +67,8 @@ pub(super) struct Reference {
     period: u64,
     open_until: u64,
     probes_out: u32,
-    verdict_at: u64,
+    verdict_at: Option<u64>,
+    tried_again: bool,
     probes_good: u32,
     openings: u32,
     ramp: Option<Climb>,
@@ -95,7 +96,8 @@ impl Reference {
             period: 0,
             open_until: 0,
             probes_out: 0,
-            verdict_at: 0,
+            verdict_at: None,
+            tried_again: false,
             probes_good: 0,
             openings: 0,
             ramp: None,
@@ -127,8 +129,11 @@ impl Reference {
             if self.automatic == State::Open {
                 alarms.push((self.open_until, 0));
             }
-            if self.automatic == State::HalfOpen && self.probes_out > 0 {
-                alarms.push((self.verdict_at, 1));
+            if let Some(verdict_at) = self
+                .verdict_at
+                .filter(|_| self.automatic == State::HalfOpen)
+            {
+                alarms.push((verdict_at, 1));
             }
             if let Some((_, _, Some(until))) = self.hold {
                 alarms.push((until, 2));
@@ -140,6 +145,7 @@ impl Reference {
             self.now = self.now.max(at);
             match alarm {
                 0 => self.change(State::HalfOpen, at, Cause::ResetTimeout),
+                1 if self.probes_out == 0 && !self.tried_again => self.verdict_at = None,
                 1 => self.open(at, Cause::HalfOpenTimeout),
                 _ => {
                     let before = self.standing();
@@ -194,9 +200,9 @@ impl Reference {
             }
             State::HalfOpen if self.probes_out < self.keys.half_open_max => {
                 let ticket = ticket(Role::Probe);
-                if self.probes_out == 0 {
-                    self.verdict_at = self.now + nanos(self.keys.half_open_timeout);
-                }
+                let verdict_at = self.now + nanos(self.keys.half_open_timeout);
+                self.tried_again = self.verdict_at.is_some();
+                self.verdict_at = self.verdict_at.or(Some(verdict_at));
                 self.probes_out += 1;
                 return Ok(ticket);
             }
@@ -240,6 +246,9 @@ impl Reference {
                 Outcome::Failure => self.open(self.now, Cause::ProbeFailed),
                 Outcome::Success | Outcome::Alive => {
                     self.probes_good += 1;
+                    if self.probes_out == 0 {
+                        (self.verdict_at, self.tried_again) = (None, false);
+                    }
                     if self.probes_good >= self.keys.success_threshold {
                         self.change(State::Closed, self.now, Cause::ProbesSucceeded);
                         self.happened.push(Happened::Closed);
@@ -359,7 +368,7 @@ impl Reference {
         self.since = at;
         self.period += 1;
         self.ramp = None;
-        (self.probes_out, self.probes_good) = (0, 0);
+        (self.probes_out, self.probes_good, self.verdict_at) = (0, 0, None);
         self.tell(before, at, cause);
     }
 
