@@ -121,6 +121,10 @@ fn observer(route: Arc<str>, changed: Arc<Notify>) -> ThrottleObserver {
                 )
             };
         }
+        let end = |until: &Instant| {
+            let now = crate::time::now();
+            humantime::format_rfc3339_millis(wall_at(*until, now))
+        };
         match change {
             Change::Throttled {
                 key,
@@ -129,14 +133,24 @@ fn observer(route: Arc<str>, changed: Arc<Notify>) -> ThrottleObserver {
                 in_a_row,
             } => {
                 let key = key.map(|key| key.to_string());
-                let now = crate::time::now();
-                let until = humantime::format_rfc3339_millis(wall_at(*until, now));
+                let until = end(until);
                 let wish = wish.map(|wish| format!("{}ms", wish.as_millis()));
                 if key.is_none() {
                     throttled!(tracing::Level::WARN, key, until, wish, in_a_row);
                 } else {
                     throttled!(tracing::Level::INFO, key, until, wish, in_a_row);
                 }
+            }
+            Change::Lengthened { key, until, wish } => {
+                let key = key.map(|key| key.to_string());
+                let hint = format!("{}ms", wish.as_millis());
+                tracing::info!(
+                    route = &*route,
+                    key = key.as_deref(),
+                    until = %end(until),
+                    hint,
+                    "Route throttled for longer"
+                );
             }
             Change::Released { key, after } => {
                 let key = key.map(|key| key.to_string());

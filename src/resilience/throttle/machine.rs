@@ -15,6 +15,9 @@ use crate::resilience::throttle::pause::{Lane, Pause};
 use crate::resilience::throttle::spec::ThrottleSpec;
 use crate::resilience::throttle::view::Change;
 
+/// Wishes that make a pause longer by less are not told: their callers are told in whole seconds.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
+
 /// The most keys that are paused at once. Beyond it a key is not: its calls go on, and the upstream answers for itself.
 pub(super) const MAX_KEYS: usize = 10_000;
 /// A key whose pause is over for so long without a call is forgotten.
@@ -115,13 +118,13 @@ impl Machine {
         self.route_lane() == Lane::Shut
     }
 
-    /// Whether a call may go: a new one, or the one in line under that number, which then leaves the line.
-    pub(super) fn ask(
+    /// Looks whether a call may go: a new one, or the one in line under that number.
+    pub(super) fn look(
         &mut self,
         key: Option<Key>,
         place: Option<u64>,
         now: Instant,
-    ) -> Result<Admission, Halt> {
+    ) -> Result<(), Halt> {
         self.advance(now);
         self.sweep();
         let (mut route, mut lane) = (self.route_lane(), self.key_lane(key));
@@ -141,6 +144,17 @@ impl Machine {
         if route == Lane::Shut || lane == Lane::Shut {
             return Err(self.halt(key));
         }
+        Ok(())
+    }
+
+    /// The same, and lets it go: it leaves the line.
+    pub(super) fn ask(
+        &mut self,
+        key: Option<Key>,
+        place: Option<u64>,
+        now: Instant,
+    ) -> Result<Admission, Halt> {
+        self.look(key, place, now)?;
         let try_out = |pause: Option<&mut Pause>| {
             let pause = pause?;
             pause.is_tried = true;
@@ -293,6 +307,10 @@ impl Machine {
                     return;
                 }
                 if pause.until > now {
+                    if until - pause.until >= WORTH_TELLING {
+                        let change = Change::Lengthened { key, until, wish };
+                        self.changes.push_back(change);
+                    }
                     pause.until = until;
                     return self.rouse_all();
                 }

@@ -93,6 +93,17 @@ impl Throttle {
         self.ask(key, None, now)
     }
 
+    /// Looks whether a call may go now, and takes nothing for it.
+    ///
+    /// # Errors
+    /// [`Halt`] while it is paused.
+    pub fn look(&self, key: Option<Key>, now: Instant) -> Result<(), Halt> {
+        match self.0.all_pass() {
+            Some(_) => Ok(()),
+            None => self.with(|machine| machine.look(key, None, now)),
+        }
+    }
+
     /// Whether no call of the route may go at `now`: it is paused, or a call is out that decides. Nothing is taken for it.
     pub fn is_shut(&self, now: Instant) -> bool {
         self.0.all_pass().is_none() && self.with(|machine| machine.is_shut(now))

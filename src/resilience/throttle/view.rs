@@ -10,7 +10,7 @@ use crate::resilience::throttle::machine::Machine;
 /// A pause began or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A pause began; an extension of one that runs is none.
+    /// A pause began.
     Throttled {
         /// Of this key only.
         key: Option<Key>,
@@ -20,6 +20,15 @@ pub enum Change {
         wish: Option<Duration>,
         /// Wishes without a success between.
         in_a_row: u32,
+    },
+    /// A pause that runs was made longer, by a second at least: what was under way when it began may bring one wish each.
+    Lengthened {
+        /// Of this key only.
+        key: Option<Key>,
+        /// Its end now.
+        until: Instant,
+        /// What the upstream wished.
+        wish: Duration,
     },
     /// The upstream takes calls again.
     Released {

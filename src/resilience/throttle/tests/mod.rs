@@ -203,11 +203,15 @@ fn a_later_end_extends_a_pause_and_an_earlier_one_never_shortens_it() {
     bench.pass(SECOND * 5);
     bench.signal(c, Some(SECOND * 20));
     assert_eq!(bench.wait(), Some(20_000));
-    assert_eq!(
-        bench.told.lock().unwrap().len(),
-        1,
-        "an extension is no new pause"
-    );
+    let until = bench.view().until.unwrap();
+    let told = bench.told.lock().unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    let lengthened = Change::Lengthened {
+        key: None,
+        until,
+        wish: SECOND * 20,
+    };
+    assert_eq!(told[1], lengthened);
 }
 
 #[test]

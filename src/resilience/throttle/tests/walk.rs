@@ -217,9 +217,10 @@ impl Pair {
         assert_eq!(self.bench.throttle.is_shut(self.bench.now), shut);
         let mut told: Vec<_> = std::mem::take(&mut *self.bench.told.lock().unwrap())
             .into_iter()
-            .map(|change| match change {
-                Change::Throttled { key, in_a_row, .. } => (key, Some(in_a_row)),
-                Change::Released { key, .. } => (key, None),
+            .filter_map(|change| match change {
+                Change::Throttled { key, in_a_row, .. } => Some((key, Some(in_a_row))),
+                Change::Released { key, .. } => Some((key, None)),
+                Change::Lengthened { .. } => None,
             })
             .collect();
         let naive = std::mem::take(&mut self.naive.told).into_iter();
