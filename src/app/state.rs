@@ -204,6 +204,7 @@ impl Keeper {
 /// that no other process uses, so of two with one file the last to rename wins. Of a link it replaces what the link points to.
 fn write(file: &Path, content: &str) -> io::Result<()> {
     let file = &*behind_links(file)?;
+    make_way(file)?;
     let directory = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),
@@ -214,6 +215,34 @@ fn write(file: &Path, content: &str) -> io::Result<()> {
     draft.persist(file).map_err(|refused| refused.error)?;
     // The new name is on the disk once its directory is.
     File::open(directory)?.sync_all()
+}
+
+/// Sees to it that a write destroys nothing of others: what a newer version saved is kept aside as `FILE.newer`, what another program
+/// wrote stays.
+fn make_way(file: &Path) -> io::Result<()> {
+    /// More than the first line has.
+    const HEAD: u64 = 64;
+    match fs::metadata(file) {
+        // Opening a pipe would wait for its writer.
+        Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("not a regular file")),
+        Ok(metadata) if metadata.len() == 0 => return Ok(()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let mut head = Vec::new();
+    File::open(file)?.take(HEAD).read_to_end(&mut head)?;
+    match Memory::check_version(&head) {
+        Ok(()) | Err(MemoryError::Damaged) => Ok(()),
+        Err(MemoryError::Newer(_)) => {
+            let mut aside = file.as_os_str().to_owned();
+            aside.push(".newer");
+            fs::rename(file, aside)
+        }
+        Err(MemoryError::Foreign) => Err(io::Error::other(
+            "what is there is no state file of sidefuse and is left alone; move it away, or name another file as `state_file`",
+        )),
+    }
 }
 
 /// Where a file really is. One that is not there yet is where the last of its links points to.
@@ -244,8 +273,10 @@ mod tests {
         fs::create_dir(place("data")).unwrap();
         symlink("data/real", place("link")).unwrap();
         symlink(place("link"), place("state")).unwrap();
-        for content in ["one", "two"] {
-            write(&place("state"), content).unwrap();
+        for second in [1, 2] {
+            let saved_at = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            let content = Memory::new(saved_at, [].into()).encode();
+            write(&place("state"), &content).unwrap();
             assert_eq!(fs::read_to_string(place("data/real")).unwrap(), content);
             assert!(fs::symlink_metadata(place("state")).unwrap().is_symlink());
             assert!(fs::symlink_metadata(place("link")).unwrap().is_symlink());

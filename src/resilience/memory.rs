@@ -115,12 +115,12 @@ impl Memory {
         format!("{MAGIC}{VERSION}\n{}\n{body}", digest(body.as_bytes()))
     }
 
-    /// Reads the content of a file.
+    /// Whether a file that begins so is one that this program may have written, whatever became of the rest.
     ///
     /// # Errors
-    /// [`MemoryError`] for everything that [`Memory::encode`] did not write.
-    pub fn decode(content: &[u8]) -> Result<Self, MemoryError> {
-        let (first, rest) = line(content).ok_or(MemoryError::Foreign)?;
+    /// [`MemoryError::Foreign`] or [`MemoryError::Newer`].
+    pub fn check_version(content: &[u8]) -> Result<(), MemoryError> {
+        let (first, _) = line(content).ok_or(MemoryError::Foreign)?;
         let version = first
             .strip_prefix(MAGIC.as_bytes())
             .and_then(|version| std::str::from_utf8(version).ok())
@@ -128,10 +128,19 @@ impl Memory {
             .and_then(|version| version.parse::<u32>().ok())
             .ok_or(MemoryError::Foreign)?;
         match version {
-            OLDEST..=VERSION => {}
-            newer if newer > VERSION => return Err(MemoryError::Newer(newer)),
-            _ => return Err(MemoryError::Foreign),
+            OLDEST..=VERSION => Ok(()),
+            newer if newer > VERSION => Err(MemoryError::Newer(newer)),
+            _ => Err(MemoryError::Foreign),
         }
+    }
+
+    /// Reads the content of a file.
+    ///
+    /// # Errors
+    /// [`MemoryError`] for everything that [`Memory::encode`] did not write.
+    pub fn decode(content: &[u8]) -> Result<Self, MemoryError> {
+        Self::check_version(content)?;
+        let (_, rest) = line(content).ok_or(MemoryError::Foreign)?;
         let (sum, body) = line(rest).ok_or(MemoryError::Damaged)?;
         if sum != digest(body).as_bytes() {
             return Err(MemoryError::Damaged);

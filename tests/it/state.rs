@@ -226,7 +226,6 @@ fn a_file_that_cannot_be_used_is_passed_over_with_a_warning_and_written_anew() {
         ),
         (newer.as_str(), "its format is version 3"),
         (cut, "it is damaged"),
-        ("PNG\u{0}", "it is no state file"),
         ("", "it is no state file"),
     ] {
         fs::write(&file, content).unwrap();
@@ -239,6 +238,27 @@ fn a_file_that_cannot_be_used_is_passed_over_with_a_warning_and_written_anew() {
         assert_eq!(sidefuse.process().wait_exit(), 0);
         let written = fs::read(&file).unwrap();
         assert!(Memory::decode(&written).is_ok(), "{why}");
+    }
+    let aside = fs::read_to_string(directory.path().join("state.newer"));
+    assert_eq!(aside.unwrap(), newer, "what a newer version saved is kept");
+}
+
+#[test]
+fn what_another_program_wrote_stays_and_is_said_to_be_in_the_way() {
+    let (origin, directory) = (failing(), tempfile::tempdir().unwrap());
+    let file = directory.path().join("state");
+    for content in ["root:x:0:0:root:/root:/bin/sh\n", "PNG\u{0}"] {
+        fs::write(&file, content).unwrap();
+        let mut sidefuse = Sidefuse::start(&config(&origin, directory.path(), ""));
+        let event = sidefuse.event(
+            "State file cannot be written; a restart would forget the state of the breakers",
+        );
+        let error = event["error"].as_str().unwrap();
+        assert!(error.contains("is left alone"), "{event}");
+        assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 500);
+        sidefuse.process().signal(Signal::Term);
+        assert_eq!(sidefuse.process().wait_exit(), 0);
+        assert_eq!(fs::read_to_string(&file).unwrap(), content);
     }
 }
 
