@@ -145,7 +145,16 @@ fn split_tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     .map(<[u8]>::trim_ascii)
 }
 
-/// The headers of a request that an answer depends on, as the answer says; `None` when it depends on what nobody can know.
+/// What we say ourselves of each caller: the caller's own fields of these names do not tell what the upstream saw.
+const OURS: [&str; 5] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
+
+/// The headers of a request that an answer depends on, as the answer says; `None` when it depends on what nobody can know here.
 pub(super) fn varying(answer: &HeaderMap) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
     for value in answer.get_all(http::header::VARY) {
@@ -153,7 +162,13 @@ pub(super) fn varying(answer: &HeaderMap) -> Option<Vec<HeaderName>> {
             match name.trim_ascii() {
                 b"" => {}
                 b"*" => return None,
-                name => names.push(HeaderName::from_bytes(name).ok()?),
+                name => {
+                    let name = HeaderName::from_bytes(name).ok()?;
+                    if OURS.contains(&name.as_str()) {
+                        return None;
+                    }
+                    names.push(name);
+                }
             }
         }
     }
@@ -247,5 +262,6 @@ mod tests {
         );
         assert_eq!(vary(&[("vary", "origin, *")]), None);
         assert_eq!(vary(&[("vary", "bad name")]), None);
+        assert_eq!(vary(&[("vary", "Accept, X-Forwarded-For")]), None);
     }
 }
