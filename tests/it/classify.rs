@@ -326,6 +326,34 @@ fn grpc_is_judged_by_its_status_in_trailers_or_headers_case_72() {
 }
 
 #[test]
+fn a_probe_that_says_at_its_end_that_it_failed_closes_nothing() {
+    let config = touchy("").replace(
+        "failure_threshold: 1",
+        "failure_threshold: 1, reset_timeout: 5s, success_threshold: 1",
+    );
+    let broken = at_once(
+        &["HTTP/1.1 200 OK\r\ntransfer-encoding: chunked"],
+        b"5\r\nhello\r\n5\r\nhe",
+    );
+    let speeches = [
+        (grpc("", "grpc-status: 14\r\n"), State::Open),
+        (broken, State::Open),
+        (grpc("", "grpc-status: 0\r\n"), State::Closed),
+    ];
+    for (speech, after) in speeches {
+        on_stage(&config, always(500), async |stage| {
+            stage.get("/r/x").await;
+            stage.origin.says(speech);
+            // The connection of the first call speaks the script still.
+            sleep_until(Deadline::after(now(), Duration::from_secs(60))).await;
+            assert_eq!(state(&stage, "r"), State::HalfOpen);
+            let _ = stage.caller().await.try_get("/r/x").await;
+            assert_eq!(state(&stage, "r"), after);
+        });
+    }
+}
+
+#[test]
 fn a_grpc_stream_holds_no_probe() {
     let config = touchy("").replace(
         "failure_threshold: 1",

@@ -37,6 +37,8 @@ pub(super) struct Call {
     pub(super) patience: Option<Patience>,
     /// When the route that now has the call got it: its time limits are counted from here.
     pub(super) begin: Instant,
+    /// When it was free to go to the upstream: later than that, where it waited for the same call of another caller first.
+    pub(super) free: Instant,
     /// How long it was held back before that.
     pub(super) held_before: Duration,
 }
@@ -69,6 +71,7 @@ impl Call {
             key: None,
             patience,
             begin,
+            free: begin,
             held_before: Duration::ZERO,
         }
     }
@@ -104,9 +107,11 @@ impl Call {
         })
     }
 
-    /// From now on every attempt leaves the fields behind: another route may get the call when this one has failed.
+    /// From now on every attempt leaves the fields and what it can of the body behind: another route may get the call when this one has
+    /// failed.
     pub(super) fn keep_for_another(&mut self) {
         self.is_for_another = true;
+        self.upload.keep();
     }
 
     /// Whether it could be sent (again) from its first byte to its last.

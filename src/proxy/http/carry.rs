@@ -80,7 +80,7 @@ pub(super) async fn carry(
     exchange.keyed(call.key);
     let mut outgoing = Outgoing::new(call, route, way)?;
     let total = Allowance::of_call(call, &route.plan);
-    let mut begin = call.begin;
+    let mut begin = call.free;
     if total.is_over_for_caller(begin) {
         let failure = Failure::CallerDeadline;
         return Err(Refusal::new(
@@ -131,7 +131,7 @@ pub(super) async fn carry(
         match retrying.judge(ended, total.until, now) {
             Next::Done(result) => return result.map(|answer| held.hand_over(answer)),
             Next::Again(at) => {
-                held.retries();
+                held.backs_off();
                 sleep_until(at).await;
                 begin = self::now();
                 exchange.held_back(HeldBy::Backoff, begin.saturating_duration_since(now));
@@ -170,7 +170,8 @@ async fn conclude(
                 until: allowance.until,
                 idle_timeout: route.plan.idle_timeout,
             };
-            let (response, at) = look_into((response, made_at), rules, patience).await;
+            let (response, at) =
+                look_into((response, made_at), (rules, permit.is_probe()), patience).await;
             exchange.waited(at.saturating_duration_since(made_at));
             let (verdict, certainty) = classify(&response, rules, permit.is_probe());
             if verdict.outcome == Outcome::Failure {

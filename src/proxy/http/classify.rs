@@ -10,10 +10,14 @@ use hyper::body::Incoming;
 use super::peek::{Patience, Source, announce_json};
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Answer, Label, Outcome, Rules, Sample, Verdict, grpc};
-use crate::time::now;
+use crate::time::{Deadline, now};
 
 /// An answer up to this length is waited for even by a probe.
 const SHORT: u64 = 64 * 1024;
+
+/// So long a probe waits for the end of an answer that does not say how long it is. Its caller waits as well: gRPC says at the end what
+/// came of a call, and most of its calls end at once.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// When the outcome of an answer is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +43,23 @@ pub(super) struct Judged {
     pub(super) rules: Rules,
 }
 
-/// Reads the body ahead where a rule asks for it and it can be read as JSON; says when that was done of a head that came at `at`.
+/// Reads the body ahead where a rule asks for it and it can be read as JSON, or a probe has to know its end; says when that was done of a
+/// head that came at `at`.
 pub(super) async fn look_into(
     (response, at): (Response<Incoming>, Instant),
-    rules: &Rules,
-    patience: Patience,
+    (rules, is_probe): (&Rules, bool),
+    mut patience: Patience,
 ) -> (Response<Source>, Instant) {
     let headers = response.headers();
-    if !(rules.want_body(response.status().as_u16(), headers) && announce_json(headers)) {
+    let is_asked = rules.want_body(response.status().as_u16(), headers) && announce_json(headers);
+    let is_unsure = is_probe
+        && !is_open_ended(response.status(), headers)
+        && response.body().size_hint().exact().is_none();
+    if !is_asked && !is_unsure {
         return (response.map(Source::unread), at);
+    }
+    if !is_asked {
+        patience.until = patience.until.min(Deadline::after(at, PROBE_PATIENCE));
     }
     let (head, body) = response.into_parts();
     let source = Source::read_ahead(body, patience).await;
@@ -57,8 +69,8 @@ pub(super) async fn look_into(
 /// The verdict on an answer: of the route's rules, of its gRPC status, or of its HTTP status; and when it is certain.
 ///
 /// At the end of the body: what shows that the upstream works, for a body that breaks off shows the opposite. At the headers: the rest,
-/// and where the body is endless by nature or, for a probe, not surely short: no download and no stream may hold a half-open breaker's
-/// probe.
+/// and where the body is endless by nature or, for a probe, neither short nor read to its end: no download and no stream may hold a
+/// half-open breaker's probe.
 pub(super) fn classify(
     response: &Response<Source>,
     rules: &Rules,
@@ -78,20 +90,17 @@ pub(super) fn classify(
         }
         None => rules.of_answer(&answer),
     };
-    let is_open_ended = status == StatusCode::SWITCHING_PROTOCOLS
-        || headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    let is_short = response
-        .body()
-        .size_hint()
-        .upper()
-        .is_some_and(|length| length <= SHORT);
+    let body = response.body();
+    let is_short = body.is_read()
+        || body
+            .size_hint()
+            .upper()
+            .is_some_and(|length| length <= SHORT);
     let is_proof = match verdict.outcome {
         Outcome::Success | Outcome::Alive => true,
         Outcome::Failure | Outcome::Throttled | Outcome::Ignored => false,
     };
-    let is_certain = !is_proof || is_open_ended || is_probe && !is_short;
+    let is_certain = !is_proof || is_open_ended(status, headers) || is_probe && !is_short;
     let certainty = if is_certain {
         Certainty::AtHeaders
     } else {
@@ -100,8 +109,16 @@ pub(super) fn classify(
     (verdict, certainty)
 }
 
-/// A status in the headers is final, and there is no other where no body follows. A probe does not wait for trailers: a stream may go
-/// on for hours.
+/// Whether the body has no end that anybody waits for.
+fn is_open_ended(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::SWITCHING_PROTOCOLS
+        || headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// A status in the headers is final, and there is no other where no body follows. A probe waits for trailers no longer than it has: a
+/// stream may go on for hours.
 fn grpc_verdict(response: &Response<Source>, is_probe: bool) -> (Verdict, Certainty) {
     if let Some(verdict) = grpc::verdict(response.headers()) {
         return (verdict, Certainty::AtHeaders);
@@ -110,7 +127,7 @@ fn grpc_verdict(response: &Response<Source>, is_probe: bool) -> (Verdict, Certai
         return (grpc::without_status(), Certainty::AtHeaders);
     }
     let answered = Verdict::of_status(StatusCode::OK.as_u16(), false);
-    let certainty = if is_probe {
+    let certainty = if is_probe && !response.body().is_read() {
         Certainty::AtHeaders
     } else {
         Certainty::InTrailers

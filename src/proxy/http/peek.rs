@@ -121,6 +121,11 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
         }
     }
 
+    /// Whether it was read to its end, good or bad.
+    pub(super) fn is_read(&self) -> bool {
+        self.seen.as_deref().is_some_and(|seen| seen.end.is_some())
+    }
+
     /// The body as JSON, if all of it was read and it is JSON.
     pub(super) fn json(&self) -> Option<Value> {
         let seen = self.seen.as_deref()?;

@@ -38,6 +38,8 @@ pub(super) struct Held<'c> {
     has_waited: bool,
     /// It was asked to be made again, which includes waiting for the moment that the upstream named.
     is_retry: bool,
+    /// It was let in before and stood aside since, so the queue has room for it.
+    returns: bool,
 }
 
 /// What an exchange keeps to its end.
@@ -121,28 +123,34 @@ impl<'c> Held<'c> {
             ticket: None,
             has_waited: false,
             is_retry: false,
+            returns: false,
         }
     }
 
-    /// Whether the call may come in at all: the breaker's word, where the route has limits, then its rate.
+    /// Whether the call may come in at all: where the route has limits the breaker's word and the throttle's, then its rate.
     ///
     /// # Errors
-    /// The breaker's refusal, which uses up nothing; or `rate_limited`.
+    /// The breaker's refusal or `throttled`, which use up nothing; or `rate_limited`.
     pub(super) fn enter(&self, call: &Call) -> Result<(), Refusal> {
-        let limits = &self.route.limits;
+        let (limits, at) = (&self.route.limits, call.free);
         if limits.rate.is_some() || limits.bulkhead.is_some() {
-            refuse_if_open(self.route, call.key, call.begin)?;
+            refuse_if_open(self.route, call.key, at)?;
         }
         if let Some(rate) = &limits.rate {
+            if let Err(halt) = limits.throttle.look(call.key, at)
+                && self.waits_in_vain(halt, at)
+            {
+                return Err(throttled(self.route, call.key, (halt, at)));
+            }
             let key = rate_key(self.route, call, self.context);
             rate.limit
-                .admit(key, call.begin)
+                .admit(key, at)
                 .map_err(|at| over_rate(rate, at))?;
         }
         Ok(())
     }
 
-    /// The right to call the upstream: a place under the bulkhead, and the throttle's leave. `key` is the call's, where the route tells
+    /// The right to call the upstream: the throttle's leave, and a place under the bulkhead. `key` is the call's, where the route tells
     /// calls apart.
     ///
     /// # Errors
@@ -153,20 +161,17 @@ impl<'c> Held<'c> {
         key: Option<Key>,
         mut at: Instant,
     ) -> Result<Pass, Refusal> {
-        let throttle = &self.route.limits.throttle;
-        let mut won: Option<Pass> = None;
         loop {
-            let has_queued = self.take_place(exchange, key).await?;
-            at = self.now(at);
-            let asked = match won.take() {
-                // A pause that began while it queued does not concern the one that was let out to try.
-                Some(pass) if pass.decides() || !has_queued => return Ok(pass),
-                Some(_) | None => throttle.admit(key, at),
+            let pass = match self.route.limits.throttle.admit(key, at) {
+                Ok(pass) => pass,
+                Err(halt) => self.wait_out(exchange, key, (halt, at)).await?,
             };
-            match asked {
-                Ok(pass) => return Ok(pass),
-                Err(halt) => won = Some(self.wait_out(exchange, key, (halt, at)).await?),
+            let has_queued = self.take_place(exchange, key).await?;
+            // A pause that began while it queued does not concern the one that was let out to try.
+            if pass.decides() || !has_queued {
+                return Ok(pass);
             }
+            at = self.now(at);
         }
     }
 
@@ -193,7 +198,12 @@ impl<'c> Held<'c> {
             return Ok(false);
         }
         let bell = Bell::default();
-        let Some(place) = bulkhead.join(bell.wake()) else {
+        let place = if self.returns {
+            Some(bulkhead.rejoin(bell.wake()))
+        } else {
+            bulkhead.join(bell.wake())
+        };
+        let Some(place) = place else {
             return Err(overloaded(bulkhead));
         };
         let begin = now();
@@ -230,18 +240,15 @@ impl<'c> Held<'c> {
         let route = self.route;
         let throttle = &route.limits.throttle;
         refuse_if_open(route, key, at)?;
-        let wait = throttle.spec().map(|spec| spec.wait).unwrap_or_default();
-        let retry = route.plan.retry.as_ref().filter(|_| self.is_retry);
-        let wait = retry.map_or(wait, |retry| wait.max(retry.max_retry_after));
-        let until = Deadline::after(at, wait).min(self.deadline);
-        if wait.is_zero() || is_too_late(halt, until) {
+        if self.waits_in_vain(halt, at) {
             return Err(throttled(route, key, (halt, at)));
         }
+        let until = self.patience(at);
         let bell = Bell::default();
         let Some(place) = throttle.join(key, bell.wake()) else {
             return Err(throttled(route, key, (halt, at)));
         };
-        self.ticket = None;
+        self.stand_aside();
         let result = loop {
             let now = now();
             match place.ask(now) {
@@ -270,9 +277,31 @@ impl<'c> Held<'c> {
         result
     }
 
-    /// Another attempt follows.
-    pub(super) fn retries(&mut self) {
+    /// Another attempt follows, and does not keep others out meanwhile.
+    pub(super) fn backs_off(&mut self) {
         self.is_retry = true;
+        self.stand_aside();
+    }
+
+    /// Gives its place under the bulkhead back, if it has one. So many are let in again as were let in before.
+    fn stand_aside(&mut self) {
+        self.ticket = None;
+        self.returns = true;
+    }
+
+    /// Until when a call that meets a pause at that instant waits for its end.
+    fn patience(&self, at: Instant) -> Deadline {
+        let Route { plan, limits, .. } = self.route;
+        let wait = limits.throttle.spec().map(|spec| spec.wait);
+        let retry = plan.retry.as_ref().filter(|_| self.is_retry);
+        let wait = wait.max(retry.map(|retry| retry.max_retry_after));
+        Deadline::after(at, wait.unwrap_or_default()).min(self.deadline)
+    }
+
+    /// Whether a call that meets a pause at that instant is refused at once: it cannot be served in its time.
+    fn waits_in_vain(&self, halt: Halt, at: Instant) -> bool {
+        let until = self.patience(at);
+        until.has_passed(at) || is_too_late(halt, until)
     }
 
     /// When the call goes on, which began at `begin`: without a wait no clock is read.
@@ -296,7 +325,6 @@ impl<'c> Held<'c> {
     }
 }
 
-/// A call that cannot be served in its time is refused at once, and does not wait in vain.
 fn is_too_late(halt: Halt, until: Deadline) -> bool {
     !halt.is_releasing && halt.retry_at > until.instant()
 }

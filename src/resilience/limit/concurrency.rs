@@ -84,7 +84,11 @@ impl Machine {
     }
 
     pub(super) fn join(&mut self, wake: Wake) -> Option<u64> {
-        (self.line.len() < self.spec.queue).then(|| self.line.join((), wake))
+        (self.line.len() < self.spec.queue).then(|| self.rejoin(wake))
+    }
+
+    pub(super) fn rejoin(&mut self, wake: Wake) -> u64 {
+        self.line.join((), wake)
     }
 
     /// Leaves the line. The one whose turn it has become is to be woken.
@@ -154,6 +158,16 @@ impl Bulkhead {
             bulkhead: Arc::clone(self),
             number,
         })
+    }
+
+    /// Joins the queue, however long it is: for a call that had a place, or would have had one, and stood aside. Whoever asks so bounds
+    /// how many do.
+    pub fn rejoin(self: &Arc<Self>, wake: Wake) -> QueuePlace {
+        let number = self.lock().rejoin(wake);
+        QueuePlace {
+            bulkhead: Arc::clone(self),
+            number,
+        }
     }
 
     /// Gives it new settings. Calls that are out stay out.

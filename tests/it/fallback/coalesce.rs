@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::Full;
+use sidefuse::resilience::State;
 use sidefuse::time::{Deadline, now, sleep_until};
 use tokio::task::{JoinHandle, spawn_local};
 
@@ -182,6 +183,33 @@ fn an_answer_that_may_not_be_kept_is_its_callers_alone() {
             // The first, then all the others together.
             let took = now() - begin;
             assert!(took < Duration::from_millis(2100), "{took:?}");
+        },
+    );
+}
+
+#[test]
+fn who_waited_for_another_in_vain_has_his_own_time_from_then_on() {
+    // Slow is what the upstream takes, and no attempt begins before it is made.
+    let more = "attempt_timeout: 1200ms\n    breaker: {failure_threshold: 9, slow_after: 1100ms, slow_ratio: 10%, min_calls: 1, window: {calls: 10}}";
+    let config =
+        one_route(COALESCE).replace("breaker: {failure_threshold: 1, reset_timeout: 60s}", more);
+    on_stage(
+        &config,
+        slow(200, &[("cache-control", "no-store")]),
+        async |stage| {
+            let mut calls = Vec::new();
+            for _ in 0..5 {
+                calls.push(calling(&stage, Request::get("/r/a")).await);
+            }
+            assert!(all(calls).await.iter().all(|said| said.status == 200));
+            let view = stage.route("r").breaker.view(now());
+            assert_eq!((view.state(), view.statistics.slow), (State::Closed, 0));
+            let lines = stage.lines();
+            for line in &lines[1..] {
+                let time = |name: &str| line[name].as_f64().unwrap();
+                assert!((990.0..1010.0).contains(&time("upstreamMs")), "{line}");
+                assert!((990.0..1010.0).contains(&time("heldMs")), "{line}");
+            }
         },
     );
 }

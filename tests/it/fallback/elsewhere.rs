@@ -4,6 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Request;
+use sidefuse::resilience::{ForceRequest, Order};
+use sidefuse::time::now;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::spawn_local;
 
@@ -26,6 +28,14 @@ fn telling() -> crate::support::memory::Script {
         let length = length.map_or("0", |length| length.to_str().unwrap());
         http::Response::new(format!("{} {length}", request.uri()))
     })
+}
+
+fn closed() -> ForceRequest {
+    ForceRequest {
+        order: Order::Close,
+        by: "test".to_owned(),
+        reason: None,
+    }
 }
 
 #[test]
@@ -131,6 +141,22 @@ fn after_a_failed_call_it_goes_on_only_while_it_is_whole() {
                 .await;
             assert_eq!((said.status, said.text()), (200, "/api/a 0"));
             assert_eq!(second.calls(), 1);
+        },
+    );
+    on_stage_with(
+        &config,
+        down(),
+        &[("second:80", telling())],
+        async |stage| {
+            let mut caller = stage.caller().await;
+            let said = caller.ask(Request::post("/first/a"), "hello").await;
+            assert_eq!((said.status, said.text()), (200, "/api/a 5"));
+            // More than is kept goes up once.
+            let long = vec![b'x'; 100_000];
+            stage.route("first").breaker.force(closed(), now());
+            let said = caller.ask(Request::post("/first/a"), long).await;
+            assert_eq!(said.status, 500);
+            assert_eq!(stage.at("second:80").calls(), 1);
         },
     );
     // Refused before a byte of it went up: connecting takes for ever.

@@ -28,10 +28,13 @@ pub(super) async fn carry_elsewhere(
         prepend_base: true,
     };
     let (held, _) = exchange.held();
-    let begin = std::mem::replace(&mut call.begin, now());
+    let now = now();
+    let begin = std::mem::replace(&mut call.begin, now);
+    let free = std::mem::replace(&mut call.free, now);
     let held_before = std::mem::replace(&mut call.held_before, held);
     let answer = super::answer(context, exchange, call, &other).await;
     call.begin = begin;
+    call.free = free;
     call.held_before = held_before;
     answer
         .map_err(|refusal| exchange.diversion_failed(refusal.failure))

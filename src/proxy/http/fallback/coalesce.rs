@@ -65,7 +65,10 @@ pub(super) async fn carry_for_many(
         match landed {
             Ok(Landed::Answer(_) | Landed::Failed(_)) | Err(_) => exchange.waited(wait),
             // It has waited for nothing, and what is left of its time is less by that.
-            Ok(Landed::Alone | Landed::Again) => exchange.held_back(HeldBy::Coalesce, wait),
+            Ok(Landed::Alone | Landed::Again) => {
+                exchange.held_back(HeldBy::Coalesce, wait);
+                call.free = end;
+            }
         }
         match landed {
             Ok(Landed::Answer(kept)) if kept.answers(asked) => {
