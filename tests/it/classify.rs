@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use sidefuse::resilience::{Label, State};
-use sidefuse::time::{Deadline, now, sleep_until};
+use sidefuse::resilience::State;
+use sidefuse::time::now;
 
 use crate::support::memory::{Script, Stage, always, on_stage, silent};
 use crate::support::raw::{Speech, at_once};
@@ -17,7 +17,7 @@ const WHATSAPP: &str =
     "version: 1\nroutes: {whatsapp: {preset: whatsapp, upstream: http://origin}}\n";
 
 /// A route whose breaker opens at the first failure.
-fn touchy(settings: &str) -> String {
+pub(super) fn touchy(settings: &str) -> String {
     format!(
         "version: 1\nroutes:\n  r:\n    upstream: http://origin\n    breaker: {{failure_threshold: 1}}\n{settings}"
     )
@@ -39,12 +39,12 @@ fn code(code: impl Into<Value>) -> Value {
     json!({"error": {"message": "(#0) something", "type": "OAuthException", "code": code.into(), "fbtrace_id": "x"}})
 }
 
-fn state(stage: &Stage, route: &str) -> State {
+pub(super) fn state(stage: &Stage, route: &str) -> State {
     stage.route(route).breaker.in_force(now()).0
 }
 
 /// The one line, and whether it says that something is ours to put right.
-fn judged(stage: &Stage) -> (String, bool) {
+pub(super) fn judged(stage: &Stage) -> (String, bool) {
     let lines = stage.lines();
     let [line] = &lines[..] else {
         panic!("{lines:?}")
@@ -281,109 +281,6 @@ fn rules_come_into_force_with_a_reload() {
         stage.reload(&touchy("    classify: [{status: 404, as: failure}]\n"));
         stage.get("/r/x").await;
         assert_eq!(state(&stage, "r"), State::Open);
-    });
-}
-
-fn grpc(head: &str, trailers: &str) -> Speech {
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ntransfer-encoding: chunked\r\ntrailer: grpc-status{head}"
-    );
-    at_once(
-        &[&head],
-        format!("5\r\n\0\0\0\0\0\r\n0\r\n{trailers}\r\n").as_bytes(),
-    )
-}
-
-#[test]
-fn grpc_is_judged_by_its_status_in_trailers_or_headers_case_72() {
-    for (speech, outcome, label) in [
-        (grpc("", "grpc-status: 0\r\n"), "success", None),
-        (
-            grpc("", "grpc-status: 14\r\n"),
-            "failure",
-            Some("grpc_unavailable"),
-        ),
-        (grpc("", "grpc-status: 5\r\n"), "alive", None),
-        (grpc("", "grpc-status: 8\r\n"), "throttled", None),
-        (grpc("", ""), "failure", Some("grpc_no_status")),
-        (
-            grpc("\r\ngrpc-status: 13", ""),
-            "failure",
-            Some("grpc_internal"),
-        ),
-    ] {
-        on_stage(&touchy(""), silent(), async |stage| {
-            stage.origin.says(speech);
-            let request = Request::get("/r/x").header("te", "trailers");
-            assert_eq!(stage.ask(request).await.status, 200);
-            let view = stage.route("r").breaker.view(now());
-            let told = view.last_failure.as_ref().and_then(|failure| failure.label);
-            assert_eq!(told, label.map(Label::Named));
-            assert_eq!(state(&stage, "r") == State::Open, outcome == "failure");
-            assert_eq!(judged(&stage).0, outcome);
-        });
-    }
-}
-
-#[test]
-fn a_probe_that_says_at_its_end_that_it_failed_closes_nothing() {
-    let config = touchy("").replace(
-        "failure_threshold: 1",
-        "failure_threshold: 1, reset_timeout: 5s, success_threshold: 1",
-    );
-    let broken = at_once(
-        &["HTTP/1.1 200 OK\r\ntransfer-encoding: chunked"],
-        b"5\r\nhello\r\n5\r\nhe",
-    );
-    let speeches = [
-        (grpc("", "grpc-status: 14\r\n"), State::Open),
-        (broken, State::Open),
-        (grpc("", "grpc-status: 0\r\n"), State::Closed),
-    ];
-    for (speech, after) in speeches {
-        on_stage(&config, always(500), async |stage| {
-            stage.get("/r/x").await;
-            stage.origin.says(speech);
-            // The connection of the first call speaks the script still.
-            sleep_until(Deadline::after(now(), Duration::from_secs(60))).await;
-            assert_eq!(state(&stage, "r"), State::HalfOpen);
-            let _ = stage.caller().await.try_get("/r/x").await;
-            assert_eq!(state(&stage, "r"), after);
-        });
-    }
-}
-
-#[test]
-fn a_grpc_stream_holds_no_probe() {
-    let config = touchy("").replace(
-        "failure_threshold: 1",
-        "failure_threshold: 1, reset_timeout: 5s, success_threshold: 1",
-    );
-    on_stage(&config, always(500), async |stage| {
-        stage.get("/r/x").await;
-        sleep_until(Deadline::after(now(), Duration::from_secs(6))).await;
-        let mut speech = grpc("", "grpc-status: 0\r\n");
-        let whole = speech.remove(0).1;
-        let head_ends = whole
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .unwrap()
-            + 4;
-        stage.origin.says(vec![
-            (Duration::ZERO, whole[..head_ends].to_vec()),
-            (Duration::from_secs(20), whole[head_ends..].to_vec()),
-        ]);
-        // The connection of the first call speaks the script still.
-        sleep_until(Deadline::after(now(), Duration::from_secs(60))).await;
-        let mut caller = stage.caller().await;
-        let probe = tokio::task::spawn_local(async move { caller.get("/r/x").await });
-        sleep_until(Deadline::after(now(), Duration::from_secs(5))).await;
-        assert_eq!(
-            state(&stage, "r"),
-            State::Closed,
-            "its verdict was at the headers"
-        );
-        assert_eq!(probe.await.unwrap().status, 200);
     });
 }
 

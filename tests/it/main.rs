@@ -18,6 +18,7 @@ mod drill;
 mod endpoints;
 mod fallback;
 mod forcing;
+mod grpc;
 mod headers;
 mod init;
 mod isolation;

@@ -14,11 +14,12 @@ use super::classify::{Certainty, Judged, classify, look_into, of_failure, sample
 use super::connection::Connection;
 use super::detail::detail;
 use super::ending::{UpstreamEnding, settle};
+use super::kept::Kept;
 use super::outgoing::Outgoing;
 use super::peek::{Patience, Source};
 use super::reply::Refusal;
 use super::retrying::{Next, Retrying};
-use super::waiting::{Held, Kept};
+use super::waiting::Held;
 use crate::failure::{Blame, Failure};
 use crate::proxy::worker::Current;
 use crate::resilience::{Key, Outcome, Pass, Permit, RefusalKind, Rejection, explain};

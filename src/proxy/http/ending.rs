@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use super::classify::{Judged, sample};
 use super::connection::Busy;
-use super::waiting::Kept;
+use super::kept::Kept;
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Permit, Verdict};
 use crate::telemetry::{End, Exchange};

@@ -17,6 +17,7 @@ mod fallback;
 mod framing;
 mod front;
 mod headers;
+mod kept;
 mod key;
 mod ours;
 mod outgoing;

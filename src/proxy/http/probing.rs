@@ -25,7 +25,7 @@ use hyper::body::{Bytes, Incoming};
 
 use super::classify::{self, of_failure};
 use super::framing::is_ambiguous;
-use super::waiting::hinted;
+use super::kept::hinted;
 use super::{headers, target};
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Chance, Identity, Label, Mode, Outcome, Permit, Rules, Sample, State};

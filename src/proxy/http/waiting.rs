@@ -9,23 +9,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
-use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::sync::Notify;
 
 use super::call::Call;
 use super::carry::{Answer, Context, admit};
-use super::classify::Certainty;
 use super::reply::Refusal;
 use crate::config::plan::RateKey;
 use crate::failure::Failure;
-use crate::resilience::{Bulkhead, Halt, Key, Pass, Signal, Throttle, Ticket, Verdict, Wake};
+use crate::resilience::{Bulkhead, Halt, Key, Pass, Ticket, Wake};
 use crate::snapshot::Route;
 use crate::snapshot::limits::Rate;
 use crate::telemetry::names::LimitLabel;
 use crate::telemetry::{Exchange, HeldBy};
-use crate::time::{Deadline, now, timeout_at, wall};
-use crate::wire::PauseHints;
+use crate::time::{Deadline, now, timeout_at};
 
 /// A call that may be held back.
 pub(super) struct Held<'c> {
@@ -40,15 +36,6 @@ pub(super) struct Held<'c> {
     is_retry: bool,
     /// It was let in before and stood aside since, so the queue has room for it.
     returns: bool,
-}
-
-/// What an exchange keeps to its end.
-#[derive(Default)]
-pub(super) struct Kept {
-    /// The place under the route's concurrency limit.
-    pub(super) ticket: Option<Ticket>,
-    /// A call whose trailers may still ask for a pause (gRPC).
-    trailing: Option<(Arc<Throttle>, Pass)>,
 }
 
 /// Rings for one call that waits.
@@ -66,51 +53,6 @@ impl Bell {
     async fn wait(&self, until: Deadline) {
         let _ = timeout_at(until, self.0.notified()).await;
     }
-}
-
-impl Kept {
-    /// Tells the throttle what the headers said that came at `at`, or keeps that for the trailers. A call that a pause waits for is not
-    /// kept: a stream may go on for hours.
-    pub(super) fn of(
-        route: &Route,
-        (pass, at): (Pass, Instant),
-        (verdict, certainty): (Verdict, Certainty),
-        headers: &HeaderMap,
-    ) -> Self {
-        let throttle = &route.limits.throttle;
-        if certainty == Certainty::InTrailers && !pass.decides() {
-            return Self {
-                ticket: None,
-                trailing: Some((Arc::clone(throttle), pass)),
-            };
-        }
-        let signal = verdict.signal.map(|signal| Signal {
-            pause: signal.pause.or_else(|| hinted(headers)),
-            ..signal
-        });
-        throttle.settle(pass, verdict.outcome, signal, at);
-        Self::default()
-    }
-
-    /// The last word.
-    pub(super) fn settle(&mut self, verdict: Verdict, now: Instant) {
-        if let Some((throttle, pass)) = self.trailing.take() {
-            throttle.settle(pass, verdict.outcome, verdict.signal, now);
-        }
-    }
-}
-
-/// How long the upstream wishes to be left alone, if its fields say so.
-pub(super) fn hinted(headers: &HeaderMap) -> Option<Duration> {
-    let field = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
-    let hints = PauseHints {
-        retry_after: field(RETRY_AFTER),
-        rate_limit_reset: field(HeaderName::from_static("ratelimit-reset")),
-        rate_limit: field(HeaderName::from_static("ratelimit")),
-        x_rate_limit_reset: field(HeaderName::from_static("x-ratelimit-reset")),
-        date: field(DATE),
-    };
-    hints.pause(wall())
 }
 
 impl<'c> Held<'c> {

@@ -377,8 +377,7 @@ impl Machine {
             Phase::HalfOpen {
                 out: 0,
                 succeeded: 0,
-                verdict: None,
-                is_tried_again: false,
+                ..
             } => self.phase_since,
             Phase::HalfOpen { .. } => return false,
         };
