@@ -9,6 +9,11 @@ use crate::config::load;
 /// The most routes that are proposed.
 const MOST_ROUTES: usize = 100;
 
+/// So many URLs are looked at, so that a file of rubbish takes no time.
+const MOST_FOUND: usize = 500;
+/// So many that are no route are named.
+const MOST_TOLD: usize = 20;
+
 /// Services that everybody knows: how their host ends, the route's name, the preset that fits.
 const KNOWN: [(&str, &str, &str); 12] = [
     ("graph.facebook.com", "whatsapp", "whatsapp"),
@@ -68,8 +73,8 @@ impl Draft {
     /// What to propose for these. It is always a good configuration.
     pub(super) fn of(found: &[Found]) -> Self {
         let mut routes: Vec<Proposed<'_>> = Vec::new();
-        let mut passed_over = Vec::new();
-        for one in found {
+        let mut passed_over: Vec<String> = Vec::new();
+        for one in found.iter().take(MOST_FOUND) {
             let Some(url) = &one.url else {
                 passed_over.push(format!("{} of {}", one.name, one.file));
                 continue;
@@ -94,6 +99,8 @@ impl Draft {
                 passed_over.push(format!("{} of {}", one.name, one.file));
             }
         }
+        let rest = found.iter().skip(MOST_FOUND);
+        passed_over.extend(rest.map(|one| format!("{} of {}", one.name, one.file)));
         let mut changes: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for route in &routes {
             for Found {
@@ -145,8 +152,11 @@ impl Draft {
         }
         if !self.passed_over.is_empty() {
             told.push_str("\nNo route can be made of these, so look at them yourself:\n\n");
-            for name in &self.passed_over {
+            for name in self.passed_over.iter().take(MOST_TOLD) {
                 told.push_str(&format!("    {name}\n"));
+            }
+            if let Some(more @ 1..) = self.passed_over.len().checked_sub(MOST_TOLD) {
+                told.push_str(&format!("    and {more} more\n"));
             }
         }
         told.push_str(&format!(
@@ -285,6 +295,18 @@ mod tests {
                 .tell("x")
                 .starts_with("wrote x: no URL of a service found")
         );
+    }
+
+    #[test]
+    fn thousands_of_urls_become_a_hundred_routes_and_a_short_list() {
+        let lines: String = (0..5_000)
+            .map(|n| format!("A{n}_URL=https://a{n}.example{n}.com\nB{n}_URL=https://a..b{n}\n"))
+            .collect();
+        let draft = draft(&lines);
+        let told = draft.tell("x");
+        assert!(told.starts_with("wrote x: 100 routes\n"), "{told}");
+        assert!(told.contains("    and 9880 more\n"), "{told}");
+        assert!(load(&draft.yaml, "x", &|_| None).is_ok());
     }
 
     proptest! {

@@ -66,7 +66,7 @@ impl Url {
 fn is_secret(segment: &str) -> bool {
     let has = |of: fn(&char) -> bool| segment.chars().any(|c| of(&c));
     let is_mixed = has(char::is_ascii_digit) && has(|c| c.is_ascii_alphabetic());
-    segment.len() >= 32 || segment.len() >= 9 && is_mixed || segment.contains('@')
+    segment.len() >= 24 || segment.len() >= 9 && is_mixed || segment.contains('@')
 }
 
 #[cfg(test)]
