@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use super::context::{ConfigStatus, Context, ReloadReport, ReloadRequest};
 use super::moment::stamp;
 use super::reply::{Answer, Problem, json};
-use crate::config::{Effective, Row};
+use crate::config::{Row, Source};
 use crate::snapshot::Snapshot;
 use crate::time::{Deadline, now, timeout_at};
 
@@ -60,12 +60,7 @@ impl Config {
     /// # Errors
     /// 500 for a defect of ours.
     pub(super) async fn of(status: &ConfigStatus, snapshot: &Snapshot) -> Result<Self, Problem> {
-        let (file, settings, routes) = effective(snapshot, |effective| {
-            let routes = effective.routes().map(str::to_owned).collect();
-            let file = effective.file().to_owned();
-            (file, told(&effective.shared()), routes)
-        })
-        .await?;
+        let (settings, routes) = ask(snapshot, Source::shared).await?;
         Ok(Self {
             revision: snapshot.revision.clone(),
             loaded_at: stamp(status.loaded_at),
@@ -73,8 +68,8 @@ impl Config {
                 at: stamp(error.at),
                 diagnostics: error.diagnostics.clone(),
             }),
-            file,
-            settings,
+            file: snapshot.source.file().to_owned(),
+            settings: told(&settings),
             routes,
         })
     }
@@ -87,34 +82,29 @@ impl RouteConfig {
     /// 500 for a defect of ours.
     pub(super) async fn of(name: &str, snapshot: &Snapshot) -> Result<Self, Problem> {
         let asked = name.to_owned();
-        let (file, rows) = effective(snapshot, move |effective| {
-            (effective.file().to_owned(), effective.route(&asked))
-        })
-        .await?;
+        let rows = ask(snapshot, move |source| source.route(&asked)).await?;
         Ok(Self {
             name: name.to_owned(),
             revision: snapshot.revision.clone(),
-            file,
-            settings: told(&rows.ok_or_else(defect)?),
+            file: snapshot.source.file().to_owned(),
+            settings: told(&rows),
         })
     }
 }
 
 /// Asks what counts, beside this thread: a large file takes its time.
-async fn effective<T: Send + 'static>(
+async fn ask<T: Send + 'static>(
     snapshot: &Snapshot,
-    ask: impl FnOnce(&Effective<'_>) -> T + Send + 'static,
+    what: impl FnOnce(&Source) -> Option<T> + Send + 'static,
 ) -> Result<T, Problem> {
     let source = Arc::clone(&snapshot.source);
-    let asked = spawn_blocking(move || Effective::of(&source).as_ref().map(ask)).await;
-    asked.ok().flatten().ok_or_else(defect)
-}
-
-fn defect() -> Problem {
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "a defect in sidefuse: the configuration in force cannot be read again",
-    )
+    let told = spawn_blocking(move || what(&source)).await;
+    told.ok().flatten().ok_or_else(|| {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "a defect in sidefuse: the configuration in force cannot be read again",
+        )
+    })
 }
 
 fn told(rows: &[Row]) -> Vec<Value> {

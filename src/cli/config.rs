@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{complain, environment, look, print};
-use crate::config::{Effective, Revision, load_file, table};
+use crate::config::{Effective, Loaded, load_file, table};
 
 /// What to show, and of which file.
 #[derive(Args, Debug)]
@@ -56,30 +56,30 @@ pub(super) fn config(args: ConfigArgs) -> ExitCode {
             return ExitCode::from(78);
         }
     };
+    if let Some(route) = explain {
+        return explained(&loaded, &route, format);
+    }
     let Some(effective) = Effective::of(&loaded.source) else {
         complain("error: a defect of sidefuse: the file was good and cannot be read again");
         return ExitCode::from(70);
     };
-    match (explain, format) {
-        (None, Format::Yaml) => print(&effective.yaml()),
-        (None, Format::Json) => print(&format!("{:#}\n", effective.json())),
-        (Some(route), format) => explained(&effective, &loaded.revision, &route, format),
+    match format {
+        Format::Yaml => print(&effective.yaml()),
+        Format::Json => print(&format!("{:#}\n", effective.json())),
     }
 }
 
-fn explained(
-    effective: &Effective<'_>,
-    revision: &Revision,
-    route: &str,
-    format: Format,
-) -> ExitCode {
-    let Some(rows) = effective.route(route) else {
-        let meant = effective
+fn explained(loaded: &Loaded, route: &str, format: Format) -> ExitCode {
+    let Loaded {
+        source, revision, ..
+    } = loaded;
+    let Some(rows) = source.route(route) else {
+        let meant = source
             .nearest(route)
             .map(|meant| format!("; did you mean `{meant}`?"));
         complain(&format!(
             "error: {} has no route {route:?}{}",
-            effective.file(),
+            source.file(),
             meant.unwrap_or_default()
         ));
         return ExitCode::from(2);
@@ -90,7 +90,7 @@ fn explained(
             let rows: Vec<Value> = rows.iter().map(|row| row.json()).collect();
             let told = json!({
                 "name": route,
-                "file": effective.file(),
+                "file": source.file(),
                 "revision": revision.as_str(),
                 "settings": rows,
             });

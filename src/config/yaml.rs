@@ -21,7 +21,16 @@ const MAX_REPEATED: usize = MAX_BYTES;
 
 /// Parses one document. Repeated keys are reported and passed over; whatever else is wrong is reported and ends it with `None`.
 pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
-    match Reader::default().read(text, problems) {
+    parse_wanted(text, &|_| true, problems)
+}
+
+/// The same, of routes that are not wanted only the names: ten thousand routes are much memory for whoever asks about one.
+pub(crate) fn parse_wanted(
+    text: &str,
+    is_wanted: &dyn Fn(&str) -> bool,
+    problems: &mut Problems,
+) -> Option<Node> {
+    match Reader::new(is_wanted).read(text, problems) {
         Ok(node) => Some(node),
         Err(problem) => {
             problems.push(*problem);
@@ -46,8 +55,9 @@ enum Content {
     },
 }
 
-#[derive(Default)]
-struct Reader {
+struct Reader<'w> {
+    /// Which routes are kept.
+    is_wanted: &'w dyn Fn(&str) -> bool,
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
     nodes: usize,
@@ -56,7 +66,26 @@ struct Reader {
     root: Option<Node>,
 }
 
-impl Reader {
+impl<'w> Reader<'w> {
+    fn new(is_wanted: &'w dyn Fn(&str) -> bool) -> Self {
+        Self {
+            is_wanted,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            nodes: 0,
+            repeated: 0,
+            root: None,
+        }
+    }
+
+    /// Whether what is placed next belongs to a route by its name.
+    fn is_in_routes(&self) -> bool {
+        let [root, _] = &self.open[..] else {
+            return false;
+        };
+        matches!(&root.content, Content::Mapping { key: Some(key), .. } if key.text == "routes")
+    }
+
     fn read(mut self, text: &str, problems: &mut Problems) -> Result<Node, Fatal> {
         if text.len() > MAX_BYTES {
             let message = format!(
@@ -211,6 +240,7 @@ impl Reader {
         if anchor != 0 {
             self.anchors.insert(anchor, Rc::new(node.clone()));
         }
+        let is_route = self.is_in_routes();
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
             return Ok(());
@@ -240,7 +270,12 @@ impl Reader {
                         } else {
                             node.span
                         };
-                        let node = Node { span, ..node };
+                        let value = if is_route && !(self.is_wanted)(&key.text) {
+                            Value::Null
+                        } else {
+                            node.value
+                        };
+                        let node = Node { span, value };
                         lines.insert(key.text.clone(), key.span.line);
                         entries.push(Entry { key, node });
                     }

@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use super::support::{Bench, LOOPBACK, READER, Tokens};
 use crate::admin::context::{ConfigStatus, LastError, ReloadReport};
-use crate::config::{Effective, Row};
+use crate::config::Row;
 
 /// Answers the next reload with that report, and asks for one.
 async fn reload(report: ReloadReport) -> super::support::Reply {
@@ -116,12 +116,12 @@ async fn what_counts_for_a_route_is_shown_with_its_origins() {
 async fn the_port_says_of_each_route_what_the_command_says() {
     let bench = Bench::new(Tokens::Both);
     let snapshot = bench.context.snapshot.load_full();
-    let effective = Effective::of(&snapshot.source).unwrap();
+    let (_, names) = snapshot.source.shared().unwrap();
     let lines = format!("Authorization: Bearer {}\r\n", READER);
-    for name in effective.routes() {
+    for name in &names {
         let head = format!("GET /config/routes/{name}");
         let reply = bench.ask(LOOPBACK, &head, &lines, "").await;
-        let rows = effective.route(name).unwrap();
+        let rows = snapshot.source.route(name).unwrap();
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
         assert_eq!(reply.json()["settings"], serde_json::Value::Array(rows));
     }

@@ -1,5 +1,7 @@
 //! From what is written to what counts: every key of the table that counts in its place, in the table's order.
 
+use std::cell::Cell;
+
 use super::item::{Item, Style, Variable, What};
 use super::origin::{Layer, Origin, Step, origin};
 use super::secret::{self, MASK, is_secret};
@@ -43,6 +45,7 @@ impl Filler<'_> {
             section,
             written: entries,
             outer: None,
+            is_from_outside: &Cell::new(false),
         };
         self.keys(&beside, &[], skipped)
     }
@@ -111,7 +114,14 @@ impl Filler<'_> {
             }
         }
         match key.follows {
-            Some(Follows::Rule(rule)) => return self.value(&key.kind, &rule(&at.beside)?, at),
+            Some(Follows::Rule(rule)) => {
+                at.beside.is_from_outside.set(false);
+                let value = rule(&at.beside)?;
+                // The words do not tell what the environment says.
+                if !at.beside.is_from_outside.get() {
+                    return self.value(&key.kind, &value, at);
+                }
+            }
             Some(Follows::Variable {
                 name,
                 is_good,
@@ -169,6 +179,7 @@ impl Filler<'_> {
                     section,
                     written: node.entries(),
                     outer: Some(&at.beside),
+                    is_from_outside: at.beside.is_from_outside,
                 };
                 Some(item(What::Mapping(self.keys(&beside, &at.path, &[]))))
             }

@@ -33,6 +33,29 @@ use origin::{Layer, Origin, Whose};
 /// Keys of the file that are shown otherwise, or in their effect only.
 const LAYERS: [&str; 4] = ["defaults", "presets", "routes", "overrides"];
 
+impl Source {
+    /// What counts for all routes, value by value, and the names of the routes in the order of the file.
+    #[must_use]
+    pub fn shared(&self) -> Option<(Vec<Row>, Vec<String>)> {
+        let effective = Effective::wanted(self, &|_| false)?;
+        let names = effective.routes().map(str::to_owned).collect();
+        Some((effective.shared(), names))
+    }
+
+    /// What counts for a route, value by value, an override of it first; `None` when there is no such route.
+    #[must_use]
+    pub fn route(&self, name: &str) -> Option<Vec<Row>> {
+        Effective::wanted(self, &|route| route == name)?.route(name)
+    }
+
+    /// The name of a route that somebody probably meant.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        let effective = Effective::wanted(self, &|_| false)?;
+        suggest::nearest(name, effective.routes()).map(str::to_owned)
+    }
+}
+
 /// A configuration with all that counts in it.
 pub struct Effective<'s> {
     source: &'s Source,
@@ -45,8 +68,13 @@ impl<'s> Effective<'s> {
     /// Reads it again. `None` for what is no configuration, which the source of one that was found good never is.
     #[must_use]
     pub fn of(source: &'s Source) -> Option<Self> {
+        Self::wanted(source, &|_| true)
+    }
+
+    /// The same with the settings of those routes only.
+    fn wanted(source: &'s Source, is_wanted: &dyn Fn(&str) -> bool) -> Option<Self> {
         let mut problems = Problems::default();
-        let mut root = reader::parse(&source.text, &mut problems)?;
+        let mut root = reader::parse_wanted(&source.text, is_wanted, &mut problems)?;
         expand(&mut root, &|name| source.variable(name), &mut problems);
         spell_out_settings(&mut root);
         let base = match root.entry("defaults") {
@@ -62,28 +90,17 @@ impl<'s> Effective<'s> {
         &self.source.origin
     }
 
-    /// The names of the routes in the order of the file.
-    pub fn routes(&self) -> impl Iterator<Item = &str> {
+    fn routes(&self) -> impl Iterator<Item = &str> {
         self.named("routes")
             .iter()
             .map(|entry| entry.key.text.as_str())
     }
 
-    /// The name of a route that somebody probably meant.
-    #[must_use]
-    pub fn nearest(&self, name: &str) -> Option<&str> {
-        suggest::nearest(name, self.routes())
-    }
-
-    /// What counts for all routes, value by value.
-    #[must_use]
-    pub fn shared(&self) -> Vec<Row> {
+    fn shared(&self) -> Vec<Row> {
         row::rows(&self.top(), self.file())
     }
 
-    /// What counts for a route, value by value, an override of it first; `None` when there is no such route.
-    #[must_use]
-    pub fn route(&self, name: &str) -> Option<Vec<Row>> {
+    fn route(&self, name: &str) -> Option<Vec<Row>> {
         let entry = self.named("routes").iter().find(|it| it.key.text == name)?;
         let hold = self.named("overrides").iter();
         let hold = hold

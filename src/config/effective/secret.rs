@@ -10,8 +10,8 @@ pub(super) const MASK: &str = "***";
 /// Schemes of credentials (RFC 9110 §11), which say how and not what.
 const SCHEMES: [&str; 6] = ["bearer", "basic", "digest", "token", "apikey", "negotiate"];
 
-/// Parts of names that [`is_secret_name`] lets pass and whose values are better not shown either.
-const PARTS: [&str; 8] = [
+/// Words in names that [`is_secret_name`] lets pass and whose values are better not shown either.
+const WORDS: [&str; 8] = [
     "auth",
     "key",
     "session",
@@ -24,8 +24,23 @@ const PARTS: [&str; 8] = [
 
 /// Whether a header or member of that name is not shown.
 pub(super) fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    is_secret_name(&name) || PARTS.iter().any(|part| name.contains(part))
+    is_secret_name(name) || words(name).any(|word| WORDS.contains(&word.as_str()))
+}
+
+/// The words of `X-Api-Key`, `api_key` and `apiKey`.
+fn words(name: &str) -> impl Iterator<Item = String> {
+    let mut words = vec![String::new()];
+    let mut is_lower = false;
+    for c in name.chars() {
+        if !c.is_ascii_alphabetic() || is_lower && c.is_ascii_uppercase() {
+            words.push(String::new());
+        }
+        is_lower = c.is_ascii_lowercase();
+        if let (Some(word), true) = (words.last_mut(), c.is_ascii_alphabetic()) {
+            word.push(c.to_ascii_lowercase());
+        }
+    }
+    words.into_iter()
 }
 
 /// The value of a header as it is shown; `name` is that of the header, or of nothing that could be told from.
@@ -145,6 +160,32 @@ mod tests {
         assert_eq!(header(None, &scalar("Bearer ")), "Bearer ");
         assert_eq!(header(None, &scalar("Bearer hush")), "Bearer ***");
         assert_eq!(header(None, &scalar("hush")), "***");
+    }
+
+    #[test]
+    fn a_name_is_secret_by_its_words() {
+        for name in [
+            "X-Auth",
+            "apiKey",
+            "X-Hub-Signature-256",
+            "session_id",
+            "sid",
+            "X-Token",
+            "Set-Cookie",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "author",
+            "keyword",
+            "inside",
+            "residential",
+            "X-Client",
+            "monkey",
+            "",
+        ] {
+            assert!(!is_secret(name), "{name}");
+        }
     }
 
     #[test]

@@ -26,6 +26,12 @@ impl Source {
         }
     }
 
+    /// The name of the file.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.origin
+    }
+
     /// What a variable of the environment said.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned().flatten()

@@ -1,11 +1,12 @@
 //! What counts where a key is not written, as the file would say it, for keys whose standard follows from something else.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::{Section, Typed, Unwritten};
 use crate::config::problem::Code;
 use crate::config::standard;
-use crate::config::tree::{Entry, Node, Value};
+use crate::config::tree::{Entry, Node, Scalar, Value};
 use crate::config::units::{Invalid, spell_size, spell_time};
 use crate::resilience::{RetryOn, WindowSpec};
 
@@ -34,6 +35,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) written: &'a [Entry],
     /// The mapping that this one stands in.
     pub(crate) outer: Option<&'a Beside<'a>>,
+    /// Set when a text was asked for that refers to the environment.
+    pub(crate) is_from_outside: &'a Cell<bool>,
 }
 
 impl Beside<'_> {
@@ -41,13 +44,20 @@ impl Beside<'_> {
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         let written = self.written.iter().find(|entry| entry.key.text == key);
         match written.map(|entry| &entry.node.value) {
-            Some(Value::Scalar(scalar)) => Some(&scalar.text),
+            Some(Value::Scalar(scalar)) => Some(self.ask(scalar)),
             Some(Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Unusable) => None,
             None => match self.section.key(key)?.unwritten {
                 Unwritten::Value(text) => Some(text),
                 Unwritten::Nothing | Unwritten::Said(_) | Unwritten::Refused => None,
             },
         }
+    }
+
+    fn ask<'t>(&self, scalar: &'t Scalar) -> &'t str {
+        if scalar.reference.is_some() {
+            self.is_from_outside.set(true);
+        }
+        &scalar.text
     }
 
     fn read<T: Typed>(&self, key: &str) -> Option<T> {
@@ -85,7 +95,7 @@ pub(super) fn min_calls(beside: &Beside<'_>) -> Option<Node> {
         .iter()
         .find(|entry| entry.key.text == "window");
     let calls = window.and_then(|window| match &window.node.entry("calls")?.node.value {
-        Value::Scalar(scalar) => scalar.text.parse().ok(),
+        Value::Scalar(scalar) => beside.ask(scalar).parse().ok(),
         Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Unusable => None,
     });
     let window = calls.map_or(standard::WINDOW, WindowSpec::Calls);

@@ -166,15 +166,17 @@ fn see(
 #[test]
 fn each_value_of_a_route_says_where_it_comes_from() {
     let loaded = of(LAYERED, &env);
-    let effective = Effective::of(&loaded.source).unwrap();
+    let source = &loaded.source;
     let told = ["listings", "plain"].map(|name| {
-        let rows = effective.route(name).unwrap();
+        let rows = source.route(name).unwrap();
         format!("{name}\n{}", table(&rows))
     });
     insta::assert_snapshot!(told.join("\n"));
-    insta::assert_snapshot!("shared", table(&effective.shared()));
-    assert!(effective.route("listing").is_none());
-    assert_eq!(effective.nearest("listing"), Some("listings"));
+    let (shared, names) = source.shared().unwrap();
+    insta::assert_snapshot!("shared", table(&shared));
+    assert_eq!(names, ["listings", "plain"]);
+    assert!(source.route("listing").is_none());
+    assert_eq!(source.nearest("listing").as_deref(), Some("listings"));
 }
 
 #[test]
@@ -214,7 +216,7 @@ headers:
     ));
     let loaded = of(&text, &hidden);
     let effective = Effective::of(&loaded.source).unwrap();
-    let rows = effective.route("partner").unwrap();
+    let rows = loaded.source.route("partner").unwrap();
     let shown = [
         effective.yaml(),
         effective.json().to_string(),
@@ -242,4 +244,60 @@ routes:
   b: {upstream: https://b.example.com, match: {headers: {X-Api-Key: two}}}
 ";
     good(text);
+}
+
+/// Settings that an alias repeats are of the one who repeats them, and of an anchor in another route nothing is lost.
+#[test]
+fn an_alias_keeps_its_place_in_the_layer_that_uses_it() {
+    let text = "\
+version: 1
+presets: {slow: {timeout: 40s}}
+routes:
+  a: {upstream: https://a.example.com, breaker: &strict {failure_threshold: 2}}
+  b: {preset: slow, upstream: https://b.example.com, breaker: *strict}
+";
+    let loaded = good(text);
+    let rows = loaded.source.route("b").unwrap();
+    let of = |key: &str| rows.iter().find(|row| row.key == key).unwrap();
+    let threshold = of("breaker.failure_threshold");
+    assert_eq!(
+        (threshold.text.as_str(), threshold.origin.as_str()),
+        ("2", "config.yaml:4:77")
+    );
+    assert_eq!(of("timeout").origin, "preset slow (config.yaml:2:27)");
+}
+
+/// A value that follows from one that the environment says would tell it.
+#[test]
+fn what_follows_from_a_reference_is_told_in_words() {
+    let text = route(
+        "timeout: \"${T}\"\nbreaker: {reset_timeout: \"${R}\"}\nlimits: {concurrency: {max: 5, queue: 5}, rate: {per_second: \"${P}\"}}\nprobe: {every: \"${E}\"}\nfallback: {stale: {max_bytes: \"${B}\"}}\nretry: {base: \"${W}\"}",
+    ) + "correlation: {header: \"${H}\"}\n";
+    let env = |name: &str| {
+        let text = match name {
+            "T" => "773ms",
+            "R" => "774s",
+            "P" => "775.5",
+            "E" => "1776ms",
+            "B" => "777777B",
+            "W" => "1778ms",
+            "H" => "X-7779",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    };
+    let loaded = of(&text, &env);
+    let rows = loaded.source.route("partner").unwrap();
+    let shared = loaded.source.shared().unwrap().0;
+    let yaml = Effective::of(&loaded.source).unwrap().yaml();
+    for told in [table(&rows), table(&shared), yaml] {
+        assert!(!told.contains("77"), "{told}");
+    }
+    let of = |key: &str| rows.iter().find(|row| row.key == key).unwrap();
+    assert_eq!(
+        of("limits.concurrency.queue_timeout").text,
+        "1s, or the route's `timeout` where that is less"
+    );
+    assert_eq!(of("breaker.min_calls").text, "20");
+    means_the_same(&loaded, &env);
 }
