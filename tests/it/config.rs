@@ -6,7 +6,8 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::process::command;
+use crate::support::client;
+use crate::support::process::{Sidefuse, command};
 
 const FILE: &str = "\
 version: 1
@@ -133,4 +134,36 @@ fn a_bad_file_is_told_as_by_check_and_an_unknown_route_is_bad_usage() {
     }
     let named = [("SIDEFUSE_CONFIG", "bad.yaml")];
     assert_eq!(run(&["sidefuse.yaml"], &named).1.status.code(), Some(0));
+}
+
+/// What is in force is shown, not what lies in the file by now.
+#[test]
+fn the_port_shows_what_is_in_force_as_the_command_shows_a_file() {
+    let listen = "listen: {proxy: 127.0.0.1:0, admin: 127.0.0.1:0}";
+    let config = |timeout: &str| {
+        format!(
+            "version: 1\n{listen}\nroutes:\n  partner: {{upstream: \"http://127.0.0.1:9\", timeout: {timeout}}}\n"
+        )
+    };
+    let sidefuse = Sidefuse::start(&config("7s"));
+    let shown = || client::get(sidefuse.admin(), "/config/routes/partner").json();
+    let explained = || {
+        let mut command = command();
+        command.args(["config", "--explain", "partner", "--format", "json", "-c"]);
+        let output = command.arg(sidefuse.config_path()).output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    assert_eq!(shown(), explained());
+    let before = shown();
+
+    sidefuse.write_config(&config("soon"));
+    let refused = client::post(sidefuse.admin(), "/config/reload", &serde_json::json!({}));
+    assert_eq!(refused.status(), 422);
+    assert_eq!(shown(), before);
+
+    sidefuse.write_config(&config("8s"));
+    let applied = client::post(sidefuse.admin(), "/config/reload", &serde_json::json!({}));
+    assert_eq!(applied.status(), 200);
+    assert_eq!(shown(), explained());
+    assert_ne!(shown(), before);
 }

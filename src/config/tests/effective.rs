@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::catalogue::Disk;
 use super::keys::{Choice, FILE, Section, Unwritten};
-use super::schema::{EVERYTHING, SMALLEST};
+use super::schema::{EVERYTHING, SMALLEST, single_values};
 use super::*;
 
 /// Uses several layers.
@@ -77,6 +77,19 @@ fn what_counts_means_the_same_as_the_file() {
         means_the_same(&of(text, &disk.env()), &disk.env());
     }
     means_the_same(&of(LAYERED, &env), &env);
+}
+
+/// The last value that is good, the first, and those between: of each key, in `defaults`, in presets and in routes.
+#[test]
+fn every_value_of_every_key_means_the_same_with_all_that_counts() {
+    let mut whole = 0;
+    for text in single_values() {
+        if let Ok(loaded) = load(&text, "config.yaml", &no_env) {
+            means_the_same(&loaded, &no_env);
+            whole += 1;
+        }
+    }
+    assert!(whole > 300, "only {whole} values make a whole file");
 }
 
 #[test]

@@ -235,6 +235,16 @@ fn samples(kind: &Kind) -> [Vec<String>; 3] {
     }
 }
 
+/// Every good value of every key in every place, each as a file; some are good by themselves only.
+pub(super) fn single_values() -> Vec<String> {
+    let files = places().into_iter().flat_map(|place| {
+        let [good, ..] = samples(&place.kind);
+        good.into_iter()
+            .map(move |value| format!("{}{value}{}", place.before, place.after))
+    });
+    files.collect()
+}
+
 /// What the loader says of values as such.
 fn loader_refuses(text: &str) -> bool {
     let values = [
