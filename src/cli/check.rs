@@ -87,6 +87,7 @@ fn as_json(file: &Path, loaded: &Result<Loaded, Report>) -> Value {
         "routes": good.map(|loaded| loaded.plan.routes.len()),
         "errors": found.error_count(),
         "warnings": found.warning_count(),
+        "untold": found.untold(),
         "problems": found.json(),
     })
 }

@@ -26,10 +26,12 @@ pub(crate) fn excerpt(lines: &[&str], line: usize, column: usize, width: usize) 
     let at = column.checked_sub(1).filter(|at| *at < FARTHEST)?;
     let mut shown: Vec<char> = text
         .chars()
+        // Of an endless line what is near the place is enough.
+        .take(FARTHEST + LONGEST)
         .map(|c| {
             if c == '\t' {
                 ' '
-            } else if c.is_control() {
+            } else if is_unfit(c) {
                 '\u{fffd}'
             } else {
                 c
@@ -85,13 +87,23 @@ pub(crate) fn lines(text: &str) -> Vec<&str> {
     lines
 }
 
-/// A text from the file as a message shows it: no control characters, not endless.
+/// Whether a character has no place in what people are shown: control characters, among them those that begin an escape sequence of a
+/// terminal, and what is not seen or turns the direction of the text, so that it reads as something else.
+pub(crate) fn is_unfit(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        )
+}
+
+/// A text from the file as a message shows it: nothing unfit, not endless.
 pub(crate) fn show(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut shown: String = text
         .chars()
         .take(LONGEST)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if is_unfit(c) { '\u{fffd}' } else { c })
         .collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');

@@ -7,17 +7,25 @@ use super::tree::{Node, Span, Value};
 /// Where variables are looked up.
 pub(crate) type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
+/// The most text that all values with references may have, in bytes: one long variable and many references to it are little to write and
+/// much to keep.
+const MAX_REPLACED: usize = 1024 * 1024;
+
 /// Replaces every reference below `node`. What cannot be replaced is reported and becomes unusable.
 pub(crate) fn expand(node: &mut Node, env: Env<'_>, problems: &mut Problems) {
+    expand_within(&mut MAX_REPLACED.clone(), node, env, problems);
+}
+
+fn expand_within(left: &mut usize, node: &mut Node, env: Env<'_>, problems: &mut Problems) {
     match &mut node.value {
         Value::Null | Value::Unusable => {}
         Value::Sequence(items) => items
             .iter_mut()
-            .for_each(|item| expand(item, env, problems)),
+            .for_each(|item| expand_within(left, item, env, problems)),
         Value::Mapping(entries) => entries
             .iter_mut()
-            .for_each(|entry| expand(&mut entry.node, env, problems)),
-        Value::Scalar(scalar) => match replace(&scalar.text, env, node.span) {
+            .for_each(|entry| expand_within(left, &mut entry.node, env, problems)),
+        Value::Scalar(scalar) => match replace(&scalar.text, env, node.span, left) {
             Ok(None) => {}
             Ok(Some(text)) => {
                 let reference = std::mem::replace(&mut scalar.text, text);
@@ -75,8 +83,13 @@ pub(crate) fn name_of(inner: &str) -> (&str, &str) {
     inner.split_at(length)
 }
 
-/// The text with its references replaced; `None` when it has none.
-fn replace(text: &str, env: Env<'_>, span: Span) -> Result<Option<String>, Box<Problem>> {
+/// The text with its references replaced; `None` when it has none. `left` bytes may come of all of them.
+fn replace(
+    text: &str,
+    env: Env<'_>,
+    span: Span,
+    left: &mut usize,
+) -> Result<Option<String>, Box<Problem>> {
     if !text.contains("${") {
         return Ok(None);
     }
@@ -85,7 +98,16 @@ fn replace(text: &str, env: Env<'_>, span: Span) -> Result<Option<String>, Box<P
         match piece {
             Piece::Text(text) => out.push_str(text),
             Piece::Escape => out.push_str("${"),
-            Piece::Reference(inner) => out.push_str(&value(inner, env, span)?),
+            Piece::Reference(inner) => {
+                let replaced = value(inner, env, span)?;
+                let Some(remaining) = left.checked_sub(replaced.len()) else {
+                    let message =
+                        format!("the references stand for more than {MAX_REPLACED} bytes of text");
+                    return Err(Box::new(Problem::error(Code::Budget, span, message)));
+                };
+                *left = remaining;
+                out.push_str(&replaced);
+            }
             Piece::Unclosed => {
                 let problem =
                     Problem::error(Code::MalformedReference, span, "a `${` has no closing `}`");
@@ -176,7 +198,7 @@ mod tests {
     }
 
     fn expanded(text: &str) -> Result<String, String> {
-        match replace(text, &env, Span::default()) {
+        match replace(text, &env, Span::default(), &mut MAX_REPLACED.clone()) {
             Ok(new) => Ok(new.unwrap_or_else(|| text.to_owned())),
             Err(problem) => Err(format!(
                 "{} {} {:?}",

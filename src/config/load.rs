@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::compile::compile;
 use super::effective::Source;
+use super::excerpt::lines;
 use super::expand::expand;
 use super::files::{read_limited, reason};
 use super::plan::Plan;
@@ -100,11 +101,8 @@ pub fn load(
     match plan {
         Some(plan) if !problems.has_errors() => {
             let dated = problems.take_dated().into_iter();
-            let reported = |(when, problem)| {
-                let mut one = Problems::default();
-                one.push(problem);
-                (when, Report::new(origin, text, one))
-            };
+            let lines = lines(text);
+            let reported = |(when, problem)| (when, Report::in_lines(origin, &lines, problem));
             Ok(Loaded {
                 plan,
                 revision,

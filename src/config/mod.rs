@@ -32,6 +32,7 @@ mod schema;
 mod standard;
 mod suggest;
 mod tree;
+mod when;
 mod yaml;
 
 pub use effective::{Effective, Row, Source, table};

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::SystemTime;
 
 use super::files::NamedFiles;
 use super::tree::Span;
+pub(crate) use super::when::When;
 
 /// Whether a problem forbids the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,44 +300,47 @@ impl Problem {
     }
 }
 
+/// So many problems of one file are kept, the others are counted: a file of a mebibyte can have a hundred thousand, and a person reads
+/// the first.
+const MOST_KEPT: usize = 1_000;
+
+/// How many problems there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) errors: usize,
+    pub(crate) warnings: usize,
+}
+
 /// All that was found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     /// The files that were looked into.
     pub(crate) files: NamedFiles,
     found: Vec<Problem>,
+    /// What was found beyond [`MOST_KEPT`].
+    untold: Count,
     dated: Vec<(When, Problem)>,
     looked: HashSet<(PathBuf, Span)>,
-}
-
-/// When a problem is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
-    /// From that moment on.
-    From(SystemTime),
-    /// Until that moment.
-    Before(SystemTime),
-}
-
-impl When {
-    /// Whether it is one at `wall`.
-    pub(crate) fn holds_at(self, wall: SystemTime) -> bool {
-        match self {
-            Self::From(moment) => moment <= wall,
-            Self::Before(moment) => wall < moment,
-        }
-    }
 }
 
 impl Problems {
     /// Adds one.
     pub(crate) fn push(&mut self, problem: Problem) {
-        self.found.push(problem);
+        if self.found.len() < MOST_KEPT {
+            self.found.push(problem);
+            return;
+        }
+        match problem.severity {
+            Severity::Error => self.untold.errors += 1,
+            Severity::Warning => self.untold.warnings += 1,
+        }
     }
 
     /// Adds one that is one at some times only: what reads a configuration knows no clock.
     pub(crate) fn push_when(&mut self, when: When, problem: Problem) {
-        self.dated.push((when, problem));
+        if self.dated.len() < MOST_KEPT {
+            self.dated.push((when, problem));
+        }
     }
 
     /// Takes those that are one at some times only.
@@ -352,17 +355,21 @@ impl Problems {
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.found.len()
+        self.found.len() + self.untold.errors + self.untold.warnings
+    }
+
+    /// How many of them are not kept.
+    pub(crate) const fn untold(&self) -> Count {
+        self.untold
     }
 
     /// Whether one of them forbids the configuration.
     pub(crate) fn has_errors(&self) -> bool {
-        self.found
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
+        let is_error = |problem: &Problem| problem.severity == Severity::Error;
+        self.untold.errors > 0 || self.found.iter().any(is_error)
     }
 
-    /// All of them by their place in the file; what several routes inherit from one line is told once.
+    /// Those that are kept by their place in the file; what several routes inherit from one line is told once.
     pub(crate) fn into_sorted(self) -> Vec<Problem> {
         let mut problems = self.found;
         problems.sort_by(|a, b| {

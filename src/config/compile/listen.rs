@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::host::host;
 use crate::config::fields::{Fields, mapping, value};
 use crate::config::files::token_file;
-use crate::config::keys::PROXY_LISTENER;
+use crate::config::keys::{MOST_LISTENERS, PROXY_LISTENER};
 use crate::config::plan::{AdminAddress, AdminPlan, ListenPlan};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::readers::or_off;
@@ -68,7 +68,7 @@ pub(super) fn listen(file: &mut Fields<'_, '_>) -> (ListenPlan, AdminPlan) {
 
 /// The proxy's addresses: one, a list, or mappings with `address`.
 fn proxy(entry: &Entry, problems: &mut Problems) -> Vec<Placed<SocketAddr>> {
-    let items = items(&entry.node);
+    let items = items("proxy", &entry.node, problems);
     if items.is_empty() {
         problems.push(
             Problem::error(Code::NoValue, entry.key.span, "`proxy` names no address")
@@ -94,15 +94,20 @@ fn proxy(entry: &Entry, problems: &mut Problems) -> Vec<Placed<SocketAddr>> {
 
 /// The admin port's addresses, one or a list; `None` stands for `off`.
 fn admin(node: &Node, problems: &mut Problems) -> Vec<Placed<Option<AdminAddress>>> {
-    items(node)
+    items("admin", node, problems)
         .iter()
         .filter_map(|item| Some((value("admin", item, problems, admin_address)?, item.span)))
         .collect()
 }
 
-/// The items of a list; anything else is a list of one.
-fn items(node: &Node) -> &[Node] {
+/// The items of a list; anything else is a list of one. Of too many the first.
+fn items<'n>(key: &str, node: &'n Node, problems: &mut Problems) -> &'n [Node] {
     match &node.value {
+        Value::Sequence(items) if items.len() > MOST_LISTENERS => {
+            let message = format!("`{key}` names more than {MOST_LISTENERS} addresses");
+            problems.push(Problem::error(Code::Budget, node.span, message));
+            &items[..MOST_LISTENERS]
+        }
         Value::Sequence(items) => items,
         Value::Null | Value::Scalar(_) | Value::Mapping(_) | Value::Unusable => {
             std::slice::from_ref(node)

@@ -25,7 +25,7 @@ pub(crate) use fallback::{FALLBACK, MOST_FALLBACKS, MOST_NEUTRAL, MOST_VARY};
 pub(crate) use follow::{Beside, Follows, name};
 pub(crate) use policies::{HEADER_FILE, MOST_SET, RATE_KEY};
 pub(crate) use route::{DEFAULTS, MOST_CANDIDATES, PRESET, ROUTE};
-pub(crate) use top::{FILE, MOST_PRESETS, MOST_SERVERS, OVERRIDE, PROXY_LISTENER};
+pub(crate) use top::{FILE, MOST_LISTENERS, MOST_PRESETS, MOST_SERVERS, OVERRIDE, PROXY_LISTENER};
 pub(crate) use typed::{Typed, Worded};
 pub(crate) use upstream::MOST_ENDPOINTS;
 

@@ -12,6 +12,9 @@ use crate::config::plan::{Forced, LogFormat, LogLevel};
 /// The most name servers: more than anybody waits for.
 pub(crate) const MOST_SERVERS: usize = 8;
 
+/// The most addresses of the proxy, and of the admin port.
+pub(crate) const MOST_LISTENERS: usize = 64;
+
 /// The most presets of a file.
 pub(crate) const MOST_PRESETS: usize = 256;
 
@@ -94,13 +97,16 @@ const LISTEN: Section = Section::new(
     &[&[
         key(
             "proxy",
-            Kind::OneOrMore(&Kind::Short(&PROXY_LISTENER, "address"), MANY),
+            Kind::OneOrMore(&Kind::Short(&PROXY_LISTENER, "address"), MOST_LISTENERS),
             "The application's calls.",
         )
         .or("127.0.0.1:7900"),
         key(
             "admin",
-            Kind::OneOrMore(&Kind::Or("off", &Kind::Text(&forms::ADMIN_ADDRESS)), MANY),
+            Kind::OneOrMore(
+                &Kind::Or("off", &Kind::Text(&forms::ADMIN_ADDRESS)),
+                MOST_LISTENERS,
+            ),
             "Operators. An address that others can reach needs `admin.operator_token_file`.",
         )
         .or("127.0.0.1:7901"),

@@ -7,7 +7,7 @@ use crate::config::excerpt::Excerpt;
 use crate::config::problem::{Problem, Severity};
 
 /// How many problems are printed in full.
-const MOST: usize = 100;
+pub(super) const MOST_SHOWN: usize = 100;
 /// Lines are cut before they are kept, so this only keeps them from being cut again.
 const WIDE: usize = 400;
 
@@ -30,11 +30,13 @@ impl Report {
         }
         .term_width(WIDE);
         let mut told = String::new();
-        for (problem, excerpt) in self.found.iter().take(MOST) {
+        for (problem, excerpt) in self.found.iter().take(MOST_SHOWN) {
             told.push_str(&self.one(problem, excerpt.as_ref(), &renderer));
             told.push('\n');
         }
-        if let Some(more @ 1..) = self.found.len().checked_sub(MOST) {
+        let shown = self.found.len().min(MOST_SHOWN);
+        let more = self.found.len() - shown + self.untold();
+        if more > 0 {
             told.push_str(&format!("… and {more} more\n"));
         }
         told

@@ -6,7 +6,7 @@ use super::Report;
 use crate::config::problem::Problem;
 
 impl Report {
-    /// All problems with their places; a place that is not in the file is null.
+    /// The problems with their places; a place that is not in the file is null.
     #[must_use]
     pub fn json(&self) -> Value {
         let place = |number: usize| {
@@ -42,7 +42,7 @@ impl Report {
         self.problems().map(one).collect()
     }
 
-    /// All problems as commands of a GitHub workflow, which shows each at its line of the pull request.
+    /// The problems as commands of a GitHub workflow, which shows each at its line of the pull request; one more if there are others.
     #[must_use]
     pub fn github(&self) -> String {
         let mut told = String::new();
@@ -75,6 +75,13 @@ impl Report {
                 "::{} {place},title={title}::{}\n",
                 severity.as_str(),
                 data(&lines.join("\n"))
+            ));
+        }
+        if self.untold() > 0 {
+            let place = property(&self.origin);
+            told.push_str(&format!(
+                "::error file={place}::{} more problems\n",
+                self.untold()
             ));
         }
         told

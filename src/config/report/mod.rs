@@ -7,9 +7,10 @@ use std::fmt;
 
 pub use human::Look;
 
-use super::excerpt::{Excerpt, excerpt, lines};
+use self::human::MOST_SHOWN;
+use super::excerpt::{Excerpt, excerpt, is_unfit, lines};
 use super::files::NamedFiles;
-use super::problem::{Problem, Problems, Severity};
+use super::problem::{Count, Problem, Problems, Severity};
 
 /// Everything that was found in one configuration, in the order of the file. Printing it shows all of it.
 ///
@@ -18,35 +19,46 @@ use super::problem::{Problem, Problems, Severity};
 pub struct Report {
     origin: String,
     found: Vec<(Problem, Option<Excerpt>)>,
+    /// What is counted, but not kept.
+    untold: Count,
     files: NamedFiles,
 }
 
 impl Report {
     pub(crate) fn new(origin: &str, text: &str, mut problems: Problems) -> Self {
         let files = std::mem::take(&mut problems.files);
+        let untold = problems.untold();
         let lines = lines(text);
-        let found = problems
-            .into_sorted()
-            .into_iter()
-            .map(|problem| {
-                let excerpt = excerpt(&lines, problem.line, problem.column, problem.width);
-                (problem, excerpt)
-            })
-            .collect();
+        let problems = problems.into_sorted().into_iter().enumerate();
+        let found = problems.map(|(at, problem)| {
+            // Only what is printed in full shows its line.
+            let excerpt = (at < MOST_SHOWN)
+                .then(|| line_of(&lines, &problem))
+                .flatten();
+            (fit(problem), excerpt)
+        });
         Self {
-            origin: origin.to_owned(),
-            found,
+            origin: fit_text(origin),
+            found: found.collect(),
+            untold,
             files,
+        }
+    }
+
+    /// A report of one problem of a file that has these lines.
+    pub(crate) fn in_lines(origin: &str, lines: &[&str], problem: Problem) -> Self {
+        let excerpt = line_of(lines, &problem);
+        Self {
+            origin: fit_text(origin),
+            found: vec![(fit(problem), excerpt)],
+            untold: Count::default(),
+            files: NamedFiles::default(),
         }
     }
 
     /// A report of one problem that has no place in the file.
     pub(crate) fn of(origin: &str, problem: Problem) -> Self {
-        Self {
-            origin: origin.to_owned(),
-            found: vec![(problem, None)],
-            files: NamedFiles::default(),
-        }
+        Self::in_lines(origin, &[], problem)
     }
 
     /// Takes in what another report of the same file found.
@@ -62,7 +74,7 @@ impl Report {
         &self.files
     }
 
-    /// The problems in the order of the file.
+    /// The problems in the order of the file; of very many not all, see [`Report::untold`].
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.found.iter().map(|(problem, _)| problem)
     }
@@ -73,16 +85,22 @@ impl Report {
         self.found.is_empty()
     }
 
+    /// How many were found that are not among [`Report::problems`], so that no file can fill memory with them.
+    #[must_use]
+    pub const fn untold(&self) -> usize {
+        self.untold.errors + self.untold.warnings
+    }
+
     /// How many errors were found.
     #[must_use]
     pub fn error_count(&self) -> usize {
-        self.count(Severity::Error)
+        self.count(Severity::Error) + self.untold.errors
     }
 
     /// How many warnings were found.
     #[must_use]
     pub fn warning_count(&self) -> usize {
-        self.count(Severity::Warning)
+        self.count(Severity::Warning) + self.untold.warnings
     }
 
     fn count(&self, severity: Severity) -> usize {
@@ -126,3 +144,33 @@ impl fmt::Display for Report {
 }
 
 impl std::error::Error for Report {}
+
+fn line_of(lines: &[&str], problem: &Problem) -> Option<Excerpt> {
+    excerpt(lines, problem.line, problem.column, problem.width)
+}
+
+/// A problem whose texts are fit to be shown, whatever of the file is in them.
+fn fit(mut problem: Problem) -> Problem {
+    problem.message = fit_text(&problem.message);
+    problem.hint = problem.hint.as_deref().map(fit_text);
+    problem.help = problem.help.as_deref().map(fit_text);
+    problem
+}
+
+fn fit_text(text: &str) -> String {
+    /// Longer than all that is allowed in any place.
+    const LONGEST: usize = 4_000;
+    let fit = |c| {
+        if is_unfit(c) && c != '\n' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    let mut chars = text.chars();
+    let mut shown: String = chars.by_ref().take(LONGEST).map(fit).collect();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}

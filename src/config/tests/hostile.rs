@@ -115,15 +115,46 @@ fn what_multiplies_is_bounded() {
 }
 
 #[test]
+fn a_long_variable_with_many_references_is_refused_by_counting_what_they_stand_for() {
+    let text = route(&format!("timeout: \"{}\"", "${LONG}".repeat(100_000)));
+    let report = load(&text, "config.yaml", &|name| {
+        (name == "LONG").then(|| "x".repeat(100_000))
+    })
+    .unwrap_err();
+    assert_eq!(only(&report).code, Code::Budget);
+}
+
+#[test]
+fn a_report_is_short_however_long_the_text_it_is_about() {
+    let report = bad(&route(&format!("timeout: {}", "5".repeat(900_000))));
+    assert!(report.render().len() < 20_000 && report.json().to_string().len() < 20_000);
+}
+
+#[test]
+fn nothing_that_turns_or_hides_text_is_printed() {
+    let text = "version: 1\n\"a\\e[2J\u{202e}kcah\u{200b}\u{feff}\": 1\nroutes: {}\n";
+    let report = bad(text);
+    for told in [report.render(), report.github(), report.json().to_string()] {
+        let unfit = ['\u{1b}', '\u{202e}', '\u{200b}', '\u{feff}'];
+        assert!(!told.contains(unfit), "{told}");
+    }
+}
+
+#[test]
 fn thousands_of_problems_are_counted_and_the_first_hundred_shown() {
     let keys: String = (0..9_000).map(|n| format!("key{n}: 1\n")).collect();
     let report = bad(&format!("version: 1\n{keys}"));
-    assert!(report.error_count() > 9_000);
+    assert_eq!(report.error_count(), 9_001);
+    assert_eq!((report.problems().count(), report.untold()), (1_000, 8_001));
+    let told = report.render();
     assert!(
-        report.render().contains("… and 8901 more\n9001 errors"),
+        told.ends_with("… and 8901 more\n9001 errors\n"),
         "{}",
-        &report.render()[30_000..]
+        &told[30_000..]
     );
+    let commands = report.github();
+    assert_eq!(commands.lines().count(), 1_001);
+    assert!(commands.ends_with("::error file=config.yaml::8001 more problems\n"));
 }
 
 #[test]

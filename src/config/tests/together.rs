@@ -84,6 +84,10 @@ pub(super) fn wrong_together() -> Vec<(&'static str, String)> {
             route("attempt_timeout: 1h\nbreaker: {failure_ratio: 50%, min_calls: 100, window: {time: 30s}}\nlimits: {rate: {per_second: 2, burst: 20}}"),
         ),
         (
+            "more listeners than anybody has",
+            file(&format!("listen: {{admin: [{}]}}", (1..=65).map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(", "))),
+        ),
+        (
             "a name server twice",
             file("dns: {servers: [10.0.0.2, 10.0.0.3, \"10.0.0.2:53\"]}"),
         ),
