@@ -18,6 +18,7 @@ mod drill;
 mod endpoints;
 mod fallback;
 mod forcing;
+mod fuzz;
 mod grpc;
 mod headers;
 mod init;

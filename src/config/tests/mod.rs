@@ -3,6 +3,7 @@
 mod catalogue;
 mod certificates;
 mod codes;
+mod dictionary;
 mod effective;
 mod fallbacks;
 mod hostile;
