@@ -20,7 +20,7 @@ pub struct Limits {
     pub bulkhead: Option<Arc<Bulkhead>>,
     /// How many calls go per second.
     pub rate: Option<Rate>,
-    /// Those who wait for the throttle or the bulkhead.
+    /// Those who wait for the throttle, the bulkhead or a connection.
     pub(super) waiters: Arc<Waiters>,
 }
 
@@ -83,6 +83,12 @@ impl Limits {
             rate,
             waiters,
         }
+    }
+
+    /// Wakes all calls that wait for a connection when a breaker of the route opens: they would wait in vain.
+    #[must_use]
+    pub fn roused(&self) -> &Notify {
+        &self.waiters.connection
     }
 
     /// Gives survivors the settings of the plan; nothing of their state is lost.

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::Notify;
+
 use crate::resilience::{Bulkhead, BulkheadSpec, Throttle};
 
 /// The lines in which a route's calls wait. Its breakers know them, whichever reload brings a bulkhead.
@@ -9,6 +11,8 @@ use crate::resilience::{Bulkhead, BulkheadSpec, Throttle};
 pub(super) struct Waiters {
     pub(super) throttle: Arc<Throttle>,
     bulkhead: OnceLock<Arc<Bulkhead>>,
+    /// Wakes those who wait for a connection, in whichever worker and for whichever upstream the route had then.
+    pub(super) connection: Notify,
 }
 
 impl Waiters {
@@ -16,6 +20,7 @@ impl Waiters {
         Self {
             throttle,
             bulkhead: OnceLock::new(),
+            connection: Notify::new(),
         }
     }
 
@@ -27,6 +32,7 @@ impl Waiters {
     /// Wakes all that wait.
     pub(super) fn rouse(&self) {
         self.throttle.rouse();
+        self.connection.notify_waiters();
         if let Some(bulkhead) = self.bulkhead.get() {
             bulkhead.rouse();
         }

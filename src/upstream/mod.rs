@@ -35,7 +35,7 @@ pub use endpoint::{Endpoint, EndpointId, EndpointView};
 pub use endpoints::Endpoints;
 pub use http2::LocalExecutor;
 pub use lease::Lease;
-pub use pool::{Checkout, Pool, Unconnected, Wanted, Way};
+pub use pool::{Checkout, Pool, Recall, Unconnected, Wanted, Way};
 pub use probe::{Probe, ProbeNews, ProbeTurn, Report, Urgency};
 pub use send_error::{Fate, SendError};
 pub use slots::{Shed, Slots};

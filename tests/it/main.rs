@@ -35,6 +35,7 @@ mod peers;
 mod probe;
 mod ramp;
 mod readme;
+mod recall;
 mod reload;
 mod resting;
 mod retry;

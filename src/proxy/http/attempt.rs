@@ -12,12 +12,16 @@ use super::carry::Context;
 use super::classify::{of_failure, sample};
 use super::framing::is_ambiguous;
 use super::outgoing::{Outgoing, Sending};
+use super::recall::Standing;
+use super::reply::Refusal;
 use super::retrying::Further;
 use crate::failure::{Blame, Failure};
 use crate::resilience::Chance;
 use crate::telemetry::{Exchange, HeldBy};
 use crate::time::{now, timeout_at};
-use crate::upstream::{Checkout, Fate, Lease, Purpose, SendError, Unconnected, UploadEnd, Wanted};
+use crate::upstream::{
+    Checkout, Fate, Lease, Purpose, Recall, SendError, Unconnected, UploadEnd, Wanted,
+};
 
 /// What an attempt is made with.
 pub(super) struct Attempt<'a, 'c> {
@@ -60,6 +64,8 @@ pub(super) struct Lost {
     pub(super) is_unsent: bool,
     /// When it was lost.
     pub(super) at: Instant,
+    /// A breaker's, which opened while the call waited for its connection.
+    pub(super) refusal: Option<Box<Refusal>>,
 }
 
 /// A try that brought no response headers.
@@ -67,6 +73,7 @@ struct Failed {
     named: Named,
     again: Again,
     at: Instant,
+    refusal: Option<Box<Refusal>>,
 }
 
 impl Attempt<'_, '_> {
@@ -81,9 +88,9 @@ impl Attempt<'_, '_> {
         loop {
             let tried = self.try_once(begin).await;
             match tried {
-                Err(Failed { named, again, at })
-                    if second.is_none() && self.may_resend(named.charged, again, at) =>
-                {
+                Err(Failed {
+                    named, again, at, ..
+                }) if second.is_none() && self.may_resend(named.charged, again, at) => {
                     if again == Again::Unseen {
                         self.exchange.never_attempted();
                     }
@@ -96,13 +103,18 @@ impl Attempt<'_, '_> {
                     begin = at;
                 }
                 last => {
-                    if let Some(second) = second {
-                        second.ended(last.is_ok());
+                    match (second, &last) {
+                        (Some(second), Err(failed)) if failed.refusal.is_some() => {
+                            second.was_refused();
+                        }
+                        (Some(second), last) => second.ended(last.is_ok()),
+                        (None, _) => {}
                     }
-                    return last.map_err(|Failed { named, again, at }| Lost {
-                        named,
-                        is_unsent: again == Again::Unseen,
-                        at,
+                    return last.map_err(|failed| Lost {
+                        named: failed.named,
+                        is_unsent: failed.again == Again::Unseen,
+                        at: failed.at,
+                        refusal: failed.refusal,
                     });
                 }
             }
@@ -158,6 +170,7 @@ impl Attempt<'_, '_> {
                 named: failure.into(),
                 again: Again::Impossible,
                 at: begin,
+                refusal: None,
             })?;
         let sent = {
             let sending = pin!(lease.send(request));
@@ -211,6 +224,7 @@ impl Attempt<'_, '_> {
             named,
             again,
             at: end,
+            refusal: None,
         })
     }
 
@@ -218,6 +232,8 @@ impl Attempt<'_, '_> {
     async fn connect(&mut self, begin: Instant) -> Result<(Lease, Instant), Failed> {
         let route = self.outgoing.route;
         let pool = self.context.connection.worker.pool(route);
+        let standing = Standing::of(route, self.call, self.time.is_probe);
+        let is_off = |now| standing.is_off(now);
         let wanted = Wanted {
             start: begin,
             deadline: self.time.allowance.until,
@@ -228,6 +244,10 @@ impl Attempt<'_, '_> {
                 Purpose::Call
             },
             avoid: self.outgoing.avoid,
+            recall: Some(Recall {
+                roused: route.limits.roused(),
+                is_off: &is_off,
+            }),
         };
         let checkout = pool.checkout(wanted).await;
         let end = now();
@@ -248,7 +268,27 @@ impl Attempt<'_, '_> {
             named,
             again: Again::Unseen,
             at: end,
+            refusal: None,
         };
+        let may_be_off = match &checkout {
+            Ok(Checkout { lease, way }) => {
+                way.queued.is_some() || !lease.is_reused() || self.outgoing.was_resent
+            }
+            Err(Unconnected { failure, .. }) => *failure == Failure::CircuitOpen,
+        };
+        // A breaker may have opened since the call was let pass, which would then be sent after the order to stop.
+        if may_be_off
+            && standing.is_off(end)
+            && let Some(refusal) = standing.refusal(end)
+        {
+            if let Ok(Checkout { lease, .. }) = checkout {
+                lease.keep(end);
+            }
+            return Err(Failed {
+                refusal: Some(refusal),
+                ..failed(Failure::CircuitOpen.into())
+            });
+        }
         match checkout {
             Ok(Checkout { lease, .. }) => {
                 let allowance = self.time.allowance;

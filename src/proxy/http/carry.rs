@@ -212,7 +212,11 @@ async fn conclude(
             named: Named { told, charged },
             is_unsent,
             at,
+            refusal,
         }) => {
+            if let Some(state) = refusal.as_ref().and_then(|refusal| refusal.state) {
+                exchange.breaker_state(state);
+            }
             let verdict = of_failure(charged, rules);
             if charged.blame() == Blame::Upstream {
                 exchange.attempt_failed(charged);
@@ -220,15 +224,18 @@ async fn conclude(
             }
             let throttle = &route.limits.throttle;
             throttle.settle(pass, verdict.outcome, verdict.signal, at);
-            permit.finish_as(sample(verdict, latency), at, || exchange.identity());
+            let refusal = if let Some(refusal) = refusal {
+                permit.withdraw();
+                *refusal
+            } else {
+                permit.finish_as(sample(verdict, latency), at, || exchange.identity());
+                Refusal::new(told, detail(told, route, *allowance, exchange))
+            };
             Ended {
                 at,
                 is_unsent,
                 is_whole: outgoing.can_go_again(call),
-                result: Err(Refusal::new(
-                    told,
-                    detail(told, route, *allowance, exchange),
-                )),
+                result: Err(refusal),
             }
         }
     }

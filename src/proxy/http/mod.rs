@@ -23,6 +23,7 @@ mod ours;
 mod outgoing;
 mod peek;
 pub(crate) mod probing;
+mod recall;
 mod relay;
 mod reply;
 mod retrying;

@@ -179,6 +179,7 @@ impl Attempt {
                 chance,
                 purpose: Purpose::Call,
                 avoid: None,
+                recall: None,
             };
             let checkout = self.pool.checkout(wanted).await;
             let Checkout { mut lease, way } =

@@ -113,7 +113,11 @@ impl<'a> Retrying<'a> {
         };
         let label = ended.label();
         if let Some(further) = self.further.take() {
-            further.ended(ended.is_good());
+            if ended.was_refused() {
+                further.was_refused();
+            } else {
+                further.ended(ended.is_good());
+            }
         }
         if !spec.on.names(label) {
             return Next::Done(ended.result);
@@ -156,6 +160,11 @@ impl<'a> Further<'a> {
         Self { meters, result }
     }
 
+    /// A breaker opened before it was sent.
+    pub(super) fn was_refused(mut self) {
+        self.result = RetryResult::Refused;
+    }
+
     /// It brought an answer that is no failure, or did not.
     pub(super) fn ended(mut self, is_good: bool) {
         self.result = if is_good {
@@ -179,6 +188,11 @@ impl Ended {
             Ok(answer) => Label::Status(answer.response.status().as_u16()),
             Err(refusal) => Label::Named(refusal.failure.label()),
         }
+    }
+
+    /// Whether a breaker refused it after all.
+    fn was_refused(&self) -> bool {
+        matches!(&self.result, Err(refusal) if refusal.state.is_some())
     }
 
     /// Whether it brought an answer that is no failure.

@@ -272,7 +272,7 @@ fn is_too_late(halt: Halt, until: Deadline) -> bool {
 }
 
 /// The breaker's refusal, if it would refuse now; takes no permit.
-fn refuse_if_open(route: &Route, key: Option<Key>, now: Instant) -> Result<(), Refusal> {
+pub(super) fn refuse_if_open(route: &Route, key: Option<Key>, now: Instant) -> Result<(), Refusal> {
     let child = route.keyed.as_ref().zip(key);
     let child = child.and_then(|(keyed, key)| keyed.get(key));
     let would_reject = child

@@ -78,8 +78,11 @@ impl Permit {
         }
     }
 
-    /// Gives it back unused, as if nobody had asked: somebody else refused the call.
-    pub(super) fn withdraw(mut self) {
+    /// Gives it back unused, as if nobody had asked: the call was refused after all, and that is counted elsewhere.
+    pub fn withdraw(mut self) {
+        if let Some(key) = self.beside.take().and_then(|beside| beside.key) {
+            key.withdraw();
+        }
         if let Some(admission) = self.admission.take() {
             let breaker = &self.breaker;
             breaker.teller.look(|machine| machine.withdraw(admission));

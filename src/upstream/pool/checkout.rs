@@ -1,12 +1,15 @@
 //! What is asked of a pool, and what it gives.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use super::shelf::{Shelf, Stay};
 use crate::failure::Failure;
 use crate::resilience::Chance;
-use crate::time::Deadline;
+use crate::time::{Deadline, now, timeout_at};
 use crate::upstream::endpoint::{Endpoint, EndpointId};
 use crate::upstream::http1::Http1;
 use crate::upstream::http2::Http2;
@@ -14,7 +17,7 @@ use crate::upstream::{Lease, Purpose};
 
 /// What a connection is wanted for.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct Wanted<'a> {
     /// When it is wanted.
     pub start: Instant,
     /// By when the call must be answered.
@@ -25,6 +28,26 @@ pub struct Wanted {
     pub purpose: Purpose,
     /// Where the call has failed already: another endpoint is asked if there is any.
     pub avoid: Option<EndpointId>,
+    /// What may end the wait for it, where something may.
+    pub recall: Option<Recall<'a>>,
+}
+
+/// What ends a call's wait for a connection early: the call is not to be made any more.
+#[derive(Clone, Copy)]
+pub struct Recall<'a> {
+    /// Wakes all that wait, when there is reason to ask.
+    pub roused: &'a Notify,
+    /// Whether the call is not to be made any more.
+    pub is_off: &'a dyn Fn(Instant) -> bool,
+}
+
+/// Why a wait was in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vain {
+    /// Its time was over.
+    Late,
+    /// The call was called off.
+    Recalled,
 }
 
 /// What a pool gives on request.
@@ -53,6 +76,43 @@ pub struct Way {
     pub queued: Option<Duration>,
     /// Why other endpoints were passed over that were asked first.
     pub passed_over: Vec<Failure>,
+}
+
+impl Wanted<'_> {
+    /// Waits for that, until then or until the call is called off.
+    pub(super) async fn wait<T>(
+        &self,
+        until: Deadline,
+        event: impl Future<Output = T>,
+    ) -> Result<T, Vain> {
+        let Some(recall) = self.recall else {
+            return timeout_at(until, event).await.map_err(|_| Vain::Late);
+        };
+        let mut event = pin!(timeout_at(until, event));
+        loop {
+            let mut roused = pin!(recall.roused.notified());
+            // Listening before it asks, or it could miss the one change that matters.
+            roused.as_mut().enable();
+            let now = now();
+            if until.has_passed(now) {
+                return Err(Vain::Late);
+            }
+            if (recall.is_off)(now) {
+                return Err(Vain::Recalled);
+            }
+            tokio::select! {
+                biased;
+                () = roused => {}
+                result = event.as_mut() => return result.map_err(|_| Vain::Late),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Recall<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recall").finish_non_exhaustive()
+    }
 }
 
 impl Way {
@@ -107,10 +167,14 @@ impl Unconnected {
         way
     }
 
-    /// Its turn did not come in so long.
-    pub(super) fn overloaded(queued: Duration) -> Self {
+    /// It waited for so long in vain.
+    pub(super) fn waited(vain: Vain, queued: Duration) -> Self {
+        let failure = match vain {
+            Vain::Late => Failure::Overloaded,
+            Vain::Recalled => Failure::CircuitOpen,
+        };
         Self {
-            failure: Failure::Overloaded,
+            failure,
             endpoint: None,
             way: Way::through(Some(queued)),
         }

@@ -44,7 +44,7 @@ impl Choice {
     pub(super) fn others(
         &self,
         stay: &Stay,
-        wanted: &Wanted,
+        wanted: &Wanted<'_>,
     ) -> impl Iterator<Item = (&Rc<Shelf>, bool)> + use<'_> {
         let here = Rc::clone(&stay.shelf);
         let avoid = wanted.avoid;
@@ -63,7 +63,7 @@ impl Choice {
     ///
     /// The trial of an ejected endpoint goes before all others, or it might never come back. It is no place for a call that failed
     /// once already.
-    pub(super) fn make(&self, pool: &Rc<Pool>, wanted: &Wanted, now: Instant) -> Option<Stay> {
+    pub(super) fn make(&self, pool: &Rc<Pool>, wanted: &Wanted<'_>, now: Instant) -> Option<Stay> {
         if let [only] = &*self.shelves {
             return (self.tries == 0).then(|| Stay::begin(pool, only, Visit::Ordinary));
         }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-pub use self::checkout::{Checkout, Unconnected, Wanted, Way};
+pub use self::checkout::{Checkout, Recall, Unconnected, Wanted, Way};
 use self::choice::Choice;
 use self::shelf::Shelf;
 pub(super) use self::shelf::Stay;
@@ -90,9 +90,9 @@ impl Pool {
     /// free. An endpoint to which none can be opened gives way to another.
     ///
     /// # Errors
-    /// `Overloaded` when all `max` stay in use for `acquire_timeout` or until the deadline; else why no connection could be opened.
-    /// Either way the call was never sent.
-    pub async fn checkout(self: &Rc<Self>, wanted: Wanted) -> Result<Checkout, Unconnected> {
+    /// `Overloaded` when all `max` stay in use for `acquire_timeout` or until the deadline; `CircuitOpen` when the call was called off
+    /// while it waited; else why no connection could be opened. Either way the call was never sent.
+    pub async fn checkout(self: &Rc<Self>, wanted: Wanted<'_>) -> Result<Checkout, Unconnected> {
         let mut choice = Choice::new(self.shelves());
         let (mut wanted, mut at) = (wanted, wanted.start);
         let mut failed: Option<Unconnected> = None;
@@ -134,7 +134,7 @@ impl Pool {
         self: &Rc<Self>,
         stay: Stay,
         choice: &Choice,
-        wanted: &Wanted,
+        wanted: &Wanted<'_>,
     ) -> Result<Checkout, Unconnected> {
         // Boxed is what seldom happens: without that every call would carry the room for opening a connection.
         if wanted.purpose == Purpose::Call && stay.shelf.sharing.is_spoken() {
@@ -195,7 +195,7 @@ impl Pool {
         self: &Rc<Self>,
         slot: Slot,
         mut stay: Stay,
-        wanted: &Wanted,
+        wanted: &Wanted<'_>,
         queued: Option<Duration>,
     ) -> Result<Checkout, Unconnected> {
         let begin = now();
@@ -240,7 +240,7 @@ impl Pool {
         shelf: &Shelf,
         berth: Berth,
         begin: Instant,
-        wanted: &Wanted,
+        wanted: &Wanted<'_>,
     ) -> Result<Opened, Failure> {
         let opening = self
             .upstream

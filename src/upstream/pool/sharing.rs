@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::checkout::Vain;
 use super::choice::Choice;
 use super::shelf::Stay;
 use super::{Checkout, Pool, Unconnected, Wanted};
 use crate::failure::{Blame, Failure};
-use crate::time::{now, timeout_at};
+use crate::time::now;
 use crate::upstream::http2::Http2;
 
 /// The one HTTP/2 connection of a worker to an endpoint.
@@ -54,7 +55,7 @@ impl Pool {
         self: &Rc<Self>,
         stay: Stay,
         choice: &Choice,
-        wanted: &Wanted,
+        wanted: &Wanted<'_>,
     ) -> Result<Checkout, Unconnected> {
         let shelf = Rc::clone(&stay.shelf);
         let found = shelf.sharing.find(wanted).await;
@@ -132,7 +133,7 @@ impl Sharing {
             .take_if(|connection| !connection.is_usable(now));
     }
 
-    async fn find(&self, wanted: &Wanted) -> Result<Found<'_>, Failure> {
+    async fn find(&self, wanted: &Wanted<'_>) -> Result<Found<'_>, Failure> {
         let start = wanted.start;
         let mut waited = None;
         loop {
@@ -144,14 +145,17 @@ impl Sharing {
             }
             let opening = self.opening.borrow().clone();
             let Some(opening) = opening else { break };
-            let done = timeout_at(wanted.deadline, opening.done.notified()).await;
+            let done = wanted.wait(wanted.deadline, opening.done.notified()).await;
             let wait = now().saturating_duration_since(start);
             waited = Some(wait);
             match done {
                 Ok(()) => {}
                 // It waited for the upstream as the one who opens it does.
-                Err(_) if wanted.chance.was_given(wait) => return Err(Failure::ConnectTimeout),
-                Err(_) => return Err(Failure::CutShort),
+                Err(Vain::Late) if wanted.chance.was_given(wait) => {
+                    return Err(Failure::ConnectTimeout);
+                }
+                Err(Vain::Late) => return Err(Failure::CutShort),
+                Err(Vain::Recalled) => return Err(Failure::CircuitOpen),
             }
             if let Some(failure) = opening.failure.get() {
                 return Err(failure);

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::checkout::Vain;
 use super::choice::Choice;
 use super::shelf::{Shelf, Stay};
 use super::{Checkout, Handed, Pool, Unconnected, Wanted};
@@ -24,7 +25,7 @@ impl Pool {
         self: &Rc<Self>,
         stay: Stay,
         choice: &Choice,
-        wanted: &Wanted,
+        wanted: &Wanted<'_>,
     ) -> Result<Checkout, Unconnected> {
         for (shelf, is_fit) in choice.others(&stay, wanted) {
             if !is_fit {
@@ -59,7 +60,7 @@ impl Pool {
         self: &Rc<Self>,
         stay: Stay,
         choice: &Choice,
-        wanted: &Wanted,
+        wanted: &Wanted<'_>,
     ) -> Result<Checkout, Unconnected> {
         let place = self.upstream.slots.wait(self.worker);
         let turn = Turn {
@@ -69,13 +70,13 @@ impl Pool {
         let acquire_timeout = self.upstream.plan().pool.acquire_timeout;
         let patience = Deadline::after(wanted.start, acquire_timeout).min(wanted.deadline);
         let begin = now();
-        let granted = crate::time::timeout_at(patience, place.turn()).await;
+        let granted = wanted.wait(patience, place.turn()).await;
         let now = now();
         let queued = now.saturating_duration_since(begin);
         match granted {
             // What is opened now would come too late for this caller; the slot goes to the next.
             Ok(Some(Grant::Slot(_))) if patience.has_passed(now) => {
-                Err(Unconnected::overloaded(queued))
+                Err(Unconnected::waited(Vain::Late, queued))
             }
             Ok(Some(Grant::Slot(slot))) => {
                 let stay = self.choose_again(stay, choice, wanted);
@@ -108,12 +109,12 @@ impl Pool {
                 Failure::Internal,
                 Some(queued),
             )),
-            Err(crate::time::Elapsed) => Err(Unconnected::overloaded(queued)),
+            Err(vain) => Err(Unconnected::waited(vain, queued)),
         }
     }
 
     /// An endpoint that was ejected while the call waited gives way to another.
-    fn choose_again(self: &Rc<Self>, stay: Stay, choice: &Choice, wanted: &Wanted) -> Stay {
+    fn choose_again(self: &Rc<Self>, stay: Stay, choice: &Choice, wanted: &Wanted<'_>) -> Stay {
         if stay.is_trial() || stay.shelf.is_in_service() {
             return stay;
         }

@@ -97,6 +97,7 @@ impl Pool {
             chance: Chance::WHOLE,
             purpose: Purpose::Call,
             avoid: None,
+            recall: None,
         };
         if let Ok(Opened::Http1(mut connection)) = self.open_to(shelf, berth, start, &wanted).await
         {

@@ -1,0 +1,51 @@
+//! What becomes of a call that has its permit and waits for a connection, when its breaker opens: it is not sent.
+
+use std::time::Instant;
+
+use super::call::Call;
+use super::reply::Refusal;
+use super::waiting::refuse_if_open;
+use crate::resilience::{Breaker, Key, State};
+use crate::snapshot::Route;
+
+/// Whether a call that was let pass may still be sent.
+#[derive(Clone, Copy)]
+pub(super) struct Standing<'a> {
+    route: &'a Route,
+    key: Option<Key>,
+    is_probe: bool,
+}
+
+impl<'a> Standing<'a> {
+    /// That of a call with a permit.
+    pub(super) fn of(route: &'a Route, call: &Call, is_probe: bool) -> Self {
+        Self {
+            route,
+            key: call.key,
+            is_probe,
+        }
+    }
+
+    /// Whether a breaker has opened over it. What only bounds how many pass, as a ramp does, has let this one pass.
+    pub(super) fn is_off(&self, now: Instant) -> bool {
+        let is_open = |breaker: &Breaker| {
+            breaker.would_reject(now)
+                && match breaker.in_force(now).0 {
+                    State::Open => true,
+                    // Its own is one of those that are out.
+                    State::HalfOpen => !self.is_probe,
+                    State::Closed => false,
+                }
+        };
+        let child = self.route.keyed.as_ref().zip(self.key);
+        let child = child.and_then(|(keyed, key)| keyed.get(key));
+        is_open(&self.route.breaker) || child.is_some_and(|child| is_open(&child))
+    }
+
+    /// The refusal that it gets then, counted as any other.
+    pub(super) fn refusal(&self, now: Instant) -> Option<Box<Refusal>> {
+        refuse_if_open(self.route, self.key, now)
+            .err()
+            .map(Box::new)
+    }
+}
