@@ -20,6 +20,7 @@ mod expand;
 mod fallback;
 mod fields;
 mod files;
+mod found;
 mod graph;
 mod keys;
 mod load;

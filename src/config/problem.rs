@@ -1,11 +1,9 @@
-//! One thing that is wrong with a configuration, and the collection of all of them.
+//! One thing that is wrong with a configuration.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::files::NamedFiles;
+pub(crate) use super::found::{Count, Problems};
 use super::tree::Span;
 pub(crate) use super::when::When;
 
@@ -297,90 +295,5 @@ impl Problem {
             help: Some(help.into()),
             ..self
         }
-    }
-}
-
-/// So many problems of one file are kept, the others are counted: a file of a mebibyte can have a hundred thousand, and a person reads
-/// the first.
-const MOST_KEPT: usize = 1_000;
-
-/// How many problems there are of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) errors: usize,
-    pub(crate) warnings: usize,
-}
-
-/// All that was found so far.
-#[derive(Debug, Default)]
-pub(crate) struct Problems {
-    /// The files that were looked into.
-    pub(crate) files: NamedFiles,
-    found: Vec<Problem>,
-    /// What was found beyond [`MOST_KEPT`].
-    untold: Count,
-    dated: Vec<(When, Problem)>,
-    looked: HashSet<(PathBuf, Span)>,
-}
-
-impl Problems {
-    /// Adds one.
-    pub(crate) fn push(&mut self, problem: Problem) {
-        if self.found.len() < MOST_KEPT {
-            self.found.push(problem);
-            return;
-        }
-        match problem.severity {
-            Severity::Error => self.untold.errors += 1,
-            Severity::Warning => self.untold.warnings += 1,
-        }
-    }
-
-    /// Adds one that is one at some times only: what reads a configuration knows no clock.
-    pub(crate) fn push_when(&mut self, when: When, problem: Problem) {
-        if self.dated.len() < MOST_KEPT {
-            self.dated.push((when, problem));
-        }
-    }
-
-    /// Takes those that are one at some times only.
-    pub(crate) fn take_dated(&mut self) -> Vec<(When, Problem)> {
-        std::mem::take(&mut self.dated)
-    }
-
-    /// Whether the content of a file that is named at that place was not judged before.
-    pub(crate) fn is_first_look(&mut self, path: &Path, span: Span) -> bool {
-        self.looked.insert((path.to_owned(), span))
-    }
-
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.found.len() + self.untold.errors + self.untold.warnings
-    }
-
-    /// How many of them are not kept.
-    pub(crate) const fn untold(&self) -> Count {
-        self.untold
-    }
-
-    /// Whether one of them forbids the configuration.
-    pub(crate) fn has_errors(&self) -> bool {
-        let is_error = |problem: &Problem| problem.severity == Severity::Error;
-        self.untold.errors > 0 || self.found.iter().any(is_error)
-    }
-
-    /// Those that are kept by their place in the file; what several routes inherit from one line is told once.
-    pub(crate) fn into_sorted(self) -> Vec<Problem> {
-        let mut problems = self.found;
-        problems.sort_by(|a, b| {
-            let place = |p: &Problem| (p.line, p.column, p.code);
-            place(a)
-                .cmp(&place(b))
-                .then_with(|| a.message.cmp(&b.message))
-        });
-        problems.dedup_by(|b, a| {
-            (a.line, a.column, a.code, &a.message) == (b.line, b.column, b.code, &b.message)
-        });
-        problems
     }
 }

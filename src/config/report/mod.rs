@@ -29,7 +29,12 @@ impl Report {
         let files = std::mem::take(&mut problems.files);
         let untold = problems.untold();
         let lines = lines(text);
-        let problems = problems.into_sorted().into_iter().enumerate();
+        let mut problems = problems.into_sorted();
+        if problems.len() > MOST_SHOWN {
+            // Nobody should look for the one error below a hundred warnings.
+            problems.sort_by_key(|problem| problem.severity == Severity::Warning);
+        }
+        let problems = problems.into_iter().enumerate();
         let found = problems.map(|(at, problem)| {
             // Only what is printed in full shows its line.
             let excerpt = (at < MOST_SHOWN)
@@ -63,6 +68,8 @@ impl Report {
 
     /// Takes in what another report of the same file found.
     pub(crate) fn add(&mut self, other: Self) {
+        self.untold.errors += other.untold.errors;
+        self.untold.warnings += other.untold.warnings;
         self.found.extend(other.found);
         self.found
             .sort_by_key(|(problem, _)| (problem.line, problem.column));
@@ -74,7 +81,7 @@ impl Report {
         &self.files
     }
 
-    /// The problems in the order of the file; of very many not all, see [`Report::untold`].
+    /// The problems in the order of the file. Of very many the errors come first, and not all are there: see [`Report::untold`].
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.found.iter().map(|(problem, _)| problem)
     }
@@ -88,7 +95,7 @@ impl Report {
     /// How many were found that are not among [`Report::problems`], so that no file can fill memory with them.
     #[must_use]
     pub const fn untold(&self) -> usize {
-        self.untold.errors + self.untold.warnings
+        self.untold.all()
     }
 
     /// How many errors were found.

@@ -158,6 +158,160 @@ fn thousands_of_problems_are_counted_and_the_first_hundred_shown() {
 }
 
 #[test]
+fn an_error_is_not_lost_among_thousands_of_warnings() {
+    let headers = |n: usize| {
+        let literals: String = (0..90).map(|h| format!("X-{n}-{h}-Token: x, ")).collect();
+        format!(
+            "  r{n}: {{upstream: https://a.example.com, headers: {{request: {{set: {{{literals}}}}}}}}}\n"
+        )
+    };
+    let routes: String = (0..30).map(headers).collect();
+    let report = bad(&format!("version: 1\nroutes:\n{routes}  last: {{}}\n"));
+    assert_eq!(report.error_count(), 1);
+    assert!(report.warning_count() > 1_000, "{}", report.warning_count());
+    assert!(report.render().starts_with("error["), "{report}");
+}
+
+#[test]
+fn what_many_routes_inherit_from_one_line_does_not_crowd_out_another_problem() {
+    let routes: String = (0..3_000)
+        .map(|n| format!("  r{n}: {{upstream: https://a.example.com}}\n"))
+        .collect();
+    let report = bad(&format!(
+        "version: 1\ndefaults: {{timeout: 0s}}\nroutes:\n{routes}  last: {{upstream: https://a.example.com, timeuot: 1s}}\n"
+    ));
+    assert_eq!(report.untold(), 0, "{report}");
+    assert!(
+        report.render().contains("unknown key `timeuot`"),
+        "{report}"
+    );
+}
+
+#[test]
+fn references_stand_for_so_much_text_and_no_more() {
+    let long = |name: &str| (name == "LONG").then(|| "x".repeat(100_000));
+    let routes: String = (0..100)
+        .map(|n| format!("  r{n}: {{upstream: \"${{LONG}}\"}}\n"))
+        .collect();
+    let text = format!("version: 1\nroutes:\n{routes}");
+    let report = load(&text, "config.yaml", &long).unwrap_err();
+    let budget = |problem: &&Problem| problem.code == Code::Budget;
+    assert_eq!(report.problems().filter(budget).count(), 90, "{report}");
+}
+
+/// What other readers of YAML take for a number or a flag is never taken for one.
+#[test]
+fn scalars_of_other_dialects_are_refused_wherever_a_value_is_read() {
+    let scalars = [
+        "on",
+        "yes",
+        "Yes",
+        "NO",
+        "y",
+        "1e3",
+        "0x1F",
+        "0o17",
+        "1_000",
+        ".inf",
+        "-.inf",
+        ".nan",
+        "+5",
+        "-1",
+        "99999999999999999999999999",
+        "1:30",
+        "2026-11-24",
+        "\u{661}\u{665}",
+    ];
+    let keys = [
+        "breaker: {failure_threshold: @}",
+        "breaker: {failure_ratio: @}",
+        "timeout: @",
+        "preserve_host: @",
+    ];
+    for scalar in scalars {
+        for key in keys {
+            let report = bad(&route(&key.replace('@', scalar)));
+            let problems: Vec<_> = report.problems().map(|problem| problem.code).collect();
+            assert_eq!(problems.len(), 1, "{report}");
+            assert_ne!(problems[0], Code::UnknownKey, "{report}");
+        }
+    }
+}
+
+#[test]
+fn what_yaml_has_and_a_configuration_does_not_is_refused_by_name() {
+    let told = |text: &str| bad(text).render();
+    let routes = "routes: {partner: {upstream: https://api.example.com}}\n";
+    let all: String = [
+        format!("version: 1\n{routes}---\nversion: 1\n"),
+        format!("%TAG ! tag:example.com,2000:\n---\nversion: 1\n{routes}x: !foo 1\n"),
+        format!("version: !!int 1\n{routes}"),
+        format!("version: !!binary MQ==\n{routes}"),
+        format!("version: !!python/object/apply:os.system [id]\n{routes}"),
+        format!("version: 1\n{routes}x: &x [*x]\n"),
+        format!("version: 1\n{routes}x: *y\n"),
+        route("<<: {timeout: 5s}"),
+        route("? [a, b]\n: c"),
+        route("\ttimeout: 5s"),
+        route("timeout: 5s\ntimeout: 6s"),
+    ]
+    .iter()
+    .map(|text| told(text))
+    .collect::<Vec<_>>()
+    .join("\n");
+    insta::assert_snapshot!(all);
+}
+
+/// What begins an escape sequence, hides or turns text: a terminal or a log must not get it from a file.
+#[test]
+fn nothing_of_a_file_reaches_a_terminal_as_more_than_text() {
+    let unfit = [
+        '\u{1b}', '\u{9b}', '\u{7}', '\u{8}', '\u{85}', '\u{200b}', '\u{202e}', '\u{2066}',
+        '\u{2028}', '\u{feff}',
+    ];
+    for c in unfit {
+        let escape = format!("\\U{:08x}", u32::from(c));
+        for place in [c.to_string(), escape] {
+            for text in [
+                route(&format!("\"a{place}[31m\": 1")),
+                route(&format!("timeout: \"5{place}[31m\"")),
+                route(&format!("preset: \"what{place}sapp\"")),
+                route(&format!("# {place}\ntimeuot: 5s # {place}")),
+                format!(
+                    "version: 1\nroutes: {{\"a{place}b\": {{upstream: \"https://a{place}b\"}}}}\n"
+                ),
+            ] {
+                let (Err(report)
+                | Ok(Loaded {
+                    warnings: report, ..
+                })) = load(&text, &format!("con{c}fig.yaml"), &no_env);
+                for told in [report.render(), report.github(), report.json().to_string()] {
+                    assert!(!told.contains(unfit), "{text:?} gives {told:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn of_an_endless_line_only_what_is_near_the_place_is_shown() {
+    let problems: String = (0..9_000).map(|n| format!("k{n}: 1, ")).collect();
+    for text in [
+        format!("{{version: 1, {problems}}}"),
+        format!("version: 1\n{}: 1\n", "k".repeat(900)),
+        format!("version: 1\n\"{}\": 1\n", "k".repeat(900_000)),
+        format!("version: \"{}\"\n", "1".repeat(900_000)),
+    ] {
+        let told = bad(&text).render();
+        assert!(
+            told.lines().all(|line| line.chars().count() < 400),
+            "{}",
+            &told[..2_000]
+        );
+    }
+}
+
+#[test]
 fn control_characters_and_broken_texts_are_refused_and_never_printed() {
     for text in [
         "\0",
