@@ -165,6 +165,11 @@ pub fn load_content(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Report> {
     let origin = path.display().to_string();
+    if let Some(encoding) = wide_encoding(&content) {
+        let message = format!("{origin} is {encoding}, not UTF-8 text");
+        let hint = "save the file as UTF-8";
+        return Err(unusable(path, Code::Unreadable, message, hint));
+    }
     match String::from_utf8(content) {
         Ok(text) => load(&text, &origin, env),
         Err(error) => {
@@ -184,6 +189,19 @@ pub fn load_content(
                 "save the file as UTF-8",
             ))
         }
+    }
+}
+
+/// Which encoding with more than one byte for each character it is, by its first bytes (YAML 1.2.2, §5.2): half of what stands in such
+/// files is NUL, and of NULs nobody learns what to do.
+fn wide_encoding(content: &[u8]) -> Option<&'static str> {
+    match content {
+        [0, 0, 0xfe, 0xff, ..]
+        | [0xff, 0xfe, 0, 0, ..]
+        | [0, 0, 0, 1..=255, ..]
+        | [1..=255, 0, 0, 0, ..] => Some("UTF-32"),
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] => Some("UTF-16"),
+        _ => None,
     }
 }
 

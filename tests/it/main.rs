@@ -21,6 +21,7 @@ mod forcing;
 mod fuzz;
 mod grpc;
 mod headers;
+mod hostile;
 mod init;
 mod isolation;
 mod keyed;
