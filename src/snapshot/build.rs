@@ -283,7 +283,7 @@ impl Maker<'_> {
             }
             Some(_) | None => {
                 let (connect, sheds) = (Arc::clone(self.connect), Arc::clone(self.sheds));
-                Upstream::new(Arc::clone(name), plan.clone(), connect, sheds)
+                Upstream::new(Arc::clone(name), Arc::clone(plan), connect, sheds)
                     .map(Arc::new)
                     .map_err(|error| BuildError::Tls(self.name.to_owned(), error))
             }

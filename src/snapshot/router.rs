@@ -581,7 +581,7 @@ mod tests {
         let routes: BTreeMap<String, Arc<RoutePlan>> = (0..COUNT)
             .map(|index| {
                 let mut route = RoutePlan::clone(template);
-                route.upstream.host = format!("h{index}.example");
+                Arc::make_mut(&mut route.upstream).host = format!("h{index}.example");
                 if let Some(matches) = &mut route.matches {
                     matches.path_prefix = Some(format!("/p{index}"));
                 }

@@ -49,7 +49,7 @@ use crate::time::{Deadline, now};
 /// Where a route sends, shared by all workers.
 pub struct Upstream {
     id: u64,
-    plan: UpstreamPlan,
+    plan: Arc<UpstreamPlan>,
     tls: Option<Tls>,
     /// For calls that will leave HTTP, which only HTTP/1.1 can.
     tls_http1: Option<Tls>,
@@ -88,7 +88,7 @@ impl Upstream {
     /// [`TlsError`] when its trust cannot be loaded.
     pub fn new(
         route: Arc<str>,
-        plan: UpstreamPlan,
+        plan: Arc<UpstreamPlan>,
         connect: Arc<dyn Connect>,
         sheds: Arc<[Shed]>,
     ) -> Result<Self, TlsError> {

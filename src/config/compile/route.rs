@@ -1,5 +1,6 @@
 //! The settings of one route, all layers laid together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::HeaderName;
@@ -69,7 +70,7 @@ pub(super) fn route(
     }
     let plan = RoutePlan {
         preset: preset.to_owned(),
-        upstream: upstream?,
+        upstream: Arc::new(upstream?),
         matches,
         timeout: timeout.time,
         attempt_timeout,

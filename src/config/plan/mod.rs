@@ -131,7 +131,7 @@ pub struct RoutePlan {
     /// The preset that its settings began from.
     pub preset: String,
     /// Where it sends.
-    pub upstream: UpstreamPlan,
+    pub upstream: Arc<UpstreamPlan>,
     /// The explicit match, if it has one.
     pub matches: Option<MatchPlan>,
     /// From the accepted request to the response headers.
