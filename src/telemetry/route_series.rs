@@ -43,7 +43,8 @@ impl RouteMeters {
             &USUAL_ENDINGS
         };
         for method in MethodLabel::all() {
-            let endings = self.requests.get(method.index()).and_then(OnceLock::get);
+            let methods = self.requests.get();
+            let endings = methods.and_then(|methods| methods.get(method.index())?.get());
             let listed = matches!(method.label(), "GET" | "POST");
             for class in CodeClass::ALL {
                 for outcome in Outcome::ALL {
