@@ -128,11 +128,10 @@ impl Ledger {
         );
         let others = reasons.into_iter();
         let others = others.filter(|reason| !reason.is_empty() && !is_refusal(reason));
+        let others = counted(others.map(str::to_owned));
         assert!(
-            counted(others.map(str::to_owned))
-                .keys()
-                .all(|reason| reason == "timeout"),
-            "the drill has no other endings"
+            others.keys().all(|reason| reason == "timeout"),
+            "the drill has no other endings: {others:?}"
         );
         assert_eq!(self.metric("sidefuse_log_lines_dropped_total"), 0);
         assert_eq!(self.metric("sidefuse_in_flight_requests{route=\"crm\"}"), 0);
@@ -165,7 +164,9 @@ impl Ledger {
         let again = again.filter(|it| it.head.header("x-attempt").is_some());
         assert_eq!(
             again.count() as u64,
-            self.retries("answered") + self.retries("failed")
+            self.retries("answered") + self.retries("failed"),
+            "{:?}",
+            self.samples("sidefuse_retries_total", &["result"])
         );
 
         let judged = ["successes", "failures", "alive", "throttled", "ignored"];

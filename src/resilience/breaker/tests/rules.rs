@@ -202,22 +202,30 @@ fn case_134_what_left_the_time_window_no_longer_counts() {
 fn rule_5_the_ratio_is_of_calls_that_reached_the_upstream() {
     let mut bed = Bed::half_open(BreakerKeys {
         failure_ratio: Some(percent(50)),
+        min_calls: 6,
+        ramp: Some(RampSpec {
+            from: percent(10),
+            over: SECOND * 3_600,
+        }),
         ..usual()
     });
-    bed.wait(SECOND);
-    let probe = bed.admit().unwrap();
-    (0..50).for_each(|_| assert!(bed.admit().is_err()));
-    probe.finish(SUCCESS, bed.now);
-    bed.call(SUCCESS);
     bed.calls(2, SUCCESS);
-    assert_eq!(
-        (
-            bed.state(),
-            bed.view().window.calls,
-            bed.view().statistics.rejected
-        ),
-        (State::Closed, 2, 50)
-    );
+    assert_eq!(bed.state(), State::Closed);
+    // On the ramp one call in ten reaches the upstream; nine are refused. Of those that reach it, what proves nothing is no call.
+    let reach = |bed: &Bed, sample: Sample| {
+        let permit = (0..100).find_map(|_| bed.admit().ok());
+        permit.unwrap().finish(sample, bed.now);
+    };
+    for sample in [SUCCESS, SUCCESS, SUCCESS, TIMEOUT, TIMEOUT] {
+        reach(&bed, sample);
+        reach(&bed, Sample::new(Outcome::Ignored));
+    }
+    let view = bed.view();
+    assert_eq!((view.window.calls, view.state()), (5, State::Closed));
+    assert!(view.statistics.rejected >= 45, "{:?}", view.statistics);
+    bed.wait(SECOND);
+    reach(&bed, TIMEOUT);
+    assert_eq!(bed.state(), State::Open, "three of six");
 }
 
 #[test]
