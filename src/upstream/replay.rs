@@ -7,11 +7,11 @@ use http_body::Frame;
 /// The longest body that is kept, in bytes.
 pub(super) const MOST: u64 = 64 * 1024;
 
-/// What has gone up so far. It is copied: the library's own pieces each hold a read buffer, and a body that comes in single bytes would
-/// hold thousands of them.
+/// What has gone up so far. From the second piece on it is copied: the library's own pieces each hold a read buffer, and a body that
+/// comes in single bytes would hold thousands of them.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    /// As of the attempts before.
+    /// As of the attempts before, or the first piece.
     earlier: Bytes,
     data: BytesMut,
     trailers: Option<HeaderMap>,
@@ -34,7 +34,11 @@ impl Record {
             if (self.earlier.len() + self.data.len() + data.len()) as u64 > MOST {
                 return false;
             }
-            self.data.extend_from_slice(data);
+            if self.earlier.is_empty() && self.data.is_empty() {
+                self.earlier = data.clone();
+            } else {
+                self.data.extend_from_slice(data);
+            }
         } else if let Some(trailers) = frame.trailers_ref() {
             self.trailers = Some(trailers.clone());
             self.is_complete = true;

@@ -96,12 +96,14 @@ impl UploadProgress {
         self.is_empty
     }
 
-    /// From now on keeps what goes up, for another attempt, unless it is longer than can be kept: then nothing is.
-    pub fn keep(&self) {
+    /// From now on keeps what goes up, for another attempt, unless it is longer than can be kept: then nothing is. Whether another
+    /// attempt could send it, as far as is known now.
+    pub fn keep(&self) -> bool {
         let is_short = self.length.is_none_or(|length| length <= MOST);
         if is_short && !self.is_empty && !self.is_touched.get() {
             self.record.borrow_mut().get_or_insert_default();
         }
+        is_short && self.is_intact()
     }
 
     /// Keeps nothing any more.

@@ -335,13 +335,16 @@ impl Attempt<'_, '_> {
         }
     }
 
-    /// The fields are copied where a kept-alive connection may be closed under a call that can be made again.
+    /// The fields are copied where the call may have to be made again without a policy: a kept-alive connection may be closed under it,
+    /// and one of HTTP/2 may take it and then give it back unprocessed. The latter keeps a short body, too.
     fn keep(&self, lease: &Lease) -> Keep {
-        if self.call.upload.is_empty() && lease.is_reused() {
-            Keep::Copy
+        let upload = &self.call.upload;
+        let may_come_back = if lease.is_http2() {
+            !self.outgoing.was_resent && upload.keep()
         } else {
-            self.keep
-        }
+            upload.is_empty() && lease.is_reused()
+        };
+        if may_come_back { Keep::Copy } else { self.keep }
     }
 
     /// What became of a call that got no response headers, and whether it can be made again.
