@@ -1,9 +1,12 @@
 //! A connection that carries many calls at once.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::rc::Rc;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http::{Request, Response};
@@ -32,7 +35,8 @@ pub(super) struct Http2 {
 }
 
 /// What all who use a connection have in common.
-struct Shared {
+pub(super) struct Shared {
+    library: Rc<Library>,
     traffic: Arc<Traffic>,
     /// It gets no more calls; those that it has go on.
     is_retired: Cell<bool>,
@@ -40,6 +44,14 @@ struct Shared {
     _connected: Connected,
     _wanted: Wanted,
 }
+
+/// What is left of a connection that gets no more calls: it lives as long as one of them.
+pub(super) type Rest = Weak<Shared>;
+
+type Connection = http2::Connection<TokioIo<Held<Metered<BoxIo>>>, Upload, LocalExecutor>;
+
+/// The HTTP library's side of a connection, which drives it and knows what the peer allows; empty when it has ended.
+struct Library(RefCell<Option<Connection>>);
 
 /// What an HTTP/2 connection is born with.
 pub(super) struct Birth {
@@ -60,11 +72,13 @@ impl Http2 {
             .handshake(TokioIo::new(io))
             .await?;
         let (wanted, unwanted) = oneshot::channel();
-        tokio::task::spawn_local(run(connection, unwanted, hold));
+        let library = Rc::new(Library(RefCell::new(Some(connection))));
+        tokio::task::spawn_local(run(Rc::clone(&library), unwanted, hold));
         Ok(Self {
             sender,
             expires: birth.expires,
             shared: Rc::new(Shared {
+                library,
                 traffic,
                 is_retired: Cell::new(false),
                 _slot: birth.slot,
@@ -78,6 +92,23 @@ impl Http2 {
     /// Whether it can still carry a call, as far as is known without asking the system.
     pub(super) fn is_usable(&self, now: Instant) -> bool {
         !self.sender.is_closed() && !self.shared.is_retired.get() && self.expires > now
+    }
+
+    /// Whether the peer allows one more call at once; said of the share that its pool holds. Until the peer has spoken it is taken to
+    /// allow what it did elsewhere, `known`, and 100 at the most (RFC 9113 §6.5.2 recommends no fewer).
+    pub(super) fn has_room(&self, known: &Cell<usize>) -> bool {
+        let mut most = self.shared.library.most_calls();
+        if self.shared.traffic.read() == 0 {
+            most = most.min(known.get());
+        } else if most > 0 {
+            known.set(most);
+        }
+        Rc::strong_count(&self.shared) - 1 < most
+    }
+
+    /// Outlives no call.
+    pub(super) fn rest(&self) -> Rest {
+        Rc::downgrade(&self.shared)
     }
 
     /// Whether no call holds a share in it; said of the share that its pool holds.
@@ -122,18 +153,36 @@ impl Http2 {
     }
 }
 
+impl Library {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut *self.0.borrow_mut() {
+            Some(connection) => Pin::new(connection).poll(cx).map(drop),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// Lets go of it: calls that it has taken and not sent come back, and none is taken any more.
+    fn end(&self) {
+        drop(self.0.take());
+    }
+
+    /// How many calls the peer allows at once.
+    fn most_calls(&self) -> usize {
+        let connection = self.0.try_borrow();
+        let connection = connection.as_ref().ok().and_then(|it| it.as_ref());
+        connection.map_or(0, Connection::current_max_send_streams)
+    }
+}
+
 /// Runs a connection until it ends or nobody wants it any more. Then it may say goodbye, and breaks: its streams are tasks of the HTTP
 /// library's, and only the end of their connection ends an upload that its upstream does not read.
-async fn run(
-    connection: impl Future<Output = hyper::Result<()>>,
-    mut unwanted: oneshot::Receiver<Infallible>,
-    hold: Hold,
-) {
+async fn run(library: Rc<Library>, mut unwanted: oneshot::Receiver<Infallible>, hold: Hold) {
     tokio::select! {
-        _ = connection => {
+        () = poll_fn(|cx| library.poll(cx)) => {
+            library.end();
             let _ = unwanted.await;
         }
-        _ = &mut unwanted => {}
+        _ = &mut unwanted => library.end(),
     }
     sleep_until(Deadline::after(now(), SETTLING)).await;
     drop(hold);

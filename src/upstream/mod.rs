@@ -57,6 +57,8 @@ pub struct Upstream {
     slots: Arc<Slots>,
     endpoints: Endpoints,
     available: AtomicUsize,
+    /// Calls that wait for room on an HTTP/2 connection, or for one that is being opened.
+    waiting: AtomicUsize,
 }
 
 /// What a connection is wanted for.
@@ -120,6 +122,7 @@ impl Upstream {
             slots,
             endpoints,
             available: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
         })
     }
 
@@ -150,7 +153,7 @@ impl Upstream {
             size,
             available,
             using: size - available,
-            waiting: self.slots.waiting(),
+            waiting: self.slots.waiting() + self.waiting.load(Ordering::Relaxed),
         }
     }
 

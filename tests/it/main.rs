@@ -45,6 +45,7 @@ mod shutdown;
 mod signals;
 mod start;
 mod state;
+mod streams;
 mod support;
 mod throttle;
 mod timeouts;

@@ -138,7 +138,11 @@ impl Pool {
     ) -> Result<Checkout, Unconnected> {
         // Boxed is what seldom happens: without that every call would carry the room for opening a connection.
         if wanted.purpose == Purpose::Call && stay.shelf.sharing.is_spoken() {
-            if let Some(connection) = stay.shelf.sharing.current(wanted.start) {
+            if let Some(connection) = stay
+                .shelf
+                .sharing
+                .current(&self.upstream.slots, wanted.start)
+            {
                 return Ok(Checkout::http2(connection, stay, None));
             }
             return Box::pin(self.share_http2(stay, choice, wanted)).await;
@@ -200,6 +204,9 @@ impl Pool {
     ) -> Result<Checkout, Unconnected> {
         let begin = now();
         let shelf = Rc::clone(&stay.shelf);
+        if wanted.purpose == Purpose::Call {
+            shelf.sharing.connects(begin);
+        }
         let berth = Berth::at(&shelf, slot);
         match self.open_to(&shelf, berth, begin, wanted).await {
             Ok(Opened::Http1(connection)) => Ok(Checkout::http1(connection, stay, queued)),

@@ -99,6 +99,9 @@ impl Stay {
 impl Drop for Stay {
     fn drop(&mut self) {
         self.shelf.endpoint.leave();
+        if self.shelf.sharing.is_spoken() {
+            self.shelf.sharing.has_left(&self.pool.upstream.slots);
+        }
         let visit = self.visit;
         if visit != Visit::Ordinary {
             let now = now();

@@ -35,7 +35,7 @@ impl Pool {
                 continue;
             }
             if wanted.purpose == Purpose::Call
-                && let Some(connection) = shelf.sharing.current(wanted.start)
+                && let Some(connection) = shelf.sharing.current(&self.upstream.slots, wanted.start)
             {
                 let stay = Stay::begin(self, shelf, Visit::Ordinary);
                 return Ok(Checkout::http2(connection, stay, None));

@@ -27,7 +27,7 @@ impl Pool {
             let kept = idle.len();
             drop(idle);
             self.is_no_longer_available(before - kept);
-            shelf.sharing.forget_unusable(now);
+            shelf.sharing.tidy(now);
         }
         self.fill();
     }
@@ -47,6 +47,9 @@ impl Pool {
                     drop(connection);
                 }
                 None if shelves.iter().any(|shelf| shelf.sharing.close_unused()) => {}
+                None if shelves
+                    .iter()
+                    .any(|shelf| shelf.sharing.give_way(&self.upstream.slots)) => {}
                 None => return,
             }
         }
