@@ -99,11 +99,14 @@ fn replace(
             Piece::Text(text) => out.push_str(text),
             Piece::Escape => out.push_str("${"),
             Piece::Reference(inner) => {
+                if *left == 0 {
+                    // What is spent stays spent: each further look costs what the variable is long.
+                    return Err(too_much(span));
+                }
                 let replaced = value(inner, env, span)?;
                 let Some(remaining) = left.checked_sub(replaced.len()) else {
-                    let message =
-                        format!("the references stand for more than {MAX_REPLACED} bytes of text");
-                    return Err(Box::new(Problem::error(Code::Budget, span, message)));
+                    *left = 0;
+                    return Err(too_much(span));
                 };
                 *left = remaining;
                 out.push_str(&replaced);
@@ -118,6 +121,12 @@ fn replace(
         }
     }
     Ok(Some(out))
+}
+
+/// More text than all references together may stand for.
+fn too_much(span: Span) -> Box<Problem> {
+    let message = format!("the references stand for more than {MAX_REPLACED} bytes of text");
+    Box::new(Problem::error(Code::Budget, span, message))
 }
 
 /// The value of what stands between the braces.
@@ -185,6 +194,8 @@ fn control(name: &str, span: Span) -> Box<Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn env(name: &str) -> Option<String> {
@@ -204,6 +215,20 @@ mod tests {
                 "{} {} {:?}",
                 problem.code, problem.message, problem.hint
             )),
+        }
+    }
+
+    #[test]
+    fn once_references_stand_for_too_much_no_variable_is_looked_up() {
+        let asked = Cell::new(0);
+        let long = |_: &str| {
+            asked.set(asked.get() + 1);
+            Some("x".repeat(100))
+        };
+        let mut left = 150;
+        for times in [1, 2, 2, 2] {
+            let replaced = replace("${LONG}", &long, Span::default(), &mut left);
+            assert_eq!((replaced.is_ok(), asked.get()), (times == 1, times));
         }
     }
 
