@@ -268,6 +268,8 @@ fn a_disk_that_takes_nothing_costs_the_file_and_no_call() {
     let directory = parent.path().join("volume");
     fs::create_dir(&directory).unwrap();
     let sidefuse = Sidefuse::start(&config(&origin, &directory, ""));
+    // Its first write would put a file into the directory that is being removed.
+    wait_written(&sidefuse, &directory, "sidefuse state");
     fs::remove_dir_all(&directory).unwrap();
     assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 500);
     let event = sidefuse
