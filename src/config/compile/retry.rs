@@ -41,7 +41,7 @@ pub(super) fn retry(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<RetrySp
                 problem.hint("remove it for the usual endings, or say `attempts: 1` for no retry"),
             );
         }
-        list(items)
+        list(&items)
     });
     spec.backoff.base = fields.setting("base");
     spec.backoff.max = fields
@@ -63,17 +63,18 @@ pub(super) fn retry(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<RetrySp
     (spec.attempts > 1).then_some(spec)
 }
 
-fn list(items: Vec<Item>) -> RetryOn {
-    let (mut words, mut statuses) = (Vec::new(), Vec::new());
-    for item in items {
-        match item {
-            Item::Word(word) => words.push(word),
-            Item::Statuses(range) => statuses.extend(range),
-        }
-    }
+fn list(items: &[Item]) -> RetryOn {
+    let words = items.iter().filter_map(|item| match item {
+        Item::Word(word) => Some(*word),
+        Item::Statuses(_) => None,
+    });
+    let ranges = items.iter().filter_map(|item| match item {
+        Item::Statuses(range) => Some(range.clone()),
+        Item::Word(_) => None,
+    });
     RetryOn {
-        words,
-        statuses: statuses.into_iter().collect(),
+        words: words.collect(),
+        statuses: ranges.flatten().collect(),
     }
 }
 
