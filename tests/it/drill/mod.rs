@@ -215,7 +215,7 @@ fn after_an_outage_callers_origin_lines_metrics_and_operators_say_the_same_case_
 #[test]
 fn after_an_outage_with_retries_the_books_agree_as_well_case_190() {
     let drill = Drill::start(
-        "timeout: 1s, attempt_timeout: 200ms, breaker: {failure_threshold: 5, reset_timeout: 200ms}, retry: {attempts: 3, base: 1ms, max: 5ms}",
+        "timeout: 30s, attempt_timeout: 200ms, breaker: {failure_threshold: 20, reset_timeout: 200ms}, retry: {attempts: 3, base: 1ms, max: 5ms, max_retry_after: 500ms}",
     );
     let callers = Callers::start(drill.sidefuse.proxy(), CALLERS, "/crm/x");
     drill.day(&callers);
