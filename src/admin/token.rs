@@ -1,6 +1,5 @@
 //! Bearer tokens. Only their digests are kept, so no core dump and no slip of the pen can show one.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +9,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
+use crate::config::open_regular;
 use crate::config::plan::AdminPlan;
 
 /// A rotated file is noticed this late.
@@ -142,12 +142,8 @@ impl TokenFile {
 }
 
 fn read(path: &Path) -> io::Result<TokenDigest> {
-    // Opening a pipe would wait for its writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
     let mut content = Vec::new();
-    File::open(path)?
+    open_regular(path)?
         .take(MAX_BYTES)
         .read_to_end(&mut content)?;
     let token = content.trim_ascii();

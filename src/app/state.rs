@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 
 use super::error::chain;
 use crate::config::plan::StatePlan;
+use crate::config::{directory, open_regular};
 use crate::proxy::Shared;
 use crate::resilience::{Memory, MemoryError};
 use crate::snapshot::{Prepared, Recalled};
@@ -75,14 +76,11 @@ pub(super) fn recall(prepared: &mut Prepared) {
 
 /// `None` when there is none.
 fn read(file: &Path, max_age: Duration, wall: SystemTime) -> Result<Option<Memory>, Useless> {
-    // Opening a pipe would wait for its writer.
-    let opened = match fs::metadata(file) {
-        Ok(metadata) if metadata.is_file() => File::open(file),
-        Ok(_) => Err(io::Error::other("not a regular file")),
+    let opened = match open_regular(file) {
+        Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => Err(error),
+        Err(error) => return Err(Useless::Unreadable(error)),
     };
-    let opened = opened.map_err(Useless::Unreadable)?;
     let mut content = Vec::new();
     let read = opened.take(MAX_BYTES + 1).read_to_end(&mut content);
     if read.map_err(Useless::Unreadable)? as u64 > MAX_BYTES {
@@ -205,10 +203,7 @@ impl Keeper {
 fn write(file: &Path, content: &str) -> io::Result<()> {
     let file = &*behind_links(file)?;
     make_way(file)?;
-    let directory = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    };
+    let directory = directory(file);
     let mut draft = NamedTempFile::new_in(directory)?;
     draft.write_all(content.as_bytes())?;
     draft.as_file().sync_all()?;
@@ -222,17 +217,15 @@ fn write(file: &Path, content: &str) -> io::Result<()> {
 fn make_way(file: &Path) -> io::Result<()> {
     /// More than the first line has.
     const HEAD: u64 = 64;
-    match fs::metadata(file) {
-        // Opening a pipe would wait for its writer.
-        Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("not a regular file")),
-        Ok(metadata) if metadata.len() == 0 => return Ok(()),
-        Ok(_) => {}
+    let there = match open_regular(file) {
+        Ok(there) => there,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
-    }
+    };
     let mut head = Vec::new();
-    File::open(file)?.take(HEAD).read_to_end(&mut head)?;
+    there.take(HEAD).read_to_end(&mut head)?;
     match Memory::check_version(&head) {
+        _ if head.is_empty() => Ok(()),
         Ok(()) | Err(MemoryError::Damaged) => Ok(()),
         Err(MemoryError::Newer(_)) => {
             let mut aside = file.as_os_str().to_owned();

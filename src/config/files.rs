@@ -136,17 +136,29 @@ fn unusable(key: &str, path: &Scalar, span: Span, why: &str) -> Problem {
     )
 }
 
-/// Reads a regular file, at most `max` bytes and one more, so that a longer one can be told.
-pub(crate) fn read_limited(path: &Path, max: usize) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for its writer.
+/// Opens a file to read it if it is a regular one: opening a pipe would wait for its writer.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
+    File::open(path)
+}
+
+/// Reads a regular file, at most `max` bytes and one more, so that a longer one can be told.
+pub(crate) fn read_limited(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(path)?
+    open_regular(path)?
         .take(max as u64 + 1)
         .read_to_end(&mut content)?;
     Ok(content)
+}
+
+/// The directory that a file lies in.
+pub(crate) fn directory(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    }
 }
 
 /// What everyone can do to a file, and what takes that away. To change a secret is to choose it.

@@ -37,7 +37,9 @@ mod when;
 mod yaml;
 
 pub use effective::{Effective, Row, Source, table};
+pub(crate) use excerpt::is_unfit;
 pub use files::NamedFiles;
+pub(crate) use files::{directory, open_regular};
 pub use load::{Loaded, Revision, load, load_content, load_file, read_file};
 pub use plan::Plan;
 pub use preset::built_in_names;

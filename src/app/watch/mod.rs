@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::aside::aside;
 use super::reload::Trigger;
+use crate::config::directory;
 use crate::time::{Deadline, now, timeout_at};
 use mounts::mounted;
 use sign::{Sign, is_parting};
@@ -172,7 +173,10 @@ impl Eye {
     /// Watches the directories of these files as they are now. One that comes back is another one, even if its absence went unseen: it
     /// needs a new watch. Polling goes on without any.
     fn turn_to(&mut self, files: &BTreeSet<PathBuf>) {
-        let wanted: BTreeSet<PathBuf> = files.iter().map(|file| directory(file)).collect();
+        let wanted: BTreeSet<PathBuf> = files
+            .iter()
+            .map(|file| directory(file).to_owned())
+            .collect();
         let parted = {
             let mut sight = self.scope.sight();
             sight.files = files.iter().map(|file| as_told(file)).collect();
@@ -243,13 +247,6 @@ impl Eye {
             );
         }
         self.files.clone_from(files);
-    }
-}
-
-fn directory(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        Some(_) | None => PathBuf::from("."),
     }
 }
 

@@ -4,7 +4,7 @@ mod draft;
 mod scan;
 mod url;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{complain, print};
+use crate::config::{directory, open_regular};
 use draft::Draft;
 use scan::{Found, Kind, clean};
 
@@ -94,12 +95,8 @@ fn look(folder: &Path) -> io::Result<Vec<Found>> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for its writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
     let mut content = Vec::new();
-    File::open(path)?
+    open_regular(path)?
         .take(MOST_BYTES)
         .read_to_end(&mut content)?;
     Ok(content)
@@ -107,14 +104,10 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Writes a new file as a whole or not at all.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = builder.tempfile_in(directory(path))?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map_err(|error| error.error)?;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::url::Url;
+use crate::config::is_unfit;
 
 /// The longest name that is shown.
 const LONGEST_NAME: usize = 80;
@@ -121,7 +122,7 @@ pub(super) fn clean(name: &str) -> String {
     let shown = name.chars().take(LONGEST_NAME);
     shown
         .map(|c| {
-            if c.is_control() || c.is_whitespace() {
+            if is_unfit(c) || c.is_whitespace() {
                 '\u{fffd}'
             } else {
                 c
@@ -172,5 +173,14 @@ mod tests {
         assert!(origins(Kind::Package, b"{").is_empty());
         let deep = format!("{}1{}", "{\"config\":".repeat(500), "}".repeat(500));
         assert!(origins(Kind::Package, deep.as_bytes()).is_empty());
+    }
+
+    #[test]
+    fn a_name_cannot_turn_the_text_of_a_terminal_or_go_on_without_end() {
+        assert_eq!(
+            clean("a\u{202e}b\u{1b}[1m c"),
+            "a\u{fffd}b\u{fffd}[1m\u{fffd}c"
+        );
+        assert_eq!(clean(&"x".repeat(9_000)).len(), LONGEST_NAME);
     }
 }

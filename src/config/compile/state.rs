@@ -1,8 +1,9 @@
 //! `state_file` and `state_max_age`: what outlives the process.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::fields::{Fields, scalar};
+use crate::config::files::directory;
 use crate::config::plan::StatePlan;
 use crate::config::problem::{Code, Problem};
 
@@ -46,12 +47,4 @@ fn path(file: &mut Fields<'_, '_>) -> Option<PathBuf> {
     file.problems
         .push(problem.hint("write a path like `/var/lib/sidefuse/state` whose directory exists"));
     None
-}
-
-/// Where a file lies.
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    }
 }
