@@ -68,6 +68,13 @@ impl Route {
 }
 
 impl Route {
+    /// Whether that is so of a breaker that a call has to pass: the one of its key, if there is one yet, or the route's own.
+    pub fn any_breaker(&self, key: Option<Key>, is_so: impl Fn(&Breaker) -> bool) -> bool {
+        let child = self.keyed.as_ref().zip(key);
+        let child = child.and_then(|(keyed, key)| keyed.get(key));
+        child.is_some_and(|child| is_so(&child)) || is_so(&self.breaker)
+    }
+
     /// Ends the holds of its breakers whose time has come by `now`.
     pub fn end_holds(&self, now: Instant) {
         self.breaker.end_hold(now);

@@ -37,9 +37,7 @@ impl<'a> Standing<'a> {
                     State::Closed => false,
                 }
         };
-        let child = self.route.keyed.as_ref().zip(self.key);
-        let child = child.and_then(|(keyed, key)| keyed.get(key));
-        is_open(&self.route.breaker) || child.is_some_and(|child| is_open(&child))
+        self.route.any_breaker(self.key, is_open)
     }
 
     /// The refusal that it gets then, counted as any other.

@@ -80,7 +80,7 @@ impl<'c> Held<'c> {
         }
         if let Some(rate) = &limits.rate {
             if let Err(halt) = limits.throttle.look(call.key, at)
-                && self.waits_in_vain(halt, at)
+                && self.patience(halt, at).is_none()
             {
                 return Err(throttled(self.route, call.key, (halt, at)));
             }
@@ -182,10 +182,9 @@ impl<'c> Held<'c> {
         let route = self.route;
         let throttle = &route.limits.throttle;
         refuse_if_open(route, key, at)?;
-        if self.waits_in_vain(halt, at) {
+        let Some(until) = self.patience(halt, at) else {
             return Err(throttled(route, key, (halt, at)));
-        }
-        let until = self.patience(at);
+        };
         let bell = Bell::default();
         let Some(place) = throttle.join(key, bell.wake()) else {
             return Err(throttled(route, key, (halt, at)));
@@ -231,19 +230,16 @@ impl<'c> Held<'c> {
         self.returns = true;
     }
 
-    /// Until when a call that meets a pause at that instant waits for its end.
-    fn patience(&self, at: Instant) -> Deadline {
+    /// Until when a call that meets a pause at that instant waits for its end; `None` for one that cannot be served in its time, which is
+    /// refused at once.
+    fn patience(&self, halt: Halt, at: Instant) -> Option<Deadline> {
         let Route { plan, limits, .. } = self.route;
         let wait = limits.throttle.spec().map(|spec| spec.wait);
         let retry = plan.retry.as_ref().filter(|_| self.is_retry);
         let wait = wait.max(retry.map(|retry| retry.max_retry_after));
-        Deadline::after(at, wait.unwrap_or_default()).min(self.deadline)
-    }
-
-    /// Whether a call that meets a pause at that instant is refused at once: it cannot be served in its time.
-    fn waits_in_vain(&self, halt: Halt, at: Instant) -> bool {
-        let until = self.patience(at);
-        until.has_passed(at) || is_too_late(halt, until)
+        let until = Deadline::after(at, wait.unwrap_or_default()).min(self.deadline);
+        let is_in_vain = until.has_passed(at) || is_too_late(halt, until);
+        (!is_in_vain).then_some(until)
     }
 
     /// When the call goes on, which began at `begin`: without a wait no clock is read.
@@ -273,13 +269,7 @@ fn is_too_late(halt: Halt, until: Deadline) -> bool {
 
 /// The breaker's refusal, if it would refuse now; takes no permit.
 pub(super) fn refuse_if_open(route: &Route, key: Option<Key>, now: Instant) -> Result<(), Refusal> {
-    let child = route.keyed.as_ref().zip(key);
-    let child = child.and_then(|(keyed, key)| keyed.get(key));
-    let would_reject = child
-        .iter()
-        .chain([&route.breaker])
-        .any(|breaker| breaker.would_reject(now));
-    if !would_reject {
+    if !route.any_breaker(key, |breaker| breaker.would_reject(now)) {
         return Ok(());
     }
     // Asked in earnest, so that the refusal is counted and names its reason. Should it have changed its mind, nobody is blamed.
