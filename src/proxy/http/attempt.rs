@@ -17,6 +17,7 @@ use super::reply::Refusal;
 use super::retrying::Further;
 use crate::failure::{Blame, Failure};
 use crate::resilience::Chance;
+use crate::telemetry::names::RetryResult;
 use crate::telemetry::{Exchange, HeldBy};
 use crate::time::{now, timeout_at};
 use crate::upstream::{
@@ -103,12 +104,12 @@ impl Attempt<'_, '_> {
                     begin = at;
                 }
                 last => {
-                    match (second, &last) {
-                        (Some(second), Err(failed)) if failed.refusal.is_some() => {
-                            second.was_refused();
-                        }
-                        (Some(second), last) => second.ended(last.is_ok()),
-                        (None, _) => {}
+                    if let Some(second) = second {
+                        second.ended(match &last {
+                            Ok(_) => RetryResult::Answered,
+                            Err(failed) if failed.refusal.is_some() => RetryResult::Refused,
+                            Err(_) => RetryResult::Failed,
+                        });
                     }
                     return last.map_err(|failed| Lost {
                         named: failed.named,

@@ -113,11 +113,7 @@ impl<'a> Retrying<'a> {
         };
         let label = ended.label();
         if let Some(further) = self.further.take() {
-            if ended.was_refused() {
-                further.was_refused();
-            } else {
-                further.ended(ended.is_good());
-            }
+            further.ended(ended.as_retry());
         }
         if !spec.on.names(label) {
             return Next::Done(ended.result);
@@ -160,18 +156,9 @@ impl<'a> Further<'a> {
         Self { meters, result }
     }
 
-    /// A breaker opened before it was sent.
-    pub(super) fn was_refused(mut self) {
-        self.result = RetryResult::Refused;
-    }
-
-    /// It brought an answer that is no failure, or did not.
-    pub(super) fn ended(mut self, is_good: bool) {
-        self.result = if is_good {
-            RetryResult::Answered
-        } else {
-            RetryResult::Failed
-        };
+    /// It came to that.
+    pub(super) fn ended(mut self, result: RetryResult) {
+        self.result = result;
     }
 }
 
@@ -190,19 +177,16 @@ impl Ended {
         }
     }
 
-    /// Whether a breaker refused it after all.
-    fn was_refused(&self) -> bool {
-        matches!(&self.result, Err(refusal) if refusal.state.is_some())
-    }
-
-    /// Whether it brought an answer that is no failure.
-    fn is_good(&self) -> bool {
+    /// What a further attempt that ended so is counted as.
+    fn as_retry(&self) -> RetryResult {
         match &self.result {
             Ok(answer) => match answer.upstream.judged.verdict.outcome {
-                Outcome::Success | Outcome::Alive | Outcome::Ignored => true,
-                Outcome::Failure | Outcome::Throttled => false,
+                Outcome::Success | Outcome::Alive | Outcome::Ignored => RetryResult::Answered,
+                Outcome::Failure | Outcome::Throttled => RetryResult::Failed,
             },
-            Err(_) => false,
+            // A breaker opened before it was sent.
+            Err(refusal) if refusal.state.is_some() => RetryResult::Refused,
+            Err(_) => RetryResult::Failed,
         }
     }
 
