@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::exposition::Series;
 use super::histogram::{DURATION_EDGES, FixedHistogram};
@@ -123,16 +123,18 @@ impl RouteMeters {
     }
 
     pub(super) fn write_retries(&self, series: &mut Series<'_>) {
-        let counts = self.retries.get().into_iter().flat_map(|all| all.iter());
-        for (result, count) in RetryResult::ALL.iter().zip(counts) {
-            series.integer(&[&self.name, result.label()], count.load(Ordering::Relaxed));
+        if let Some(retries) = self.retries.get() {
+            self.write_each(series, RetryResult::ALL.map(RetryResult::label), retries);
         }
     }
 
     pub(super) fn write_fallbacks(&self, series: &mut Series<'_>) {
-        let counts = self.fallbacks.get().into_iter().flatten();
-        for (kind, count) in FallbackLabel::ALL.iter().zip(counts) {
-            series.integer(&[&self.name, kind.label()], count.load(Ordering::Relaxed));
+        if let Some(fallbacks) = self.fallbacks.get() {
+            self.write_each(
+                series,
+                FallbackLabel::ALL.map(FallbackLabel::label),
+                fallbacks,
+            );
         }
     }
 
@@ -143,9 +145,20 @@ impl RouteMeters {
     }
 
     pub(super) fn write_probes(&self, series: &mut Series<'_>) {
-        let counts = self.probes.get().into_iter().flatten();
-        for (result, count) in ProbeResult::ALL.iter().zip(counts) {
-            series.integer(&[&self.name, result.label()], count.load(Ordering::Relaxed));
+        if let Some(probes) = self.probes.get() {
+            self.write_each(series, ProbeResult::ALL.map(ProbeResult::label), probes);
+        }
+    }
+
+    /// A series for each label, with its counter.
+    fn write_each<const N: usize>(
+        &self,
+        series: &mut Series<'_>,
+        labels: [&'static str; N],
+        counts: &[AtomicU64; N],
+    ) {
+        for (label, count) in labels.into_iter().zip(counts) {
+            series.integer(&[&self.name, label], count.load(Ordering::Relaxed));
         }
     }
 
