@@ -78,6 +78,16 @@ pub struct Way {
     pub passed_over: Vec<Failure>,
 }
 
+impl Vain {
+    /// What a call fails of that waited with us.
+    pub(super) const fn failure(self) -> Failure {
+        match self {
+            Self::Late => Failure::Overloaded,
+            Self::Recalled => Failure::CircuitOpen,
+        }
+    }
+}
+
 impl Wanted<'_> {
     /// Waits for that, until then or until the call is called off.
     pub(super) async fn wait<T>(
@@ -167,12 +177,8 @@ impl Unconnected {
         way
     }
 
-    /// It waited for so long in vain.
-    pub(super) fn waited(vain: Vain, queued: Duration) -> Self {
-        let failure = match vain {
-            Vain::Late => Failure::Overloaded,
-            Vain::Recalled => Failure::CircuitOpen,
-        };
+    /// It waited with us for so long in vain.
+    pub(super) fn waited(failure: Failure, queued: Duration) -> Self {
         Self {
             failure,
             endpoint: None,

@@ -86,13 +86,13 @@ impl Pool {
         let Found { share, waited } = match shelf.sharing.find(self, wanted).await {
             Ok(found) => found,
             Err(Missed { failure, held }) => {
-                return Err(if failure == Failure::Overloaded {
-                    Unconnected::waited(Vain::Late, held)
-                } else if failure == Failure::CircuitOpen {
-                    Unconnected::waited(Vain::Recalled, held)
-                } else {
-                    Unconnected::from(&shelf, failure, (!held.is_zero()).then_some(held))
-                });
+                return Err(
+                    if [Failure::Overloaded, Failure::CircuitOpen].contains(&failure) {
+                        Unconnected::waited(failure, held)
+                    } else {
+                        Unconnected::from(&shelf, failure, (!held.is_zero()).then_some(held))
+                    },
+                );
             }
         };
         let (opener, slot) = match share {
@@ -294,8 +294,7 @@ impl Sharing {
             let held = wait.saturating_sub(had.unwrap_or_default());
             let failure = match (result, had) {
                 (Ok(()), _) => connecting.as_ref().and_then(|one| one.failure.get()),
-                (Err(Vain::Recalled), _) => Some(Failure::CircuitOpen),
-                (Err(Vain::Late), None) => Some(Failure::Overloaded),
+                (Err(vain @ Vain::Recalled), _) | (Err(vain), None) => Some(vain.failure()),
                 (Err(Vain::Late), Some(had)) if wanted.chance.after(held).was_given(had) => {
                     Some(Failure::ConnectTimeout)
                 }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::checkout::Vain;
 use super::choice::Choice;
 use super::shelf::{Shelf, Stay};
 use super::{Checkout, Handed, Pool, Unconnected, Wanted};
@@ -76,7 +75,7 @@ impl Pool {
         match granted {
             // What is opened now would come too late for this caller; the slot goes to the next.
             Ok(Some(Grant::Slot(_))) if patience.has_passed(now) => {
-                Err(Unconnected::waited(Vain::Late, queued))
+                Err(Unconnected::waited(Failure::Overloaded, queued))
             }
             Ok(Some(Grant::Slot(slot))) => {
                 let stay = self.choose_again(stay, choice, wanted);
@@ -109,7 +108,7 @@ impl Pool {
                 Failure::Internal,
                 Some(queued),
             )),
-            Err(vain) => Err(Unconnected::waited(vain, queued)),
+            Err(vain) => Err(Unconnected::waited(vain.failure(), queued)),
         }
     }
 
