@@ -18,13 +18,7 @@ pub(in crate::app) struct Status {
 impl Status {
     /// Begins with a configuration that is in force.
     pub(in crate::app) fn new(revision: &str, meters: Meters) -> Self {
-        let loaded_at = wall();
-        meters.config_loaded(revision, loaded_at);
-        let shown = Arc::new(ArcSwap::from_pointee(ConfigStatus {
-            revision: revision.to_owned(),
-            loaded_at,
-            last_error: None,
-        }));
+        let shown = Arc::new(ArcSwap::from_pointee(good(revision, &meters)));
         Self { shown, meters }
     }
 
@@ -35,13 +29,7 @@ impl Status {
 
     /// Another configuration is in force.
     pub(super) fn loaded(&self, revision: &str) {
-        let loaded_at = wall();
-        self.meters.config_loaded(revision, loaded_at);
-        self.shown.store(Arc::new(ConfigStatus {
-            revision: revision.to_owned(),
-            loaded_at,
-            last_error: None,
-        }));
+        self.shown.store(Arc::new(good(revision, &self.meters)));
     }
 
     /// What is found is again what is in force: whatever was wrong with it is over.
@@ -93,5 +81,16 @@ impl Status {
             errors,
             revision,
         }
+    }
+}
+
+/// That of a configuration which has just come into force; the metrics are told.
+fn good(revision: &str, meters: &Meters) -> ConfigStatus {
+    let loaded_at = wall();
+    meters.config_loaded(revision, loaded_at);
+    ConfigStatus {
+        revision: revision.to_owned(),
+        loaded_at,
+        last_error: None,
     }
 }

@@ -154,16 +154,17 @@ impl Bulkhead {
     /// Joins the queue; `None` when that is full too. `wake` is called when it makes sense to ask.
     pub fn join(self: &Arc<Self>, wake: Wake) -> Option<QueuePlace> {
         let number = self.lock().join(wake)?;
-        Some(QueuePlace {
-            bulkhead: Arc::clone(self),
-            number,
-        })
+        Some(self.place(number))
     }
 
     /// Joins the queue, however long it is: for a call that had a place, or would have had one, and stood aside. Whoever asks so bounds
     /// how many do.
     pub fn rejoin(self: &Arc<Self>, wake: Wake) -> QueuePlace {
         let number = self.lock().rejoin(wake);
+        self.place(number)
+    }
+
+    fn place(self: &Arc<Self>, number: u64) -> QueuePlace {
         QueuePlace {
             bulkhead: Arc::clone(self),
             number,
