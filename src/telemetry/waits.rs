@@ -42,29 +42,33 @@ impl HeldBy {
 
 /// How long each of them held a call back.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Waits([Duration; HeldBy::ALL.len()]);
+pub(super) struct Waits {
+    each: [Duration; HeldBy::ALL.len()],
+    /// Kept beside them: nearly every call waited for nothing, and is asked more than once.
+    total: Duration,
+}
 
 impl Waits {
     pub(super) fn add(&mut self, by: HeldBy, wait: Duration) {
-        if let Some(sum) = self.0.get_mut(by as usize) {
+        if let Some(sum) = self.each.get_mut(by as usize) {
             *sum = sum.saturating_add(wait);
         }
+        self.total = self.total.saturating_add(wait);
     }
 
     /// All together.
     pub(super) fn total(&self) -> Duration {
-        self.0
-            .iter()
-            .fold(Duration::ZERO, |sum, wait| sum.saturating_add(*wait))
+        self.total
     }
 
     /// What held it longest; `None` when nothing did.
     pub(super) fn longest(&self) -> Option<HeldBy> {
-        let longest = HeldBy::ALL.into_iter().zip(self.0);
+        if self.total.is_zero() {
+            return None;
+        }
+        let longest = HeldBy::ALL.into_iter().zip(self.each);
         let longest = longest.max_by_key(|(_, wait)| *wait);
-        longest
-            .filter(|(_, wait)| !wait.is_zero())
-            .map(|(by, _)| by)
+        longest.map(|(by, _)| by)
     }
 }
 

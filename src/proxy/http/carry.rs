@@ -1,7 +1,7 @@
 //! From a request whose route is known to the upstream's response headers: a straight line.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
@@ -26,7 +26,7 @@ use crate::resilience::{Key, Outcome, Pass, Permit, RefusalKind, Rejection, expl
 use crate::snapshot::{Route, Way};
 use crate::stale::Collector;
 use crate::telemetry::{Exchange, HeldBy};
-use crate::time::{now, sleep_until, wall_at};
+use crate::time::{moved, now, sleep_until, wall};
 
 /// What an exchange goes on in.
 pub(super) struct Context<'a> {
@@ -269,13 +269,23 @@ pub(super) fn admit(route: &Route, key: Option<Key>, now: Instant) -> Result<Per
 
 /// The time of day in UTC, to the second; with its date where that is not today's.
 fn clock(at: Instant, now: Instant) -> String {
-    let stamp = |at| humantime::format_rfc3339_seconds(wall_at(at, now)).to_string();
-    let (then, today) = (stamp(at), stamp(now));
-    match (then.get(..10), then.get(11..19)) {
-        (Some(date), Some(time)) if today.starts_with(date) => time.to_owned(),
-        (Some(date), Some(time)) => format!("{date} {time}"),
-        _ => then,
+    let today = wall();
+    let then = moved(today, at, now);
+    let mut stamp = humantime::format_rfc3339_seconds(then).to_string();
+    // 2026-12-01T06:00:00Z
+    stamp.truncate("2026-12-01T06:00:00".len());
+    if day(then) == day(today) {
+        stamp.drain(.."2026-12-01T".len());
+        stamp
+    } else {
+        stamp.replace('T', " ")
     }
+}
+
+/// Days since 1970.
+fn day(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs() / (24 * 3600))
 }
 
 /// The upstream's answer with all that hangs on it.

@@ -1,6 +1,7 @@
 //! The answers that we give ourselves: problem details (RFC 9457), or an error in the form of Meta's Graph API, that say which route, why,
 //! and when to come back.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -125,19 +126,17 @@ pub(super) fn answer(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Re
 /// Says in an answer why it is not the upstream's.
 pub(super) fn mark(headers: &mut HeaderMap, refusal: &Refusal, route: Option<&str>) {
     let (_, error_type) = refusal.failure.answer();
-    headers.insert(
-        X_SIDEFUSE_REASON,
-        HeaderValue::from_static(refusal.failure.label()),
-    );
-    let proxy_status = match route {
-        Some(route) => format!(
-            "sidefuse; error={error_type}; details=\"{}\"",
-            summary(refusal, route)
-        ),
-        None => format!(
-            "sidefuse; error={error_type}; details=\"{}\"",
-            refusal.failure.label()
-        ),
+    let label = refusal.failure.label();
+    headers.insert(X_SIDEFUSE_REASON, HeaderValue::from_static(label));
+    let mut proxy_status = format!("sidefuse; error={error_type}; details=\"");
+    // Writing to a String cannot fail.
+    let _ = match (route, refusal.state) {
+        (None, _) => write!(proxy_status, "{label}\""),
+        (Some(route), Some(_)) if refusal.failure == Failure::Ramping => {
+            write!(proxy_status, "breaker {route} ramping\"")
+        }
+        (Some(route), Some(state)) => write!(proxy_status, "breaker {route} {state}\""),
+        (Some(route), None) => write!(proxy_status, "route {route} {label}\""),
     };
     if let Ok(value) = HeaderValue::try_from(proxy_status) {
         headers.insert(PROXY_STATUS, value);
@@ -185,14 +184,6 @@ pub(super) fn bare_refusal(failure: Failure, correlation: &CorrelationId) -> Vec
     );
     bytes.extend_from_slice(body);
     bytes
-}
-
-fn summary(refusal: &Refusal, route: &str) -> String {
-    match refusal.state {
-        Some(_) if refusal.failure == Failure::Ramping => format!("breaker {route} ramping"),
-        Some(state) => format!("breaker {route} {state}"),
-        None => format!("route {route} {}", refusal.failure.label()),
-    }
 }
 
 /// Problem details (RFC 9457).

@@ -2,14 +2,13 @@
 //!
 //! Fixed phrases and our own numbers only: nothing an upstream sent is ever repeated. The reason of a hold is the operator's.
 
-use std::fmt::Write;
+use std::fmt::{self, Arguments, Display, Formatter, Write};
 use std::time::Instant;
 
 use crate::resilience::breaker::force::Hold;
-use crate::resilience::breaker::labels::LabelCount;
 use crate::resilience::breaker::spec::Enforcement;
 use crate::resilience::breaker::state::{Mode, State};
-use crate::resilience::breaker::transition::{Cause, Evidence, Measure, Transition};
+use crate::resilience::breaker::transition::{Cause, Evidence, Measure};
 use crate::resilience::breaker::view::{Probes, View};
 use crate::resilience::span::span;
 
@@ -17,84 +16,112 @@ use crate::resilience::span::span;
 ///
 /// "open since 02:14:09 because 5 consecutive calls failed (4 timeout, 1 status 503); next probe in 42 s; 318 calls rejected"
 pub fn explain(view: &View, clock: impl Fn(Instant) -> String) -> String {
-    let mut parts = match &view.hold {
-        Some(hold) => held(view, hold, &clock),
-        None => automatic(view, &clock),
-    };
+    let mut told = Told::default();
+    match &view.hold {
+        Some(hold) => held(&mut told, view, hold, &clock),
+        None => automatic(&mut told, view, &clock),
+    }
     // What began before the restart needs the word; what came after it has its own time.
     if let Some(resumed) = view.resumed.filter(|resumed| view.since < *resumed) {
-        parts.push(format!("resumed after a restart at {}", clock(resumed)));
+        told.part(format_args!(
+            "resumed after a restart at {}",
+            clock(resumed)
+        ));
     }
     match view.standing.enforcement {
         Enforcement::Enforce => {}
-        Enforcement::Shadow => parts.push("shadow: rejects nothing by itself".to_owned()),
-        Enforcement::Off => parts.push("off: counts and rejects nothing by itself".to_owned()),
+        Enforcement::Shadow => told.part(format_args!("shadow: rejects nothing by itself")),
+        Enforcement::Off => told.part(format_args!("off: counts and rejects nothing by itself")),
     }
-    parts.join("; ")
+    told.0
 }
 
-fn automatic(view: &View, clock: &impl Fn(Instant) -> String) -> Vec<String> {
-    let mut parts = Vec::new();
+/// The sentence so far. One text that grows, since every refusal tells it.
+#[derive(Default)]
+struct Told(String);
+
+impl Told {
+    /// Begins a part.
+    fn part(&mut self, words: Arguments<'_>) {
+        if self.0.is_empty() {
+            self.0.reserve(160);
+        } else {
+            self.0.push_str("; ");
+        }
+        self.more(words);
+    }
+
+    /// Goes on with it.
+    fn more(&mut self, words: Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = self.0.write_fmt(words);
+    }
+}
+
+fn automatic(told: &mut Told, view: &View, clock: &impl Fn(Instant) -> String) {
+    let left = |at: Instant| span(at.saturating_duration_since(view.now));
     match view.standing.automatic {
         State::Closed => {
-            parts.push("closed".to_owned());
+            told.part(format_args!("closed"));
             if let Some(ramp) = view.ramp {
-                let left = span(ramp.full_at.saturating_duration_since(view.now));
-                parts.push(format!(
-                    "ramping up: {} of calls pass, all of them in {left}",
-                    ramp.share
+                told.part(format_args!(
+                    "ramping up: {} of calls pass, all of them in {}",
+                    ramp.share,
+                    left(ramp.full_at)
                 ));
-                parts.extend(rejected(view));
+                rejected(told, view);
             }
-            parts.extend(distances(view));
+            distances(told, view);
         }
         State::Open => {
-            parts.push(format!("open since {}{}", clock(view.since), because(view)));
-            parts.extend(view.next_probe_at.map(|at| {
-                format!(
-                    "next probe in {}",
-                    span(at.saturating_duration_since(view.now))
-                )
-            }));
-            parts.extend(rejected(view));
+            told.part(format_args!("open since {}", clock(view.since)));
+            because(told, view);
+            if let Some(at) = view.next_probe_at {
+                told.part(format_args!("next probe in {}", left(at)));
+            }
+            rejected(told, view);
         }
         State::HalfOpen => {
-            parts.push(format!("half-open since {}", clock(view.since)));
-            parts.extend(view.probes.as_ref().map(|probes| probing(view, probes)));
-            parts.extend(rejected(view));
+            told.part(format_args!("half-open since {}", clock(view.since)));
+            if let Some(probes) = &view.probes {
+                probing(told, view, probes);
+            }
+            rejected(told, view);
         }
     }
-    parts
 }
 
-fn held(view: &View, hold: &Hold, clock: &impl Fn(Instant) -> String) -> Vec<String> {
+fn held(told: &mut Told, view: &View, hold: &Hold, clock: &impl Fn(Instant) -> String) {
     let word = match hold.mode {
         Mode::ForcedOpen => "forced open",
         Mode::ForcedClosed | Mode::Auto => "forced closed",
     };
-    let mut sentence = format!("{word} since {} by {}", clock(hold.since), hold.by);
-    // Writing to a String cannot fail.
-    let _ = match hold.until {
-        Some(until) => write!(sentence, " until {}", clock(until)),
-        None => write!(sentence, " until further notice"),
-    };
-    if let Some(reason) = &hold.reason {
-        let _ = write!(sentence, " ({reason})");
+    told.part(format_args!(
+        "{word} since {} by {}",
+        clock(hold.since),
+        hold.by
+    ));
+    match hold.until {
+        Some(until) => told.more(format_args!(" until {}", clock(until))),
+        None => told.more(format_args!(" until further notice")),
     }
-    let mut parts = vec![sentence];
-    parts.push(match view.standing.automatic {
-        State::Closed => "by itself it would be closed".to_owned(),
-        State::Open => format!("by itself it would be open{}", because(view)),
-        State::HalfOpen => "by itself it would be half-open".to_owned(),
-    });
-    parts.extend(rejected(view));
-    parts
+    if let Some(reason) = &hold.reason {
+        told.more(format_args!(" ({reason})"));
+    }
+    match view.standing.automatic {
+        State::Closed => told.part(format_args!("by itself it would be closed")),
+        State::Open => {
+            told.part(format_args!("by itself it would be open"));
+            because(told, view);
+        }
+        State::HalfOpen => told.part(format_args!("by itself it would be half-open")),
+    }
+    rejected(told, view);
 }
 
-fn distances(view: &View) -> Vec<String> {
-    let mut parts = Vec::new();
+fn distances(told: &mut Told, view: &View) {
     if let Some(distance) = view.distances.consecutive_failures {
-        parts.push(format!(
+        told.part(format_args!(
             "{} of {} consecutive failures",
             distance.reached, distance.threshold
         ));
@@ -105,56 +132,57 @@ fn distances(view: &View) -> Vec<String> {
     ] {
         let Some(distance) = distance else { continue };
         let calls = distance.calls;
-        let shown = distance.reached.map_or_else(
-            || "no calls yet".to_owned(),
-            |share| format!("{share} of {} {word}", number(calls.reached.into())),
-        );
-        parts.push(if calls.reached < calls.threshold {
-            format!("{shown}, judged from {}", number(calls.threshold.into()))
+        match distance.reached {
+            None => told.part(format_args!("no calls yet")),
+            Some(share) => {
+                let reached = Calls(calls.reached.into());
+                told.part(format_args!("{share} of {reached} {word}"));
+            }
+        }
+        if calls.reached < calls.threshold {
+            let threshold = Calls(calls.threshold.into());
+            told.more(format_args!(", judged from {threshold}"));
         } else {
-            format!("{shown}, opens at {}", distance.threshold)
-        });
-    }
-    parts
-}
-
-fn probing(view: &View, probes: &Probes) -> String {
-    let progress = format!(
-        "{} of {} successful probes",
-        probes.succeeded.reached, probes.succeeded.threshold
-    );
-    match probes.verdict_by {
-        None => format!("waiting for a probe; {progress}"),
-        Some(by) => {
-            let left = span(by.saturating_duration_since(view.now));
-            format!(
-                "{} of {} probes out, verdict within {left}; {progress}",
-                probes.out, probes.max
-            )
+            told.more(format_args!(", opens at {}", distance.threshold));
         }
     }
 }
 
-fn rejected(view: &View) -> Option<String> {
+fn probing(told: &mut Told, view: &View, probes: &Probes) {
+    match probes.verdict_by {
+        None => told.part(format_args!("waiting for a probe")),
+        Some(by) => told.part(format_args!(
+            "{} of {} probes out, verdict within {}",
+            probes.out,
+            probes.max,
+            span(by.saturating_duration_since(view.now))
+        )),
+    }
+    let succeeded = &probes.succeeded;
+    told.part(format_args!(
+        "{} of {} successful probes",
+        succeeded.reached, succeeded.threshold
+    ));
+}
+
+fn rejected(told: &mut Told, view: &View) {
     let rejects = match view.state() {
         State::Open | State::HalfOpen => {
             view.standing.mode == Mode::ForcedOpen || !view.standing.lets_all_pass()
         }
         State::Closed => view.ramp.is_some() && !view.standing.lets_all_pass(),
     };
-    rejects.then(|| format!("{} rejected", number(view.rejected_since)))
+    if rejects {
+        told.part(format_args!("{} rejected", Calls(view.rejected_since)));
+    }
 }
 
-fn because(view: &View) -> String {
-    view.because
-        .as_deref()
-        .map_or_else(String::new, |transition| {
-            format!(" because {}", reason(transition))
-        })
-}
-
-/// The clause that says why a transition happened: "5 consecutive calls failed (4 timeout, 1 status 503)".
-fn reason(transition: &Transition) -> String {
+/// Goes on with the clause that says why the breaker opened: "because 5 consecutive calls failed (4 timeout, 1 status 503)".
+fn because(told: &mut Told, view: &View) {
+    let Some(transition) = view.because.as_deref() else {
+        return;
+    };
+    told.more(format_args!(" because "));
     let Evidence {
         observed,
         threshold,
@@ -162,45 +190,56 @@ fn reason(transition: &Transition) -> String {
         labels,
         exemplars: _,
     } = &transition.evidence;
-    let calls = number(window.calls.into());
+    let calls = Calls(window.calls.into());
     match transition.cause {
         Cause::ConsecutiveFailures => match observed {
-            Measure::Count(1) => format!("1 call failed{}", counted(labels)),
+            Measure::Count(1) => told.more(format_args!("1 call failed")),
             Measure::Count(_) | Measure::Nothing | Measure::Share(_) | Measure::Time(_) => {
-                format!("{observed} consecutive calls failed{}", counted(labels))
+                told.more(format_args!("{observed} consecutive calls failed"));
             }
         },
-        Cause::FailureRatio => format!(
-            "{observed} of {calls} failed, at least {threshold}{}",
-            counted(labels)
-        ),
-        Cause::SlowRatio => format!("{observed} of {calls} were slow, at least {threshold}"),
-        Cause::ProbeFailed => format!("a probe failed{}", counted(labels)),
-        Cause::ProbesSucceeded => format!("{observed} probes succeeded"),
-        Cause::ResetTimeout => "its reset timeout passed".to_owned(),
+        Cause::FailureRatio => told.more(format_args!(
+            "{observed} of {calls} failed, at least {threshold}"
+        )),
+        Cause::SlowRatio => told.more(format_args!(
+            "{observed} of {calls} were slow, at least {threshold}"
+        )),
+        Cause::ProbeFailed => told.more(format_args!("a probe failed")),
+        Cause::ProbesSucceeded => told.more(format_args!("{observed} probes succeeded")),
+        Cause::ResetTimeout => told.more(format_args!("its reset timeout passed")),
         Cause::HalfOpenTimeout => match observed {
-            Measure::Time(time) => format!("a probe had no verdict within {}", span(*time)),
+            Measure::Time(time) => told.more(format_args!(
+                "a probe had no verdict within {}",
+                span(*time)
+            )),
             Measure::Nothing | Measure::Count(_) | Measure::Share(_) => {
-                "a probe had no verdict in time".to_owned()
+                told.more(format_args!("a probe had no verdict in time"));
             }
         },
-        Cause::Forced => "an operator said so".to_owned(),
-        Cause::Config => "the configuration changed".to_owned(),
+        Cause::Forced => told.more(format_args!("an operator said so")),
+        Cause::Config => told.more(format_args!("the configuration changed")),
+    }
+    let counts_failures = matches!(
+        transition.cause,
+        Cause::ConsecutiveFailures | Cause::FailureRatio | Cause::ProbeFailed
+    );
+    if counts_failures && let Some((first, others)) = labels.split_first() {
+        told.more(format_args!(" ({first}"));
+        for label in others {
+            told.more(format_args!(", {label}"));
+        }
+        told.more(format_args!(")"));
     }
 }
 
-fn counted(labels: &[LabelCount]) -> String {
-    if labels.is_empty() {
-        return String::new();
-    }
-    let told: Vec<String> = labels.iter().map(ToString::to_string).collect();
-    format!(" ({})", told.join(", "))
-}
+/// So many calls.
+struct Calls(u64);
 
-fn number(calls: u64) -> String {
-    if calls == 1 {
-        "1 call".to_owned()
-    } else {
-        format!("{calls} calls")
+impl Display for Calls {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 call"),
+            calls => write!(f, "{calls} calls"),
+        }
     }
 }
