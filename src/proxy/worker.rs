@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
-use super::http::connection::ConnectionState;
 use super::http::probing::probe_due;
+use super::http::state::ConnectionState;
 use tokio::sync::Notify;
 
 use crate::net::{Phase, Phases};

@@ -36,7 +36,7 @@ pub(super) struct Gate {
     /// 0: none is open. 1: one is. 2: it has ended but is not yet flushed. 3: bytes are no longer HTTP/1.
     phase: AtomicU8,
     refused: Mutex<Option<Refused>>,
-    has_refused: Notify,
+    stir: Notify,
 }
 
 /// A request that the HTTP library refused by itself.
@@ -69,9 +69,14 @@ impl Gate {
         self.phase.store(3, Ordering::Relaxed);
     }
 
-    /// Waits until the HTTP library has refused a request.
-    pub(super) async fn refused(&self) {
-        self.has_refused.notified().await;
+    /// Has whoever serves the connection look what is new.
+    pub(super) fn stir(&self) {
+        self.stir.notify_one();
+    }
+
+    /// Waits until there may be something new: a request that the HTTP library refused, or what the connection is told.
+    pub(super) async fn stirred(&self) {
+        self.stir.notified().await;
     }
 
     pub(super) fn take_refused(&self) -> Option<Refused> {
@@ -191,7 +196,7 @@ impl<I> Front<I> {
             .refused
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(refused);
-        self.gate.has_refused.notify_one();
+        self.gate.stir();
         self.gate.open_for_good();
     }
 }

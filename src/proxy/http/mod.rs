@@ -28,6 +28,7 @@ mod relay;
 mod reply;
 mod retrying;
 mod shield;
+pub(crate) mod state;
 mod target;
 mod upgrade;
 mod waiting;
