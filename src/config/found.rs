@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 
 use super::files::NamedFiles;
 use super::problem::{Code, Problem, Severity};
+use super::suggest;
 use super::tree::Span;
 use super::when::When;
 
 /// So many problems of each severity are kept, the others are counted: a file of a mebibyte can have a hundred thousand, and a person
 /// reads the first.
 const MOST_KEPT: usize = 1_000;
+
+/// So many names are compared in search of suggestions: thousands of wrong names among thousands of right ones would take seconds.
+const MOST_COMPARED: usize = 500_000;
 
 /// How many problems there are of each severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub(crate) struct Problems {
     /// How often one was added, repeated ones too.
     added: usize,
     dated: Vec<(When, Problem)>,
+    /// How many names were compared in search of suggestions.
+    compared: usize,
     looked: HashSet<(PathBuf, Span)>,
 }
 
@@ -75,6 +81,19 @@ impl Problems {
         *self.kept.of(severity) += 1;
         self.told.insert(told);
         self.found.push(problem);
+    }
+
+    /// What a name of the file that is none of `names` probably means; the names are those of the file too, however many.
+    pub(crate) fn nearest<'n>(
+        &mut self,
+        name: &str,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        if self.compared >= MOST_COMPARED {
+            return None;
+        }
+        let counted = names.into_iter().inspect(|_| self.compared += 1);
+        suggest::nearest(name, counted)
     }
 
     /// Adds one that is one at some times only: what reads a configuration knows no clock.

@@ -3,7 +3,6 @@
 use super::excerpt::show;
 use super::graph;
 use super::problem::{Code, Problem, Problems};
-use super::suggest::nearest;
 use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
 /// The preset of a route that names none.
@@ -161,7 +160,8 @@ impl<'n> Presets<'n> {
                 .copied()
                 .find(|entry| entry.key.text == name.text)
             else {
-                problems.push(self.unknown(name, at));
+                let unknown = self.unknown(name, at, problems);
+                problems.push(unknown);
                 return None;
             };
             if let Some(begin) = file.iter().position(|seen| std::ptr::eq(*seen, entry)) {
@@ -192,7 +192,7 @@ impl<'n> Presets<'n> {
         }
     }
 
-    fn unknown(&self, name: &Scalar, at: Span) -> Problem {
+    fn unknown(&self, name: &Scalar, at: Span, problems: &mut Problems) -> Problem {
         let all: Vec<&str> = built_in_names()
             .chain(self.file.iter().map(|entry| entry.key.text.as_str()))
             .collect();
@@ -201,7 +201,7 @@ impl<'n> Presets<'n> {
             at,
             format!("no preset is called `{}`", name.shown()),
         );
-        let problem = match nearest(&name.text, all.iter().copied()) {
+        let problem = match problems.nearest(&name.text, all.iter().copied()) {
             Some(meant) => problem.hint(format!("did you mean `{}`?", show(meant))),
             None => problem,
         };

@@ -15,11 +15,14 @@ pub(crate) fn nearest<'c>(
     let allowed = (word.len() / 3).max(1);
     candidates
         .into_iter()
+        // Each letter more is a change more.
+        .filter(|candidate| {
+            let letters = candidate.chars().count();
+            letters.abs_diff(word.chars().count()) <= allowed
+        })
         .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&word, &candidate.replace('-', "_")),
-                candidate,
-            )
+            let distance = strsim::osa_distance(&word, &candidate.replace('-', "_"));
+            (distance, candidate)
         })
         // A word of which nothing is left resembles anything.
         .filter(|(distance, _)| *distance <= allowed && *distance < word.len())

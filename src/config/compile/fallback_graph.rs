@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::config::excerpt::show;
 use crate::config::problem::{Code, Problem, Problems};
-use crate::config::suggest::nearest;
 use crate::config::tree::{Node, Span, Value};
 
 /// The most routes that fall back to one another in a row: each is one call more for a caller that waits.
@@ -38,7 +37,8 @@ impl FallbackGraph {
     pub(super) fn check(&self, problems: &mut Problems) {
         for (target, span) in self.targets.values().flatten() {
             if !self.targets.contains_key(target) {
-                problems.push(self.unknown(target, *span));
+                let unknown = self.unknown(target, *span, problems);
+                problems.push(unknown);
             }
         }
         // How many routes may be asked one after the other, by the first of them.
@@ -48,10 +48,10 @@ impl FallbackGraph {
         }
     }
 
-    fn unknown(&self, target: &str, span: Span) -> Problem {
+    fn unknown(&self, target: &str, span: Span, problems: &mut Problems) -> Problem {
         let message = format!("no route is called `{}`", show(target));
         let problem = Problem::error(Code::FallbackRoute, span, message);
-        match nearest(target, self.targets.keys().map(String::as_str)) {
+        match problems.nearest(target, self.targets.keys().map(String::as_str)) {
             Some(meant) => problem.hint(format!("did you mean `{}`?", show(meant))),
             None => problem,
         }

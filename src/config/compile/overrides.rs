@@ -1,6 +1,6 @@
 //! `overrides:`, the switch that Git owns: a hold for the breaker of a route that exists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use crate::config::excerpt::show;
@@ -8,7 +8,6 @@ use crate::config::fields::{Fields, mapping};
 use crate::config::keys::OVERRIDE;
 use crate::config::plan::{OverridePlan, RoutePlan};
 use crate::config::problem::{Code, Problem, When};
-use crate::config::suggest::nearest;
 use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
 
@@ -16,7 +15,7 @@ use crate::config::units::Invalid;
 const LONGEST_REASON: usize = 256;
 
 /// The names of the routes as they are written, those with errors included: an override of one of them is no error of its own.
-pub(super) fn names(file: &Fields<'_, '_>) -> Vec<String> {
+pub(super) fn names(file: &Fields<'_, '_>) -> BTreeSet<String> {
     let entries = file.entries();
     let routes = entries.iter().find(|entry| entry.key.text == "routes");
     let named = routes.map_or(&[][..], |entry| entry.node.entries());
@@ -25,14 +24,15 @@ pub(super) fn names(file: &Fields<'_, '_>) -> Vec<String> {
 
 pub(super) fn overrides(
     fields: &mut Fields<'_, '_>,
-    named: &[String],
+    named: &BTreeSet<String>,
     routes: &mut BTreeMap<String, RoutePlan>,
 ) {
     for Entry { key, node } in fields.named("overrides").0 {
         if !named.contains(&key.text) {
             let message = format!("no route is called `{}`", show(&key.text));
             let problem = Problem::error(Code::UnknownRoute, key.span, message);
-            let meant = nearest(&key.text, named.iter().map(String::as_str));
+            let names = named.iter().map(String::as_str);
+            let meant = fields.problems.nearest(&key.text, names);
             let hint = meant.map_or_else(
                 || "an override is for a route of this file".to_owned(),
                 |meant| format!("did you mean `{}`?", show(meant)),

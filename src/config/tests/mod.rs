@@ -3,6 +3,7 @@
 mod catalogue;
 mod certificates;
 mod codes;
+mod crowded;
 mod dictionary;
 mod effective;
 mod fallbacks;
