@@ -228,9 +228,16 @@ impl<'w> Reader<'w> {
         else {
             return Ok(());
         };
+        // Most have one entry or two, and a vector begins with room for four.
         let value = match content {
-            Content::Sequence(items) => Value::Sequence(items),
-            Content::Mapping { entries, .. } => Value::Mapping(entries),
+            Content::Sequence(mut items) => {
+                items.shrink_to_fit();
+                Value::Sequence(items)
+            }
+            Content::Mapping { mut entries, .. } => {
+                entries.shrink_to_fit();
+                Value::Mapping(entries)
+            }
         };
         self.place(Node { span, value }, anchor, problems)
     }

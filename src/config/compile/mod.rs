@@ -34,7 +34,6 @@ mod times;
 mod upstream;
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
 pub(super) use routes::lay;
 pub(super) use shadow::laid;
@@ -81,7 +80,6 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
         };
         let mut routes = routes::routes(file, &around);
         overrides::overrides(file, &named, &mut routes);
-        let routes = routes.into_iter();
         Plan {
             service,
             listen,
@@ -93,9 +91,7 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
             http,
             dns,
             state,
-            routes: routes
-                .map(|(name, route)| (name, Arc::new(route)))
-                .collect(),
+            routes,
         }
     });
     Some(plan)

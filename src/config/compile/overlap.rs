@@ -1,6 +1,7 @@
 //! Explicit matches of different routes that could take the same call although neither is the more specific one.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use ::http::HeaderName;
 
@@ -30,7 +31,7 @@ type Alike<'p> = (
 
 /// Reports the same match of two routes, and matches between which only the names of the routes would decide.
 pub(super) fn refuse_overlaps(
-    routes: &BTreeMap<String, RoutePlan>,
+    routes: &BTreeMap<String, Arc<RoutePlan>>,
     places: &Places,
     problems: &mut Problems,
 ) {

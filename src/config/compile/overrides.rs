@@ -1,6 +1,7 @@
 //! `overrides:`, the switch that Git owns: a hold for the breaker of a route that exists.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::config::excerpt::show;
@@ -25,7 +26,7 @@ pub(super) fn names(file: &Fields<'_, '_>) -> BTreeSet<String> {
 pub(super) fn overrides(
     fields: &mut Fields<'_, '_>,
     named: &BTreeSet<String>,
-    routes: &mut BTreeMap<String, RoutePlan>,
+    routes: &mut BTreeMap<String, Arc<RoutePlan>>,
 ) {
     for Entry { key, node } in fields.named("overrides").0 {
         if !named.contains(&key.text) {
@@ -54,7 +55,7 @@ pub(super) fn overrides(
             |fields| one(fields, key.span),
         );
         if let Some(route) = routes.get_mut(&key.text) {
-            route.overridden = plan;
+            Arc::make_mut(route).overridden = plan;
         }
     }
 }

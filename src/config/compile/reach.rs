@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use super::places::Places;
 use crate::config::excerpt::show;
 use crate::config::plan::{FallbackKind, MatchPlan, RoutePlan, UpstreamPlan};
 use crate::config::problem::{Code, Problem, Problems};
 
-type Routes = BTreeMap<String, RoutePlan>;
+type Routes = BTreeMap<String, Arc<RoutePlan>>;
 
 /// Reports routes that no call reaches, or not by their name. Those that others fall back to are reached by that.
 pub(super) fn check_reach(routes: &Routes, places: &Places, problems: &mut Problems) {
@@ -28,7 +29,10 @@ pub(super) fn check_reach(routes: &Routes, places: &Places, problems: &mut Probl
     if wide.is_empty() {
         return;
     }
-    let fallbacks: BTreeSet<&str> = routes.values().flat_map(fallback_routes).collect();
+    let fallbacks: BTreeSet<&str> = routes
+        .values()
+        .flat_map(|route| fallback_routes(route))
+        .collect();
     for name in routes.keys() {
         if places.of(name).has_match || fallbacks.contains(name.as_str()) {
             continue;

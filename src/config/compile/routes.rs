@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::HeaderName;
@@ -39,7 +40,7 @@ pub(super) struct Around<'p> {
 pub(super) fn routes(
     file: &mut Fields<'_, '_>,
     around: &Around<'_>,
-) -> BTreeMap<String, RoutePlan> {
+) -> BTreeMap<String, Arc<RoutePlan>> {
     let correlation = around.correlation;
     let defaults = file.take("defaults").map(|entry| &entry.node);
     if let Some(defaults) = defaults {
@@ -124,7 +125,8 @@ pub(super) fn routes(
             rules.insert(plan.classify.clone());
         }
         places.add(&key.text, &settings, key.span);
-        plans.insert(key.text.clone(), plan);
+        // Shared from the start: a map of ten thousand whole plans keeps room for twice as many.
+        plans.insert(key.text.clone(), Arc::new(plan));
     }
     refuse_overlaps(&plans, &places, file.problems);
     check_reach(&plans, &places, file.problems);

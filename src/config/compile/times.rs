@@ -1,5 +1,6 @@
 //! The times of a route against its `timeout`, which ends every call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::places::Places;
@@ -168,7 +169,7 @@ fn most_calls(rate: &RatePlan, window: Duration) -> f64 {
 
 /// Reports a drain that is shorter than calls may be; of all routes the one with the longest.
 pub(super) fn check_drain<'p>(
-    routes: impl Iterator<Item = (&'p String, &'p RoutePlan)>,
+    routes: impl Iterator<Item = (&'p String, &'p Arc<RoutePlan>)>,
     (around, places): (&Around<'_>, &Places),
     problems: &mut Problems,
 ) {
