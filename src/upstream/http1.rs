@@ -134,6 +134,7 @@ async fn run(
 ) {
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
+        biased;
         // The call that is under way hears of an error; without one there is nobody to tell.
         _ = connection.as_mut() => {}
         _ = unwanted => {
