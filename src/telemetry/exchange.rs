@@ -177,6 +177,12 @@ impl Exchange {
         self.upstream_time = self.upstream_time.saturating_add(wait);
     }
 
+    /// The call is held back from that instant on, until [`Self::held_back`] says for how long or it ends: who leaves while waiting has
+    /// waited, too.
+    pub fn holding(&mut self, by: HeldBy, since: Instant) {
+        self.held.begin(by, since);
+    }
+
     /// Adds time in which the call was held back on purpose, by a policy of its route: neither the upstream's nor our overhead.
     pub fn held_back(&mut self, by: HeldBy, wait: Duration) {
         self.held.add(by, wait);
@@ -258,6 +264,7 @@ impl Exchange {
             End::ClientGone if self.worker.is_cutting.get() => End::Broken(Failure::Draining),
             End::Complete | End::Broken(_) | End::ClientGone => end,
         };
+        self.held.end(now);
         match end {
             // An answer that never began cannot be complete.
             End::Complete if self.status.is_none() => self.failed(Failure::Internal),

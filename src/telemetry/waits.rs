@@ -1,6 +1,6 @@
 //! How long a call was held back, and by what of ours.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What of ours holds a call back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +46,25 @@ pub(super) struct Waits {
     each: [Duration; HeldBy::ALL.len()],
     /// Kept beside them: nearly every call waited for nothing, and is asked more than once.
     total: Duration,
+    /// The wait that goes on, and since when.
+    ongoing: Option<(HeldBy, Instant)>,
 }
 
 impl Waits {
+    /// A wait begins, which [`Self::add`] ends.
+    pub(super) fn begin(&mut self, by: HeldBy, since: Instant) {
+        self.ongoing = Some((by, since));
+    }
+
+    /// The call ends: so does a wait that goes on.
+    pub(super) fn end(&mut self, now: Instant) {
+        if let Some((by, since)) = self.ongoing {
+            self.add(by, now.saturating_duration_since(since));
+        }
+    }
+
     pub(super) fn add(&mut self, by: HeldBy, wait: Duration) {
+        self.ongoing = None;
         if let Some(sum) = self.each.get_mut(by as usize) {
             *sum = sum.saturating_add(wait);
         }
@@ -86,5 +101,11 @@ mod tests {
         waits.add(HeldBy::Concurrency, Duration::from_secs(1));
         assert_eq!(waits.total(), Duration::from_secs(11));
         assert_eq!(waits.longest(), Some(HeldBy::Pool));
+        let now = crate::time::now();
+        waits.begin(HeldBy::Backoff, now);
+        waits.end(now + Duration::from_secs(2));
+        waits.end(now + Duration::from_secs(9));
+        assert_eq!(waits.longest(), Some(HeldBy::Backoff), "3 s and 2 s");
+        assert_eq!(waits.total(), Duration::from_secs(13), "ended once");
     }
 }

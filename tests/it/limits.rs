@@ -186,6 +186,10 @@ fn a_caller_that_leaves_the_bulkheads_queue_leaves_no_hole_and_no_slot_is_lost()
             assert_eq!(view(), (0, 0));
             let lines = stage.lines();
             assert_eq!(lines.len(), 4);
+            let waited = lines
+                .iter()
+                .filter(|line| line["heldBy"] == "limits.concurrency");
+            assert_eq!(waited.count(), 3, "all behind the first waited");
             for line in lines {
                 assert_eq!(
                     (&line["reason"], &line["outcome"]),

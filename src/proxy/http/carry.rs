@@ -133,6 +133,7 @@ pub(super) async fn carry(
             Next::Done(result) => return result.map(|answer| held.hand_over(answer)),
             Next::Again(at) => {
                 held.backs_off();
+                exchange.holding(HeldBy::Backoff, now);
                 sleep_until(at).await;
                 begin = self::now();
                 exchange.held_back(HeldBy::Backoff, begin.saturating_duration_since(now));

@@ -149,6 +149,7 @@ impl<'c> Held<'c> {
             return Err(overloaded(bulkhead));
         };
         let begin = now();
+        exchange.holding(HeldBy::Concurrency, begin);
         let until = Deadline::after(begin, bulkhead.spec().queue_timeout).min(self.deadline);
         let result = loop {
             let now = now();
@@ -190,6 +191,7 @@ impl<'c> Held<'c> {
             return Err(throttled(route, key, (halt, at)));
         };
         self.stand_aside();
+        exchange.holding(HeldBy::Throttle, at);
         let result = loop {
             let now = now();
             match place.ask(now) {

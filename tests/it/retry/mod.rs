@@ -207,6 +207,9 @@ fn case_124_a_caller_that_leaves_ends_the_wait_and_the_loop() {
         let lines = stage.lines();
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0]["clientGone"], true);
+        assert_eq!(lines[0]["heldBy"], "retry", "{}", lines[0]);
+        let held = lines[0]["heldMs"].as_f64().unwrap();
+        assert!((990.0..1_010.0).contains(&held), "{held}");
     });
 }
 
