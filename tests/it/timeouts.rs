@@ -69,6 +69,8 @@ fn a_callers_shorter_deadline_cuts_the_call_and_proves_nothing_about_the_upstrea
         "x-request-timeout: 1500ms\r\n",
         "grpc-timeout: 1500m\r\n",
         "grpc-timeout: 1500000u\r\nx-request-timeout: 9s\r\n",
+        "x-request-timeout: 9s\r\nx-request-timeout: 1500ms\r\n",
+        "x-request-timeout: soon\r\nx-request-timeout: 1500ms\r\n",
     ];
     for way in ways {
         on_stage(&config("timeout: 15s"), always(200), async |stage| {

@@ -169,7 +169,9 @@ impl Patience {
     /// What a request that was accepted at `begin` says; `None` when it says nothing that can be understood.
     pub(super) fn of(headers: &HeaderMap, begin: Instant) -> Option<Self> {
         let read = |name, read: fn(&[u8]) -> Option<Duration>| {
-            let timeout = read(headers.get(name)?.as_bytes())?;
+            // Of several fields the shortest: a hop before us may have added its own to its caller's.
+            let told = headers.get_all(name).iter();
+            let timeout = told.filter_map(|value| read(value.as_bytes())).min()?;
             Some(Deadline::after(begin, timeout))
         };
         let grpc = read(GRPC_TIMEOUT, wire::grpc_timeout);
