@@ -13,7 +13,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::endpoint::Connected;
 use super::http1::{SETTLING, Wanted};
@@ -48,9 +48,10 @@ pub(super) struct Shared {
 /// What is left of a connection that gets no more calls: it lives as long as one of them.
 pub(super) type Rest = Weak<Shared>;
 
-type Connection = http2::Connection<TokioIo<Held<Metered<BoxIo>>>, Upload, LocalExecutor>;
+type Connection = http2::Connection<TokioIo<Held<Metered<BoxIo>>>, Upload, Watching>;
 
 /// The HTTP library's side of a connection, which drives it and knows what the peer allows; empty when it has ended.
+#[derive(Default)]
 struct Library(RefCell<Option<Connection>>);
 
 /// What an HTTP/2 connection is born with.
@@ -58,6 +59,26 @@ pub(super) struct Birth {
     pub(super) slot: Slot,
     pub(super) connected: Connected,
     pub(super) expires: Instant,
+    pub(super) room: Rc<Room>,
+}
+
+/// Who waits for room on the connections to an endpoint.
+#[derive(Default)]
+pub(super) struct Room {
+    /// How many.
+    pub(super) waiting: Cell<usize>,
+    /// Wakes those who wait: one for a call that ended or a limit that was raised, all when there is another connection or none is being
+    /// opened any more.
+    pub(super) changed: Notify,
+}
+
+impl Room {
+    /// Wakes the one that has waited longest. Should it find room, it wakes the next.
+    pub(super) fn wake_one(&self) {
+        if self.waiting.get() > 0 {
+            self.changed.notify_one();
+        }
+    }
 }
 
 impl Http2 {
@@ -66,13 +87,19 @@ impl Http2 {
         let io = Metered::new(io);
         let traffic = io.traffic();
         let (io, hold) = Held::new(io);
-        let (sender, connection) = http2::Builder::new(LocalExecutor)
+        let library = Rc::<Library>::default();
+        let watching = Watching {
+            library: Rc::downgrade(&library),
+            room: birth.room,
+            most: Rc::default(),
+        };
+        let (sender, connection) = http2::Builder::new(watching)
             .initial_stream_window_size(256 * 1024)
             .initial_connection_window_size(1024 * 1024)
             .handshake(TokioIo::new(io))
             .await?;
         let (wanted, unwanted) = oneshot::channel();
-        let library = Rc::new(Library(RefCell::new(Some(connection))));
+        library.0.replace(Some(connection));
         tokio::task::spawn_local(run(Rc::clone(&library), unwanted, hold));
         Ok(Self {
             sender,
@@ -194,6 +221,45 @@ fn was_not_processed(error: &h2::Error) -> bool {
     let is_above_last =
         error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
     is_refused || is_above_last
+}
+
+/// Runs what the HTTP library spawns on the worker's own thread, and looks after each step whether the peer allows more calls than before
+/// (it may say so at any time, RFC 9113 §6.5): else those who wait would hear of it only when a call ends.
+#[derive(Clone)]
+struct Watching {
+    library: Weak<Library>,
+    room: Rc<Room>,
+    /// What it allowed at the last look; 0 when nobody waited then. One that wakes in vain waits again; a missed rise could cost a call.
+    most: Rc<Cell<usize>>,
+}
+
+impl Watching {
+    fn look(&self) {
+        if self.room.waiting.get() == 0 {
+            self.most.set(0);
+            return;
+        }
+        let most = self.library.upgrade().map_or(0, |it| it.most_calls());
+        if most > self.most.replace(most) {
+            self.room.wake_one();
+        }
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for Watching
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        let watching = self.clone();
+        let mut future = Box::pin(future);
+        tokio::task::spawn_local(poll_fn(move |cx| {
+            let polled = future.as_mut().poll(cx);
+            watching.look();
+            polled
+        }));
+    }
 }
 
 /// Runs what the HTTP library spawns on the worker's own thread.

@@ -126,6 +126,48 @@ fn the_wait_for_a_stream_is_ours_and_no_call_goes_out_after_its_time() {
     });
 }
 
+/// Allows one call at once, two after a second, and answers none.
+async fn raise(stream: DuplexStream, seen: Arc<Seen>) {
+    let allow = |most: u8| [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, most];
+    let (mut from, mut to) = tokio::io::split(stream);
+    to.write_all(&allow(1)).await.unwrap();
+    spawn_local(async move {
+        pass(1_000).await;
+        to.write_all(&allow(2)).await.unwrap();
+        pass(60_000).await;
+    });
+    let mut preface = [0; 24];
+    from.read_exact(&mut preface).await.unwrap();
+    let mut head = [0; 9];
+    while from.read_exact(&mut head).await.is_ok() {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        from.read_exact(&mut payload).await.unwrap();
+        if head[3] == 1 {
+            seen.at.lock().unwrap().push(now());
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_a_stream_goes_as_soon_as_the_peer_allows_more() {
+    on_stage(&config("max: 1", "9s"), always(200), async |stage| {
+        let seen = Arc::<Seen>::default();
+        let sight = Arc::clone(&seen);
+        stage.origin.speaks(Arc::new(move |stream| {
+            Box::pin(raise(stream, Arc::clone(&sight)))
+        }));
+        for _ in 0..3 {
+            drop(begin(&stage, Request::post("/r/1")).await);
+            pass(100).await;
+        }
+        let waiting = || stage.route("r").upstream.statistics().waiting;
+        assert_eq!((seen.calls(), waiting()), (1, 2));
+        pass(1_000).await;
+        assert_eq!((seen.calls(), waiting()), (2, 1));
+    });
+}
+
 #[test]
 fn where_all_streams_are_taken_another_connection_is_opened_and_goes_when_it_is_not_needed() {
     on_stage(&config("max: 9", "3s"), always(200), async |stage| {

@@ -269,6 +269,7 @@ impl Pool {
                 slot,
                 connected,
                 expires,
+                room: shelf.sharing.room(),
             };
             let connection = Http2::handshake(io, birth)
                 .await

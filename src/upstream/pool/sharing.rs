@@ -12,15 +12,13 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
-
 use super::checkout::Vain;
 use super::choice::Choice;
 use super::shelf::Stay;
 use super::{Checkout, Pool, Unconnected, Wanted};
 use crate::failure::{Blame, Failure};
 use crate::time::{Deadline, now};
-use crate::upstream::http2::{Http2, Rest};
+use crate::upstream::http2::{Http2, Rest, Room};
 use crate::upstream::slots::{Slot, Slots};
 
 /// A worker's HTTP/2 connections to one endpoint.
@@ -30,11 +28,9 @@ pub(super) struct Sharing {
     /// Those that get no more calls because others wait for their slots.
     leaving: RefCell<Vec<Rest>>,
     opening: RefCell<Option<Rc<Opening>>>,
-    waiting: Cell<usize>,
+    room: Rc<Room>,
     /// How many calls a connection may carry at once, as the peer last said.
     known: Cell<usize>,
-    /// Wakes those who wait: one for a call that ended, all when there is another connection or none is being opened any more.
-    changed: Notify,
 }
 
 /// What a caller finds, and whether it had to wait for that.
@@ -129,9 +125,8 @@ impl Sharing {
             connections: RefCell::default(),
             leaving: RefCell::default(),
             opening: RefCell::default(),
-            waiting: Cell::new(0),
+            room: Rc::default(),
             known: Cell::new(usize::MAX),
-            changed: Notify::new(),
         }
     }
 
@@ -149,7 +144,7 @@ impl Sharing {
         self.forget_unusable(now);
         let share = connection.clone();
         self.connections.borrow_mut().push(connection);
-        self.changed.notify_waiters();
+        self.room.changed.notify_waiters();
         share
     }
 
@@ -157,7 +152,7 @@ impl Sharing {
     /// wait for a slot.
     pub(super) fn current(&self, slots: &Slots, now: Instant) -> Option<Http2> {
         self.give_way(slots);
-        if self.waiting.get() > 0 {
+        if self.room.waiting.get() > 0 {
             return None;
         }
         self.with_room(now)
@@ -210,20 +205,19 @@ impl Sharing {
         if slots.waiting() > 0 {
             self.close_unused();
         }
-        self.wake_one();
+        self.room.wake_one();
     }
 
-    fn wake_one(&self) {
-        if self.waiting.get() > 0 {
-            self.changed.notify_one();
-        }
+    /// Who waits for room on its connections.
+    pub(super) fn room(&self) -> Rc<Room> {
+        Rc::clone(&self.room)
     }
 
     /// It is the upstream that the opening of a connection waits for, from `now` on.
     pub(super) fn connects(&self, now: Instant) {
         if let Some(opening) = &*self.opening.borrow() {
             opening.connecting.set(Some(now));
-            self.changed.notify_waiters();
+            self.room.changed.notify_waiters();
         }
     }
 
@@ -258,11 +252,11 @@ impl Sharing {
         let patience = Deadline::after(begin, acquire_timeout).min(wanted.deadline);
         let mut waited: Option<Duration> = None;
         loop {
-            let is_its_turn = waited.is_some() || self.waiting.get() == 0;
+            let is_its_turn = waited.is_some() || self.room.waiting.get() == 0;
             self.forget_unusable(begin + waited.unwrap_or_default());
             if is_its_turn && let Some(connection) = self.with_room(begin) {
                 // There may be room for the next one, too.
-                self.wake_one();
+                self.room.wake_one();
                 let share = Share::Open(connection);
                 return Ok(Found { share, waited });
             }
@@ -283,8 +277,8 @@ impl Sharing {
             let since = || connecting.as_ref()?.connecting.get();
             let until = since().map_or(patience, |_| wanted.deadline);
             let result = {
-                let _waiter = Waiter::new(&self.waiting, &upstream.waiting);
-                wanted.wait(until, self.changed.notified()).await
+                let _waiter = Waiter::new(&self.room.waiting, &upstream.waiting);
+                wanted.wait(until, self.room.changed.notified()).await
             };
             let now = now();
             let wait = now.saturating_duration_since(begin);
@@ -318,7 +312,7 @@ impl<'a> Opener<'a> {
 impl Drop for Opener<'_> {
     fn drop(&mut self) {
         self.sharing.opening.borrow_mut().take();
-        self.sharing.changed.notify_waiters();
+        self.sharing.room.changed.notify_waiters();
     }
 }
 
