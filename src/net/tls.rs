@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -122,17 +122,50 @@ fn read_roots(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// The system's certificates, read once: a process has some 140 of them, and every route without a `ca_file` shares them.
+/// The system's certificates: a system has some 140 of them, and every route without a `ca_file` shares them.
 fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    let roots = ROOTS.get_or_init(|| {
+    static ROOTS: KnownRoots = KnownRoots(Mutex::new(None));
+    ROOTS.get(|| {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Arc::new(roots)
-    });
-    if roots.is_empty() {
-        Err(TlsError::NoSystemRoots)
-    } else {
-        Ok(Arc::clone(roots))
+        roots
+    })
+}
+
+/// Certificates that are read once. That there are none is not remembered: a reload finds those that were installed since.
+struct KnownRoots(Mutex<Option<Arc<RootCertStore>>>);
+
+impl KnownRoots {
+    fn get(&self, read: impl FnOnce() -> RootCertStore) -> Result<Arc<RootCertStore>, TlsError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(roots) = &*known {
+            return Ok(Arc::clone(roots));
+        }
+        let roots = read();
+        if roots.is_empty() {
+            return Err(TlsError::NoSystemRoots);
+        }
+        Ok(Arc::clone(known.insert(Arc::new(roots))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_there_are_no_certificates_is_not_remembered_and_those_found_are() {
+        let known = KnownRoots(Mutex::new(None));
+        let none = known.get(RootCertStore::empty);
+        assert!(matches!(none, Err(TlsError::NoSystemRoots)), "{none:?}");
+        let installed = || {
+            let made = rcgen::generate_simple_self_signed(["a.example.com".to_owned()]).unwrap();
+            let mut roots = RootCertStore::empty();
+            roots.add(made.cert.der().clone()).unwrap();
+            roots
+        };
+        let first = known.get(installed).unwrap();
+        let again = known.get(RootCertStore::empty).unwrap();
+        assert!(first.len() == 1 && Arc::ptr_eq(&first, &again));
     }
 }
