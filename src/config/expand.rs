@@ -115,7 +115,7 @@ fn replace(
                 let problem =
                     Problem::error(Code::MalformedReference, span, "a `${` has no closing `}`");
                 return Err(Box::new(
-                    problem.hint("write `$${` for the characters themselves"),
+                    problem.hint("add the `}`, or write `$${` for the characters themselves"),
                 ));
             }
         }

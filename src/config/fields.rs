@@ -2,7 +2,7 @@
 
 use super::excerpt::show;
 use super::expand::Env;
-use super::keys::{Follows, Key, NOTHING, Section, Typed, Unwritten, home};
+use super::keys::{FILE, Follows, Key, NOTHING, ROUTE, Section, Typed, Unwritten, home};
 use super::problem::{Code, Problem, Problems};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Scalar, Span, Value};
@@ -32,7 +32,13 @@ pub(crate) fn mapping<'n, T>(
         match &node.value {
             Value::Null | Value::Mapping(_) | Value::Unusable => {}
             Value::Scalar(_) | Value::Sequence(_) => {
-                problems.push(wrong_kind(name, node, "a mapping (`key: value`)"));
+                let wrong = wrong_kind(name, node, "a mapping (`key: value`)");
+                let allowed: Vec<_> = section.names().collect();
+                problems.push(if allowed.is_empty() {
+                    wrong
+                } else {
+                    wrong.help(format!("it has keys: {}", allowed.join(", ")))
+                });
                 // What it does not hold is no problem of its own.
                 span = Span::BUILT_IN;
             }
@@ -150,8 +156,11 @@ impl<'n> Fields<'n, '_> {
             return (Vec::new(), Span::BUILT_IN);
         };
         if let Value::Scalar(_) | Value::Sequence(_) = &node.value {
-            self.problems
-                .push(wrong_kind(key, node, "a mapping (`key: value`)"));
+            let wrong = wrong_kind(key, node, "a mapping (`key: value`)");
+            self.problems.push(match node.value {
+                Value::Sequence(_) => wrong.hint("write `name: …` for each in place of `- …`"),
+                Value::Null | Value::Scalar(_) | Value::Mapping(_) | Value::Unusable => wrong,
+            });
         }
         (node.entries().iter().collect(), node.span)
     }
@@ -278,7 +287,7 @@ impl<'n> Fields<'n, '_> {
     }
 
     fn finish(self) {
-        for Entry { key, .. } in self.left {
+        for Entry { key, node } in self.left {
             if self.section.later.contains(&key.text.as_str()) {
                 let message = format!("`{}` is not supported yet", key.text);
                 let problem = Problem::error(Code::NotSupported, key.span, message);
@@ -295,6 +304,8 @@ impl<'n> Fields<'n, '_> {
                 problem = problem.hint(format!("did you mean `{meant}`?"));
             } else if let Some(home) = home(&key.text) {
                 problem = problem.hint(format!("`{}` belongs under `{home}`", key.text));
+            } else if let Some(place) = elsewhere(&key.text, node, self.section) {
+                problem = problem.hint(place);
             } else if key.text == "<<" {
                 problem =
                     problem.hint("share settings with `defaults` or with `presets` and `extends`");
@@ -306,6 +317,30 @@ impl<'n> Fields<'n, '_> {
             self.problems.push(problem);
         }
     }
+}
+
+/// Where a key belongs that is no setting of `section`: to the file, to a route, or to the edits of a header.
+fn elsewhere(name: &str, node: &Node, section: &Section) -> Option<String> {
+    let has = |key| section.key(key).is_some();
+    if has("routes") {
+        // A route that is not indented, or a setting of one.
+        return if node.entry("upstream").is_some() {
+            Some("indent it by two spaces, so that it stands under `routes`".to_owned())
+        } else {
+            ROUTE.key(name).map(|_| {
+                format!("`{name}` belongs to a route, or under `defaults` for all of them")
+            })
+        };
+    }
+    if FILE.key(name).is_some() {
+        return Some(format!(
+            "`{name}` belongs at the top of the file, not indented"
+        ));
+    }
+    if has("set") && has("remove") {
+        return Some("fields are written under `set`".to_owned());
+    }
+    (has("request") && has("response")).then(|| "fields are written under `request.set`".to_owned())
 }
 
 /// Reads the text that `node` must be.

@@ -47,7 +47,13 @@ where
 
 /// A reader of `true` or `false`.
 pub(crate) fn flag(text: &str) -> Result<bool, Invalid> {
-    word(&[("true", true), ("false", false)])(text)
+    word(&[("true", true), ("false", false)])(text).map_err(|invalid| {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "y" | "1" => invalid.hint("write `true`"),
+            "false" | "no" | "off" | "n" | "0" => invalid.hint("write `false`"),
+            _ => invalid,
+        }
+    })
 }
 
 /// A reader of something that `off` turns off.

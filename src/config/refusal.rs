@@ -34,6 +34,27 @@ pub(crate) fn fatal(code: Code, span: Span, message: impl Into<String>) -> Fatal
     Box::new(Problem::error(code, span, message))
 }
 
+/// What to do about the mistakes that people make most.
+const fn advice(kind: &ErrorKind) -> Option<&'static str> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a parser has a hundred kinds, and most speak for themselves"
+    )]
+    match kind {
+        ErrorKind::ExpectedBlockMappingKey => {
+            Some("begin it in the same column as the keys beside it")
+        }
+        ErrorKind::ExpectedFlowMappingSeparator => {
+            Some("a `{` before it is still open: end it with `}`, or write `,` between")
+        }
+        ErrorKind::ExpectedFlowSequenceSeparator => {
+            Some("a `[` before it is still open: end it with `]`, or write `,` between")
+        }
+        ErrorKind::UnclosedQuotedScalar => Some("end the text with the quote that it begins with"),
+        _ => None,
+    }
+}
+
 /// What the parser does not understand at `span` of `text`.
 pub(crate) fn syntax(error: &ScanError, span: Span, text: &str) -> Fatal {
     let kind = error.kind();
@@ -62,6 +83,9 @@ pub(crate) fn syntax(error: &ScanError, span: Span, text: &str) -> Fatal {
     Box::new(match line {
         // Inside `{…}` and `[…]` a plain `${VAR}` ends at its brace.
         Some(line) if line.contains("${") => problem.hint("put references in quotes: `\"${VAR}\"`"),
-        Some(_) | None => problem,
+        Some(_) | None => match advice(kind) {
+            Some(advice) => problem.hint(advice),
+            None => problem,
+        },
     })
 }

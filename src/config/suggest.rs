@@ -13,8 +13,15 @@ pub(crate) fn nearest<'c>(
     }
     let word = word.to_ascii_lowercase().replace(['-', ' '], "_");
     let allowed = (word.len() / 3).max(1);
+    let mut longer = None;
     candidates
         .into_iter()
+        .inspect(|candidate| {
+            let rest = candidate.strip_prefix(word.as_str());
+            if rest.is_some_and(|rest| rest.starts_with('_')) {
+                longer = longer.or(Some(*candidate));
+            }
+        })
         // Each letter more is a change more.
         .filter(|candidate| {
             let letters = candidate.chars().count();
@@ -32,6 +39,7 @@ pub(crate) fn nearest<'c>(
             })
         })
         .map(|(_, candidate)| candidate)
+        .or(longer)
 }
 
 #[cfg(test)]
@@ -50,6 +58,7 @@ mod tests {
         assert_eq!(nearest("failure_treshold", KEYS), Some("failure_threshold"));
         assert_eq!(nearest("resetTimeout", KEYS), Some("reset_timeout"));
         assert_eq!(nearest("WINDOW", KEYS), Some("window"));
+        assert_eq!(nearest("reset", KEYS), Some("reset_timeout"));
         assert_eq!(
             nearest("external_api", ["external-api", "email"]),
             Some("external-api")

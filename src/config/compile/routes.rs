@@ -96,8 +96,19 @@ pub(super) fn routes(
         if let Value::Scalar(_) | Value::Sequence(_) = node.value {
             let message = format!("the route must be a mapping, not {}", node.kind());
             let problem = Problem::error(Code::WrongKind, node.span, message);
-            file.problems
-                .push(problem.hint("write `{upstream: https://…}`"));
+            let hint = match &node.value {
+                Value::Scalar(text)
+                    if text.shown().contains(':') && !text.shown().starts_with("http") =>
+                {
+                    "write a space after each `:`"
+                }
+                Value::Null
+                | Value::Scalar(_)
+                | Value::Sequence(_)
+                | Value::Mapping(_)
+                | Value::Unusable => "write `{upstream: https://…}`",
+            };
+            file.problems.push(problem.hint(hint));
             continue;
         }
         let (preset, settings) = lay(node, &base, &presets, file.problems);
