@@ -85,6 +85,8 @@ impl Attempt<'_, '_> {
     pub(super) async fn make(&mut self) -> Result<Answered, Lost> {
         let meters = &*self.outgoing.route.meters;
         let (mut begin, mut second) = (self.time.begin, None);
+        // What the first try came to, if the upstream may have seen it.
+        let mut seen = None;
         // One place for both tries, whose room the future then holds once.
         loop {
             let tried = self.try_once(begin).await;
@@ -94,6 +96,8 @@ impl Attempt<'_, '_> {
                 }) if second.is_none() && self.may_resend(named.charged, again, at) => {
                     if again == Again::Unseen {
                         self.exchange.never_attempted();
+                    } else {
+                        seen = Some(named);
                     }
                     if let Some(budget) = &self.outgoing.route.retry_budget {
                         // It counts against the budget but is not refused by it: it would be made without a policy, too.
@@ -111,11 +115,20 @@ impl Attempt<'_, '_> {
                             Err(_) => RetryResult::Failed,
                         });
                     }
-                    return last.map_err(|failed| Lost {
-                        named: failed.named,
-                        is_unsent: failed.again == Again::Unseen,
-                        at: failed.at,
-                        refusal: failed.refusal,
+                    return last.map_err(|failed| match seen {
+                        // A breaker that forbids the second try takes nothing from the first: it was made, and it failed.
+                        Some(named) if failed.refusal.is_some() => Lost {
+                            named,
+                            is_unsent: false,
+                            at: failed.at,
+                            refusal: None,
+                        },
+                        Some(_) | None => Lost {
+                            named: failed.named,
+                            is_unsent: failed.again == Again::Unseen,
+                            at: failed.at,
+                            refusal: failed.refusal,
+                        },
                     });
                 }
             }

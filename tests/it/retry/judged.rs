@@ -88,3 +88,38 @@ fn an_attempt_whose_caller_leaves_in_its_middle_counts_as_abandoned() {
         assert_eq!(stage.lines()[0]["attempts"], 2);
     });
 }
+
+#[test]
+fn an_attempt_that_reached_the_upstream_counts_even_if_the_breaker_forbids_to_make_it_again() {
+    use sidefuse::resilience::{ForceRequest, Order};
+    let settings = "timeout: 60s, retry: {attempts: 2}";
+    on_stage(&config(settings), always(200), async |stage| {
+        let route = stage.route("r");
+        let breaker = Arc::clone(&route.breaker);
+        let recorder = Recorder::on(&stage, move |place, _| match place {
+            0 | 1 => answer(200, "", ""),
+            2 => answer(503, "", ""),
+            _ => {
+                let request = ForceRequest {
+                    order: Order::Open { until: None },
+                    by: "sre".to_owned(),
+                    reason: None,
+                };
+                assert!(breaker.force(request, now()));
+                Turn::Close
+            }
+        });
+        // Two connections, one of which is unused when the second attempt wants one.
+        let _ = tokio::join!(stage.get("/r/x"), stage.get("/r/x"));
+        let said = stage.get("/r/x").await;
+        let metrics = stage.metrics();
+        let counted = ["answered", "failed", "refused"].map(|result| retries(&metrics, result));
+        let line = stage.lines().pop().unwrap();
+        let view = route.breaker.view(now()).statistics;
+        assert_eq!(
+            (recorder.all().len(), counted, view.failures, said.status),
+            (4, [0, 1, 1], 2, 502),
+            "{line}"
+        );
+    });
+}
