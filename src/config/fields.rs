@@ -300,8 +300,9 @@ impl<'n> Fields<'n, '_> {
                 key.span,
                 format!("unknown key `{}`", show(&key.text)),
             );
-            if let Some(meant) = nearest(&key.text, self.section.names()) {
-                problem = problem.hint(format!("did you mean `{meant}`?"));
+            let meant = nearest(&key.text, self.section.names());
+            if meant.is_some() {
+                problem = problem.meant(meant);
             } else if let Some(home) = home(&key.text) {
                 problem = problem.hint(format!("`{}` belongs under `{home}`", key.text));
             } else if let Some(place) = elsewhere(&key.text, node, self.section) {

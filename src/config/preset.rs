@@ -160,8 +160,7 @@ impl<'n> Presets<'n> {
                 .copied()
                 .find(|entry| entry.key.text == name.text)
             else {
-                let unknown = self.unknown(name, at, problems);
-                problems.push(unknown);
+                self.refuse_unknown(name, at, problems);
                 return None;
             };
             if let Some(begin) = file.iter().position(|seen| std::ptr::eq(*seen, entry)) {
@@ -192,7 +191,7 @@ impl<'n> Presets<'n> {
         }
     }
 
-    fn unknown(&self, name: &Scalar, at: Span, problems: &mut Problems) -> Problem {
+    fn refuse_unknown(&self, name: &Scalar, at: Span, problems: &mut Problems) {
         let all: Vec<&str> = built_in_names()
             .chain(self.file.iter().map(|entry| entry.key.text.as_str()))
             .collect();
@@ -201,12 +200,10 @@ impl<'n> Presets<'n> {
             at,
             format!("no preset is called `{}`", name.shown()),
         );
-        let problem = match problems.nearest(&name.text, all.iter().copied()) {
-            Some(meant) => problem.hint(format!("did you mean `{}`?", show(meant))),
-            None => problem,
-        };
+        let meant = problems.nearest(&name.text, all.iter().copied());
         let names: Vec<String> = all.iter().copied().map(show).collect();
-        problem.help(format!("presets: {}", names.join(", ")))
+        let help = format!("presets: {}", names.join(", "));
+        problems.push(problem.meant(meant).help(help));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::excerpt::show;
 pub(crate) use super::found::{Count, Problems};
 use super::tree::Span;
 pub(crate) use super::when::When;
@@ -286,6 +287,14 @@ impl Problem {
         Self {
             hint: Some(hint.into()),
             ..self
+        }
+    }
+
+    /// With the name that was probably meant, if there is one.
+    pub(crate) fn meant(self, name: Option<&str>) -> Self {
+        match name {
+            Some(name) => self.hint(format!("did you mean `{}`?", show(name))),
+            None => self,
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) fn nearest<'c>(
     }
     let word = word.to_ascii_lowercase().replace(['-', ' '], "_");
     let allowed = (word.len() / 3).max(1);
+    let letters = word.chars().count();
     let mut longer = None;
     candidates
         .into_iter()
@@ -23,10 +24,7 @@ pub(crate) fn nearest<'c>(
             }
         })
         // Each letter more is a change more.
-        .filter(|candidate| {
-            let letters = candidate.chars().count();
-            letters.abs_diff(word.chars().count()) <= allowed
-        })
+        .filter(|candidate| candidate.chars().count().abs_diff(letters) <= allowed)
         .map(|candidate| {
             let distance = strsim::osa_distance(&word, &candidate.replace('-', "_"));
             (distance, candidate)

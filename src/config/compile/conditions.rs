@@ -190,11 +190,9 @@ pub(super) fn errors(entry: &Entry, problems: &mut Problems) -> Vec<&'static str
             ),
             None => format!("`{}` is no reason for which an attempt fails", text.shown()),
         };
-        let mut problem = Problem::error(Code::FailureLabel, span, wrong);
-        if let Some(meant) = nearest(&text.text, judged()) {
-            problem = problem.hint(format!("did you mean `{meant}`?"));
-        }
-        problems.push(problem.help(format!("reasons: {}", judged().join(", "))));
+        let problem = Problem::error(Code::FailureLabel, span, wrong);
+        let help = format!("reasons: {}", judged().join(", "));
+        problems.push(problem.meant(nearest(&text.text, judged())).help(help));
     }
     labels
 }

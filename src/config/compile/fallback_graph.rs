@@ -37,8 +37,7 @@ impl FallbackGraph {
     pub(super) fn check(&self, problems: &mut Problems) {
         for (target, span) in self.targets.values().flatten() {
             if !self.targets.contains_key(target) {
-                let unknown = self.unknown(target, *span, problems);
-                problems.push(unknown);
+                self.refuse_unknown(target, *span, problems);
             }
         }
         // How many routes may be asked one after the other, by the first of them.
@@ -48,13 +47,11 @@ impl FallbackGraph {
         }
     }
 
-    fn unknown(&self, target: &str, span: Span, problems: &mut Problems) -> Problem {
+    fn refuse_unknown(&self, target: &str, span: Span, problems: &mut Problems) {
         let message = format!("no route is called `{}`", show(target));
         let problem = Problem::error(Code::FallbackRoute, span, message);
-        match problems.nearest(target, self.targets.keys().map(String::as_str)) {
-            Some(meant) => problem.hint(format!("did you mean `{}`?", show(meant))),
-            None => problem,
-        }
+        let meant = problems.nearest(target, self.targets.keys().map(String::as_str));
+        problems.push(problem.meant(meant));
     }
 
     /// Goes wherever `start` leads, depth first, by a list of its own: thousands of routes may be one chain.

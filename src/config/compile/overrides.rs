@@ -34,11 +34,10 @@ pub(super) fn overrides(
             let problem = Problem::error(Code::UnknownRoute, key.span, message);
             let names = named.iter().map(String::as_str);
             let meant = fields.problems.nearest(&key.text, names);
-            let hint = meant.map_or_else(
-                || "an override is for a route of this file".to_owned(),
-                |meant| format!("did you mean `{}`?", show(meant)),
-            );
-            fields.problems.push(problem.hint(hint));
+            fields.problems.push(match meant {
+                Some(_) => problem.meant(meant),
+                None => problem.hint("an override is for a route of this file"),
+            });
         }
         if let Value::Scalar(_) | Value::Sequence(_) = node.value {
             let message = format!("the override must be a mapping, not {}", node.kind());
