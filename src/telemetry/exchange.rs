@@ -177,10 +177,14 @@ impl Exchange {
         self.upstream_time = self.upstream_time.saturating_add(wait);
     }
 
-    /// The call is held back from that instant on, until [`Self::held_back`] says for how long or it ends: who leaves while waiting has
-    /// waited, too.
+    /// The call is held back from that instant on, until [`Self::let_go`] or its end: who leaves while waiting has waited, too.
     pub fn holding(&mut self, by: HeldBy, since: Instant) {
         self.held.begin(by, since);
+    }
+
+    /// It is held back no longer; says for how long it was.
+    pub fn let_go(&mut self, now: Instant) -> Duration {
+        self.held.end(now)
     }
 
     /// Adds time in which the call was held back on purpose, by a policy of its route: neither the upstream's nor our overhead.

@@ -51,20 +51,22 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// A wait begins, which [`Self::add`] ends.
+    /// A wait begins.
     pub(super) fn begin(&mut self, by: HeldBy, since: Instant) {
         self.ongoing = Some((by, since));
     }
 
-    /// The call ends: so does a wait that goes on.
-    pub(super) fn end(&mut self, now: Instant) {
-        if let Some((by, since)) = self.ongoing {
-            self.add(by, now.saturating_duration_since(since));
-        }
+    /// The wait that goes on ends, if there is one; says how long it was.
+    pub(super) fn end(&mut self, now: Instant) -> Duration {
+        let Some((by, since)) = self.ongoing.take() else {
+            return Duration::ZERO;
+        };
+        let wait = now.saturating_duration_since(since);
+        self.add(by, wait);
+        wait
     }
 
     pub(super) fn add(&mut self, by: HeldBy, wait: Duration) {
-        self.ongoing = None;
         if let Some(sum) = self.each.get_mut(by as usize) {
             *sum = sum.saturating_add(wait);
         }
@@ -103,8 +105,9 @@ mod tests {
         assert_eq!(waits.longest(), Some(HeldBy::Pool));
         let now = crate::time::now();
         waits.begin(HeldBy::Backoff, now);
-        waits.end(now + Duration::from_secs(2));
-        waits.end(now + Duration::from_secs(9));
+        let seconds = Duration::from_secs;
+        assert_eq!(waits.end(now + seconds(2)), seconds(2));
+        assert_eq!(waits.end(now + seconds(9)), Duration::ZERO);
         assert_eq!(waits.longest(), Some(HeldBy::Backoff), "3 s and 2 s");
         assert_eq!(waits.total(), Duration::from_secs(13), "ended once");
     }

@@ -136,7 +136,7 @@ pub(super) async fn carry(
                 exchange.holding(HeldBy::Backoff, now);
                 sleep_until(at).await;
                 begin = self::now();
-                exchange.held_back(HeldBy::Backoff, begin.saturating_duration_since(now));
+                exchange.let_go(begin);
             }
         }
     }

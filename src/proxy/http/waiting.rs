@@ -168,7 +168,7 @@ impl<'c> Held<'c> {
                 }
             }
         };
-        self.waited(exchange, LimitLabel::Concurrency, begin);
+        self.waited(exchange, LimitLabel::Concurrency);
         self.ticket = Some(result?);
         Ok(true)
     }
@@ -216,7 +216,7 @@ impl<'c> Held<'c> {
                 }
             }
         };
-        self.waited(exchange, LimitLabel::Throttle, at);
+        self.waited(exchange, LimitLabel::Throttle);
         result
     }
 
@@ -253,14 +253,9 @@ impl<'c> Held<'c> {
         }
     }
 
-    fn waited(&mut self, exchange: &mut Exchange, limit: LimitLabel, since: Instant) {
-        let wait = now().saturating_duration_since(since);
+    fn waited(&mut self, exchange: &mut Exchange, limit: LimitLabel) {
+        let wait = exchange.let_go(now());
         self.route.meters.waited_for_limit(limit, wait);
-        let by = match limit {
-            LimitLabel::Concurrency => HeldBy::Concurrency,
-            LimitLabel::Throttle => HeldBy::Throttle,
-        };
-        exchange.held_back(by, wait);
         self.has_waited = true;
     }
 }
