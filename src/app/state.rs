@@ -224,8 +224,10 @@ fn make_way(file: &Path) -> io::Result<()> {
     };
     let mut head = Vec::new();
     there.take(HEAD).read_to_end(&mut head)?;
+    if head.is_empty() {
+        return Ok(());
+    }
     match Memory::check_version(&head) {
-        _ if head.is_empty() => Ok(()),
         Ok(()) | Err(MemoryError::Damaged) => Ok(()),
         Err(MemoryError::Newer(_)) => {
             let mut aside = file.as_os_str().to_owned();

@@ -115,7 +115,11 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
     let state = &connection.state;
     let record = |refused| record_refused(&connection.worker, refused);
     // What the library refused as its last.
-    let end = || state.take_refused().map_or((), record);
+    let end = || {
+        if let Some(refused) = state.take_refused() {
+            record(refused);
+        }
+    };
     let mut front = front;
     loop {
         // In a block of its own, at whose end all that the library had is gone, before the wait.

@@ -16,7 +16,7 @@ use crate::resilience::span::span;
 ///
 /// "open since 02:14:09 because 5 consecutive calls failed (4 timeout, 1 status 503); next probe in 42 s; 318 calls rejected"
 pub fn explain(view: &View, clock: impl Fn(Instant) -> String) -> String {
-    let mut told = Told::default();
+    let mut told = Told(String::with_capacity(160));
     match &view.hold {
         Some(hold) => held(&mut told, view, hold, &clock),
         None => automatic(&mut told, view, &clock),
@@ -37,15 +37,12 @@ pub fn explain(view: &View, clock: impl Fn(Instant) -> String) -> String {
 }
 
 /// The sentence so far. One text that grows, since every refusal tells it.
-#[derive(Default)]
 struct Told(String);
 
 impl Told {
     /// Begins a part.
     fn part(&mut self, words: Arguments<'_>) {
-        if self.0.is_empty() {
-            self.0.reserve(160);
-        } else {
+        if !self.0.is_empty() {
             self.0.push_str("; ");
         }
         self.more(words);
@@ -59,7 +56,6 @@ impl Told {
 }
 
 fn automatic(told: &mut Told, view: &View, clock: &impl Fn(Instant) -> String) {
-    let left = |at: Instant| span(at.saturating_duration_since(view.now));
     match view.standing.automatic {
         State::Closed => {
             told.part(format_args!("closed"));
@@ -67,7 +63,7 @@ fn automatic(told: &mut Told, view: &View, clock: &impl Fn(Instant) -> String) {
                 told.part(format_args!(
                     "ramping up: {} of calls pass, all of them in {}",
                     ramp.share,
-                    left(ramp.full_at)
+                    left(view, ramp.full_at)
                 ));
                 rejected(told, view);
             }
@@ -77,7 +73,7 @@ fn automatic(told: &mut Told, view: &View, clock: &impl Fn(Instant) -> String) {
             told.part(format_args!("open since {}", clock(view.since)));
             because(told, view);
             if let Some(at) = view.next_probe_at {
-                told.part(format_args!("next probe in {}", left(at)));
+                told.part(format_args!("next probe in {}", left(view, at)));
             }
             rejected(told, view);
         }
@@ -155,7 +151,7 @@ fn probing(told: &mut Told, view: &View, probes: &Probes) {
             "{} of {} probes out, verdict within {}",
             probes.out,
             probes.max,
-            span(by.saturating_duration_since(view.now))
+            left(view, by)
         )),
     }
     let succeeded = &probes.succeeded;
@@ -230,6 +226,11 @@ fn because(told: &mut Told, view: &View) {
         }
         told.more(format_args!(")"));
     }
+}
+
+/// The time until then.
+fn left(view: &View, at: Instant) -> String {
+    span(at.saturating_duration_since(view.now))
 }
 
 /// So many calls.
