@@ -25,6 +25,7 @@ mod hostile;
 mod init;
 mod isolation;
 mod keyed;
+mod leaving;
 mod limits;
 mod logs;
 mod lossy;

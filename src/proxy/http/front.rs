@@ -27,6 +27,10 @@ const FIRST: usize = 2048;
 /// reset under our answer (RFC 9112 §9.6). nginx lingers for 5 s, too.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// An HTTP/2 caller's end is told so much later than it came. The library forgets the calls that it has read and not handed over when it
+/// hears of the end, and those that came with the end are such.
+const DELAY: Duration = Duration::from_millis(1);
+
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -114,6 +118,8 @@ pub(super) struct Front<I> {
     written: usize,
     /// Set once we have said our last.
     farewell: Alarm,
+    /// Over HTTP/2: rings when the caller's end may be told.
+    delay: Option<Box<Alarm>>,
 }
 
 impl<I: AsyncRead + Unpin> Front<I> {
@@ -126,6 +132,7 @@ impl<I: AsyncRead + Unpin> Front<I> {
             instead: Vec::new(),
             written: 0,
             farewell: Alarm::default(),
+            delay: None,
         }
     }
 
@@ -143,6 +150,7 @@ impl<I: AsyncRead + Unpin> Front<I> {
         let is_http2 = self.head == PREFACE;
         if is_http2 {
             self.gate.open_for_good();
+            self.delay = Some(Box::default());
         }
         Ok(is_http2)
     }
@@ -253,7 +261,18 @@ impl<I: AsyncRead + Unpin> AsyncRead for Front<I> {
             }
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut this.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+        if let Some(delay) = &mut this.delay
+            && buf.filled().len() == before
+            && buf.remaining() > 0
+        {
+            if !delay.is_set() {
+                delay.set(Deadline::after(now(), DELAY));
+            }
+            ready!(delay.poll(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

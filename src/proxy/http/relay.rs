@@ -35,18 +35,31 @@ use crate::telemetry::{Acceptance, Begin, Correlation, End, Exchange};
 use crate::time::{Deadline, now};
 
 /// Relays one request.
-pub(super) async fn relay(
+///
+/// It begins here and not with the future's first poll, which may never come: the library drops a call whose caller is seen to leave in
+/// the moment that brought it.
+pub(super) fn relay(
     connection: Rc<Connection>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> impl Future<Output = Result<Response<Body>, Infallible>> {
     let start = now();
     let busy = connection.begin();
     let current = connection.worker.current();
+    let exchange = begin(&connection, &current.snapshot.plan, &request, start);
+    let ending = Ending::of(exchange, busy);
+    serve(connection, current, ending, request)
+}
+
+/// Serves it, to the beginning of its answer.
+async fn serve(
+    connection: Rc<Connection>,
+    current: Rc<Current>,
+    mut ending: Box<Ending>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     let version = request.version();
     let as_text = reply::wants_text(request.headers());
     let head_only = request.method() == Method::HEAD;
-    let exchange = begin(&connection, &current.snapshot.plan, &request, start);
-    let mut ending = Ending::of(exchange, busy);
     let exchange = &mut ending.exchange;
     if let Some(target) = request.uri().authority()
         && let Some(field) = request.headers().get(HOST)

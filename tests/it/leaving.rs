@@ -1,0 +1,60 @@
+//! One call, one line: whatever becomes of its caller, and whenever.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sidefuse::time::{Deadline, now, sleep_until};
+use tokio::io::AsyncWriteExt;
+
+use crate::support::memory::{Stage, always, on_stage};
+
+const ROUTE: &str = "version: 1\nroutes: {r: {upstream: http://origin}}\n";
+
+/// HTTP/2's preface, our settings, and `GET /r/x` as the one call of its stream.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+    \x00\x00\x00\x04\x00\x00\x00\x00\x00\
+    \x00\x00\x0b\x01\x05\x00\x00\x00\x01\x82\x86\x04\x04/r/x\x01\x01h";
+
+const GET: &[u8] = b"GET /r/x HTTP/1.1\r\nHost: h\r\n\r\n";
+const POST: &[u8] = b"POST /r/x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
+
+/// Until nothing moves any more that takes no time.
+async fn settle() {
+    sleep_until(Deadline::after(now(), Duration::from_millis(50))).await;
+}
+
+/// The one line, after every count has been held to it.
+fn the_line(stage: &Stage) -> Value {
+    let metrics = stage.metrics();
+    let sum = |name: &str| -> f64 {
+        let series = metrics.lines().filter(|line| line.starts_with(name));
+        let values = series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.sum()
+    };
+    assert_eq!(sum("sidefuse_requests_total{"), 1.0, "{metrics}");
+    assert_eq!(sum("sidefuse_in_flight_requests{"), 0.0, "{metrics}");
+    let lines = stage.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    lines.into_iter().next().unwrap()
+}
+
+#[test]
+fn a_call_whose_end_of_stream_comes_with_it_is_one_line_all_the_same_case_188() {
+    for call in [GET, POST, HTTP2] {
+        on_stage(ROUTE, always(200), async |stage| {
+            let mut caller = stage.pipe();
+            caller.write_all(call).await.unwrap();
+            // Not dropped: a socket still takes what is written to a caller that has just gone.
+            caller.shutdown().await.unwrap();
+            settle().await;
+            let line = the_line(&stage);
+            // Over HTTP/2 he may still get an answer that is there at once.
+            let is_answered = call == HTTP2 && line["statusCode"] == 200;
+            assert!(
+                is_answered || line["reason"] == "client_gone" && line["clientGone"] == true,
+                "{line}"
+            );
+            assert_eq!(stage.connections(), 0);
+        });
+    }
+}
