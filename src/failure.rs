@@ -34,6 +34,8 @@ pub enum Failure {
     RateLimited,
     /// A limit of our own is reached: connections of the pool, connections of the listener.
     Overloaded,
+    /// We have no descriptor, no memory or no local port left for a connection to the upstream.
+    Exhausted,
     /// We are shutting down.
     Draining,
     /// The upstream's address could not be found.
@@ -79,7 +81,7 @@ pub enum Blame {
 
 impl Failure {
     /// All of them, in the order of declaration: for metrics that exist from the start and for the table.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::NoRoute,
         Self::HostNotAllowed,
         Self::BadRequest,
@@ -93,6 +95,7 @@ impl Failure {
         Self::Throttled,
         Self::RateLimited,
         Self::Overloaded,
+        Self::Exhausted,
         Self::Draining,
         Self::Dns,
         Self::Connect,
@@ -127,6 +130,7 @@ impl Failure {
             Self::Throttled => "throttled",
             Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
+            Self::Exhausted => "exhausted",
             Self::Draining => "draining",
             Self::Dns => "dns",
             Self::Connect => "connect",
@@ -166,7 +170,9 @@ impl Failure {
             }
             Self::Throttled => (StatusCode::TOO_MANY_REQUESTS, "destination_unavailable"),
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "http_request_denied"),
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "connection_limit_reached"),
+            Self::Overloaded | Self::Exhausted => {
+                (StatusCode::SERVICE_UNAVAILABLE, "connection_limit_reached")
+            }
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "proxy_internal_response"),
             Self::Dns => (StatusCode::BAD_GATEWAY, "dns_error"),
             Self::Connect => (StatusCode::BAD_GATEWAY, "connection_refused"),
@@ -207,6 +213,7 @@ impl Failure {
             | Self::Throttled
             | Self::RateLimited
             | Self::Overloaded
+            | Self::Exhausted
             | Self::Draining
             | Self::CutShort
             | Self::MaxDuration
@@ -241,6 +248,7 @@ impl Failure {
             | Self::Throttled
             | Self::RateLimited
             | Self::Overloaded
+            | Self::Exhausted
             | Self::Draining
             | Self::Dns
             | Self::ConnectTimeout

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::shortage::weight;
 use crate::time::{Alarm, Deadline, now};
 
 /// How long an address is waited for before the next is tried beside it (RFC 8305 §8: Connection Attempt Delay).
@@ -40,7 +41,7 @@ pub fn order(addresses: &[IpAddr], turn: usize) -> Vec<IpAddr> {
 /// connection wins, what else is under way is dropped. The caller bounds the time.
 ///
 /// # Errors
-/// The last error, when every address failed.
+/// When every address failed: the last error of those that say the most about whoever was to be reached.
 pub async fn race<A, T, F>(
     addresses: impl IntoIterator<Item = A>,
     mut dial: impl FnMut(A) -> F,
@@ -51,7 +52,7 @@ where
     let mut waiting = addresses.into_iter();
     let mut trying: Vec<Pin<Box<F>>> = Vec::new();
     let mut delay = Alarm::default();
-    let mut last = None;
+    let mut last: Option<io::Error> = None;
     poll_fn(|cx| {
         loop {
             let before = trying.len();
@@ -67,7 +68,12 @@ where
                         false
                     }
                     Poll::Ready(Err(error)) => {
-                        last = Some(error);
+                        if last
+                            .as_ref()
+                            .is_none_or(|last| weight(last) <= weight(&error))
+                        {
+                            last = Some(error);
+                        }
                         false
                     }
                 }

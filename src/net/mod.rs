@@ -9,6 +9,7 @@ pub mod drain;
 pub mod happy;
 pub mod held;
 pub mod io;
+pub mod shortage;
 pub mod tcp;
 pub mod tls;
 
@@ -17,3 +18,4 @@ pub use dns::{NameError, Names};
 pub use drain::{Phase, Phases};
 pub use held::{Held, Hold};
 pub use io::{BoxIo, Io, Metered, Traffic};
+pub use shortage::Shortage;

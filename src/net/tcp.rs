@@ -10,8 +10,9 @@ use super::connect::{Connect, ConnectError, Connecting};
 use super::dns::{NameError, Names};
 use super::happy;
 use super::io::BoxIo;
+use super::shortage::{Shortage, Warned};
 use crate::failure::Failure;
-use crate::time::{Deadline, timeout_at};
+use crate::time::{Deadline, now, timeout_at};
 
 /// Connects over TCP, to whichever address of a name answers first.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Tcp {
     names: Names,
     /// Which address of each name comes first this time.
     turn: AtomicUsize,
+    warned: Warned,
 }
 
 impl Tcp {
@@ -28,22 +30,57 @@ impl Tcp {
         Self {
             names,
             turn: AtomicUsize::new(0),
+            warned: Warned::default(),
         }
     }
 
     async fn open(&self, host: &str, port: u16, deadline: Deadline) -> Result<BoxIo, ConnectError> {
         if let Ok(ip) = host.parse::<IpAddr>() {
-            return dial(SocketAddr::new(ip, port)).await.map_err(unreachable);
+            let dialled = dial(SocketAddr::new(ip, port)).await;
+            return dialled.map_err(|error| self.unreachable(error));
         }
         let addresses = timeout_at(deadline, self.names.addresses(host))
             .await
             .unwrap_or(Err(NameError::Timeout))
-            .map_err(nameless)?;
+            .map_err(|error| self.nameless(error))?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let addresses = happy::order(&addresses, turn);
         happy::race(addresses, |ip| dial(SocketAddr::new(ip, port)))
             .await
-            .map_err(unreachable)
+            .map_err(|error| self.unreachable(error))
+    }
+
+    fn unreachable(&self, source: io::Error) -> ConnectError {
+        match Shortage::of(&source) {
+            Some(shortage) => self.short_of(shortage, source),
+            None => ConnectError {
+                failure: Failure::Connect,
+                source,
+            },
+        }
+    }
+
+    fn nameless(&self, error: NameError) -> ConnectError {
+        let kind = match error {
+            NameError::NotFound => io::ErrorKind::NotFound,
+            NameError::ServerFailure => io::ErrorKind::Other,
+            NameError::Timeout => io::ErrorKind::TimedOut,
+            NameError::Shortage(shortage) => {
+                return self.short_of(shortage, io::Error::other(error));
+            }
+        };
+        ConnectError {
+            failure: Failure::Dns,
+            source: io::Error::new(kind, error),
+        }
+    }
+
+    fn short_of(&self, shortage: Shortage, source: io::Error) -> ConnectError {
+        self.warned.warn(shortage, &source, now());
+        ConnectError {
+            failure: Failure::Exhausted,
+            source,
+        }
     }
 }
 
@@ -57,23 +94,4 @@ async fn dial(address: SocketAddr) -> io::Result<BoxIo> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(Box::new(stream))
-}
-
-fn unreachable(source: io::Error) -> ConnectError {
-    ConnectError {
-        failure: Failure::Connect,
-        source,
-    }
-}
-
-fn nameless(error: NameError) -> ConnectError {
-    let kind = match error {
-        NameError::NotFound => io::ErrorKind::NotFound,
-        NameError::ServerFailure => io::ErrorKind::Other,
-        NameError::Timeout => io::ErrorKind::TimedOut,
-    };
-    ConnectError {
-        failure: Failure::Dns,
-        source: io::Error::new(kind, error),
-    }
 }

@@ -335,17 +335,20 @@ pub enum DnsResult {
     ServFail,
     /// None of them answered in time.
     Timeout,
+    /// They could not be asked, for want of descriptors or memory of our own.
+    Shortage,
     /// No lookup: an answer beyond its time was used, since there was no newer one.
     StaleServed,
 }
 
 impl DnsResult {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Ok,
         Self::NxDomain,
         Self::ServFail,
         Self::Timeout,
+        Self::Shortage,
         Self::StaleServed,
     ];
 
@@ -357,6 +360,7 @@ impl DnsResult {
             Self::NxDomain => "nxdomain",
             Self::ServFail => "servfail",
             Self::Timeout => "timeout",
+            Self::Shortage => "shortage",
             Self::StaleServed => "stale_served",
         }
     }

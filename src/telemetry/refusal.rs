@@ -19,6 +19,7 @@ pub const fn is_refusal(reason: Failure) -> bool {
         | Failure::Throttled
         | Failure::RateLimited
         | Failure::Overloaded
+        | Failure::Exhausted
         | Failure::Draining => true,
         Failure::Dns
         | Failure::Connect

@@ -42,6 +42,7 @@ mod reload;
 mod resting;
 mod retry;
 mod routing;
+mod scarce;
 mod shutdown;
 mod signals;
 mod start;

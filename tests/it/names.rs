@@ -79,7 +79,14 @@ fn case_110_each_way_a_look_at_a_name_ends_has_its_answer_and_its_count() {
         })
         .collect();
     let sidefuse = Sidefuse::start(&config_with(&asking(&server, "100ms"), &routes));
-    for result in ["ok", "nxdomain", "servfail", "timeout", "stale_served"] {
+    for result in [
+        "ok",
+        "nxdomain",
+        "servfail",
+        "timeout",
+        "shortage",
+        "stale_served",
+    ] {
         assert_eq!(lookups(&sidefuse, result), 0.0, "{result} exists at 0");
     }
     for name in ["missing", "broken", "silent", "empty"] {

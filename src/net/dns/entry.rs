@@ -168,7 +168,7 @@ impl Entry {
                         let earlier = before.as_ref().and_then(|before| before.denied_since);
                         Some(earlier.unwrap_or(now))
                     }
-                    NameError::ServerFailure | NameError::Timeout => None,
+                    NameError::ServerFailure | NameError::Timeout | NameError::Shortage(_) => None,
                 };
                 let is_gone =
                     denied_since.is_some_and(|since| now - since >= DENIAL_BELIEVED_AFTER);

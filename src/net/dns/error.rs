@@ -1,5 +1,7 @@
 //! Why a name has no address.
 
+use crate::net::Shortage;
+
 /// Why a name has no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum NameError {
@@ -12,4 +14,7 @@ pub enum NameError {
     /// None answered in time.
     #[error("no name server answered in time")]
     Timeout,
+    /// They could not be asked, for want of our own.
+    #[error("there was nothing left to ask the name servers with ({})", .0.label())]
+    Shortage(Shortage),
 }

@@ -249,6 +249,7 @@ impl Question {
             Err(NameError::NotFound) => DnsResult::NxDomain,
             Err(NameError::ServerFailure) => DnsResult::ServFail,
             Err(NameError::Timeout) => DnsResult::Timeout,
+            Err(NameError::Shortage(_)) => DnsResult::Shortage,
         });
     }
 }

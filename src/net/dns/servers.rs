@@ -25,7 +25,7 @@ use hickory_resolver::{Hosts, TokioResolver};
 use super::entry::Addresses;
 use super::error::NameError;
 use crate::config::plan::DnsPlan;
-use crate::net::happy;
+use crate::net::{Shortage, happy};
 use crate::time::{Deadline, now, timeout_at};
 
 /// More addresses than anybody can try within a connect timeout are of no use.
@@ -126,8 +126,8 @@ impl Servers {
             match self.ask(candidate).await {
                 Ok((addresses, ttl)) => return Ok((bounded(addresses), ttl)),
                 Err(NameError::NotFound) => {}
-                // Another question would wait as long, for each search domain.
-                Err(NameError::Timeout) => return Err(NameError::Timeout),
+                // Another question would wait as long, or find as little to ask with, for each search domain.
+                Err(why @ (NameError::Timeout | NameError::Shortage(_))) => return Err(why),
                 Err(NameError::ServerFailure) => failed = Some(NameError::ServerFailure),
             }
         }
@@ -206,7 +206,10 @@ fn together(
             Ok((first, ttl.min(other_ttl)))
         }
         (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-        (Err(NameError::NotFound), Err(why)) | (Err(why), Err(NameError::NotFound)) => Err(why),
+        (Err(NameError::NotFound), Err(why))
+        | (Err(why), Err(NameError::NotFound))
+        | (Err(why @ NameError::Shortage(_)), Err(_))
+        | (Err(_), Err(why @ NameError::Shortage(_))) => Err(why),
         (Err(NameError::Timeout), Err(_)) | (Err(_), Err(NameError::Timeout)) => {
             Err(NameError::Timeout)
         }
@@ -262,6 +265,11 @@ fn why(error: &NetError) -> NameError {
         } else {
             NameError::ServerFailure
         };
+    }
+    if let NetError::Io(error) = error
+        && let Some(shortage) = Shortage::of(error)
+    {
+        return NameError::Shortage(shortage);
     }
     let is_late = matches!(error, NetError::Timeout)
         || matches!(error, NetError::Io(error) if error.kind() == io::ErrorKind::TimedOut);

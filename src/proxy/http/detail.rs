@@ -53,6 +53,9 @@ pub(super) fn detail(
                 plan.upstream.pool.max
             ),
         },
+        Failure::Exhausted => format!(
+            "sidefuse has no descriptor, no memory or no local port left for a connection to {to}; its log says what and what to do"
+        ),
         Failure::RequestTimeout => format!("the request body paused for {:?}", plan.idle_timeout),
         Failure::BadRequest => "the request body broke off".to_owned(),
         Failure::NoRoute

@@ -174,6 +174,8 @@ pub(crate) enum Signal {
     Int,
     /// Please read the configuration again.
     Hup,
+    /// A file has reached its size limit.
+    FileSize,
 }
 
 /// A child process whose standard output and error are read by threads from its first byte on.
@@ -258,6 +260,7 @@ impl Process {
             Signal::Term => "-TERM",
             Signal::Int => "-INT",
             Signal::Hup => "-HUP",
+            Signal::FileSize => "-XFSZ",
         };
         let status = Command::new("kill")
             .args([name, &self.child.id().to_string()])

@@ -244,7 +244,8 @@ fn occasion(failure: Failure) -> Option<Occasion> {
         | Failure::ForcedOpen
         | Failure::Ramping
         | Failure::Throttled
-        | Failure::Overloaded => Some(Occasion::Refused),
+        | Failure::Overloaded
+        | Failure::Exhausted => Some(Occasion::Refused),
         Failure::Dns
         | Failure::Connect
         | Failure::ConnectTimeout

@@ -1,0 +1,130 @@
+//! What this process or this machine has run out of, as the system's errors say it.
+//!
+//! Such an error says nothing about whoever was to be reached: it must neither open a breaker nor eject an endpoint.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+/// Between two warnings: each call may meet the same shortage.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What there is no more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shortage {
+    /// Descriptors, of the process or of the system.
+    Descriptors,
+    /// Memory for sockets.
+    Memory,
+    /// Local ports for connections to that address, or local addresses of its kind.
+    Ports,
+}
+
+/// Warns of a shortage now and then.
+#[derive(Debug, Default)]
+pub struct Warned(Mutex<Option<Instant>>);
+
+impl Shortage {
+    /// What an error is a sign of, if it is one of these.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<Self> {
+        match Errno::from_io_error(error)? {
+            Errno::MFILE | Errno::NFILE => Some(Self::Descriptors),
+            Errno::NOMEM | Errno::NOBUFS => Some(Self::Memory),
+            Errno::ADDRNOTAVAIL => Some(Self::Ports),
+            _ => None,
+        }
+    }
+
+    /// What it is of, in a word.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Descriptors => "descriptors",
+            Self::Memory => "memory",
+            Self::Ports => "ports",
+        }
+    }
+
+    /// What can be done about it.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::Descriptors => {
+                "raise the limit of open files (ulimit -n, LimitNOFILE), or lower max_connections and pool.max"
+            }
+            Self::Memory => "give the machine or the container more memory",
+            Self::Ports => {
+                "keep connections alive (pool.max, pool.idle_timeout), widen net.ipv4.ip_local_port_range, or name an address of a \
+                 family that this machine has"
+            }
+        }
+    }
+}
+
+impl Warned {
+    /// Warns, unless that has just been done.
+    pub fn warn(&self, shortage: Shortage, error: &io::Error, now: Instant) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| now.saturating_duration_since(last) < QUIET) {
+            return;
+        }
+        *last = Some(now);
+        drop(last);
+        tracing::warn!(
+            of = shortage.label(),
+            error = error as &dyn std::error::Error,
+            remedy = shortage.remedy(),
+            "No connection can be opened for want of our own; calls are refused, and no breaker counts that"
+        );
+    }
+}
+
+/// How much an error says about whoever was to be reached at several addresses: that an address of one family cannot be had proves the
+/// least, since another may be the one in use; that there was nothing to reach them with outweighs all.
+pub(super) fn weight(error: &io::Error) -> u8 {
+    match Shortage::of(error) {
+        Some(Shortage::Ports) => 0,
+        None => 1,
+        Some(Shortage::Descriptors | Shortage::Memory) => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_has_run_out_of_is_ours_and_what_a_peer_did_is_not() {
+        let of = |errno: Errno| Shortage::of(&errno.into());
+        let ours = [
+            (Errno::MFILE, Shortage::Descriptors),
+            (Errno::NFILE, Shortage::Descriptors),
+            (Errno::NOMEM, Shortage::Memory),
+            (Errno::NOBUFS, Shortage::Memory),
+            (Errno::ADDRNOTAVAIL, Shortage::Ports),
+        ];
+        for (errno, shortage) in ours {
+            assert_eq!(of(errno), Some(shortage), "{errno}");
+        }
+        for errno in [
+            Errno::CONNREFUSED,
+            Errno::HOSTUNREACH,
+            Errno::NETUNREACH,
+            Errno::CONNRESET,
+            Errno::TIMEDOUT,
+        ] {
+            assert_eq!(of(errno), None, "{errno}");
+        }
+        assert_eq!(Shortage::of(&io::ErrorKind::NotFound.into()), None);
+    }
+
+    #[test]
+    fn of_several_addresses_the_want_of_a_family_proves_the_least_and_the_want_of_descriptors_the_most()
+     {
+        let weight = |errno: Errno| weight(&errno.into());
+        assert!(weight(Errno::ADDRNOTAVAIL) < weight(Errno::CONNREFUSED));
+        assert!(weight(Errno::CONNREFUSED) < weight(Errno::MFILE));
+    }
+}

@@ -1,0 +1,97 @@
+//! What the system gives a process is bounded: running out of it ends nothing and accuses nobody.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::answer::Answer;
+use crate::support::client::{self, Client};
+use crate::support::config::{config, route};
+use crate::support::origin::Origin;
+use crate::support::process::{Sidefuse, Signal, write_whole};
+
+/// More callers than descriptors.
+const DESCRIPTORS: usize = 64;
+
+/// Runs it with what the shell's `ulimit` sets.
+fn start_with(limit: &str, config: &str) -> Sidefuse {
+    let furnish = |directory: &std::path::Path| {
+        let path = directory.join("sidefuse.yaml");
+        write_whole(&path, config);
+        path
+    };
+    let wrap = |plain: Command, _: &std::path::Path| {
+        let mut limited = command_like(&plain, "sh");
+        limited.args(["-c", &format!("ulimit {limit} && exec \"$@\""), "sh"]);
+        limited.arg(plain.get_program()).args(plain.get_args());
+        Some(limited)
+    };
+    Sidefuse::start_as(furnish, wrap).unwrap()
+}
+
+/// Another program in the environment that a command would have.
+fn command_like(plain: &Command, program: &str) -> Command {
+    let mut other = Command::new(program);
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => other.env(name, value),
+            None => other.env_remove(name),
+        };
+    }
+    other
+}
+
+#[test]
+fn a_call_that_finds_no_descriptor_left_is_refused_by_that_name_and_no_breaker_counts_it() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let settings = "breaker: {failure_threshold: 1}, retry: {attempts: 3}";
+    let sidefuse = start_with(
+        &format!("-n {DESCRIPTORS}"),
+        &config(&[route("r", &origin.url(), settings)]),
+    );
+    let mut callers: Vec<Client> = (0..DESCRIPTORS)
+        .map(|_| Client::connect(sidefuse.proxy()))
+        .collect();
+    sidefuse.event("Cannot accept connections; trying on");
+
+    let refused = callers[0].get("/r/refused");
+    assert_eq!(refused.status(), 503, "{}", refused.text());
+    assert_eq!(
+        refused.header("x-sidefuse-reason"),
+        Some("exhausted"),
+        "{}",
+        refused.text()
+    );
+    let detail = refused.json()["detail"].to_string();
+    assert!(detail.contains("no descriptor"), "{detail}");
+    let told = sidefuse.event(
+        "No connection can be opened for want of our own; calls are refused, and no breaker counts that",
+    );
+    assert!(
+        told["of"] == "descriptors" && told["remedy"].as_str().unwrap().contains("LimitNOFILE"),
+        "{told}"
+    );
+
+    drop(callers);
+    let line = sidefuse.access_line("/r/refused");
+    assert_eq!(
+        (&line["outcome"], &line["reason"]),
+        (&json!("ignored"), &json!("exhausted")),
+        "{line}"
+    );
+    assert_eq!(client::get(sidefuse.proxy(), "/r/x").text(), "fine");
+    let breaker = client::get(sidefuse.admin(), "/circuit-breakers/r").json();
+    assert_eq!(breaker["state"], "closed", "{breaker}");
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn a_file_that_may_not_grow_any_more_ends_nothing() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let mut sidefuse = Sidefuse::start(&config(&[route("r", &origin.url(), "timeout: 30s")]));
+    // What the system sends with the error when the log on standard output has reached `ulimit -f`.
+    sidefuse.process().signal(Signal::FileSize);
+    assert_eq!(client::get(sidefuse.proxy(), "/r/x").text(), "fine");
+    sidefuse.process().signal(Signal::Term);
+    assert_eq!(sidefuse.process().wait_exit(), 0);
+}
