@@ -1,26 +1,39 @@
 //! Whether an upstream's answer says one thing about its length, so that nobody after us can read another.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Version};
+use http::{HeaderMap, HeaderValue, Version};
 
-/// Whether the fields that frame an answer contradict each other, or name a coding that we would have to undo.
+/// Whether the fields that frame an answer contradict each other, give no length, or name a coding that we would have to undo.
 ///
 /// The HTTP library lets a transfer coding win over a length and leaves both fields in place: the length would then frame a body on its
-/// way to the caller that it does not fit (RFC 9112 §6.3). A coding besides `chunked` belongs to the one hop whose field we strip.
+/// way to the caller that it does not fit (RFC 9112 §6.3). A coding besides `chunked` belongs to the one hop whose field we strip. Of an
+/// answer without a body (to HEAD, 204, 304) the library reads no length, yet the field goes on to the caller as it is.
 pub(super) fn is_ambiguous(version: Version, headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.next().is_some() || length.is_some_and(|length| !is_length(length)) {
+        return true;
+    }
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else {
         return false;
     };
     version != Version::HTTP_11
         || codings.next().is_some()
-        || headers.contains_key(CONTENT_LENGTH)
+        || length.is_some()
         || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+}
+
+/// One number of bytes that everybody can hold (RFC 9110 §8.6).
+fn is_length(field: &HeaderValue) -> bool {
+    let digits = field.as_bytes();
+    digits.iter().all(u8::is_ascii_digit)
+        && str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u64>().is_ok())
 }
 
 #[cfg(test)]
 mod tests {
-    use http::header::{HeaderName, HeaderValue};
+    use http::header::HeaderName;
 
     use super::*;
 
@@ -60,5 +73,23 @@ mod tests {
             assert!(of(Version::HTTP_11, fields), "{fields:?}");
         }
         assert!(of(Version::HTTP_10, &[(TRANSFER_ENCODING, "chunked")]));
+    }
+
+    #[test]
+    fn lengths_that_are_several_or_no_number_are_not_case_49() {
+        for fields in [
+            &[(CONTENT_LENGTH, "3"), (CONTENT_LENGTH, "3")][..],
+            &[(CONTENT_LENGTH, "3, 3")],
+            &[(CONTENT_LENGTH, "+3")],
+            &[(CONTENT_LENGTH, "")],
+            &[(CONTENT_LENGTH, "0x3")],
+            &[(CONTENT_LENGTH, "18446744073709551616")],
+        ] {
+            assert!(of(Version::HTTP_11, fields), "{fields:?}");
+        }
+        assert!(!of(
+            Version::HTTP_2,
+            &[(CONTENT_LENGTH, "18446744073709551615")]
+        ));
     }
 }

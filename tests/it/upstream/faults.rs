@@ -178,3 +178,33 @@ fn case_118_a_call_that_was_never_sent_is_made_again_whatever_its_method() {
     }
     assert_eq!(origin.requests().len(), 5);
 }
+
+#[test]
+fn case_49_no_length_that_is_unclear_goes_on_to_the_caller_body_or_not() {
+    let origin = Origin::start(|request| {
+        let (status, lengths) = match request.head.target() {
+            "/304-twice" => ("304 Not Modified", "3\r\nContent-Length: 4"),
+            "/204-list" => ("204 No Content", "3, 3"),
+            "/200-sign" => ("200 OK", "+3"),
+            _ => ("200 OK", "3"),
+        };
+        Answer::script().send(format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {lengths}\r\n\r\n"
+        ))
+    });
+    let sidefuse = sidefuse_to(&origin.url(), "http: 1", "breaker: {enforcement: off}");
+    for (path, status) in [
+        ("/r/304-twice", 502),
+        ("/r/204-list", 502),
+        ("/r/200-sign", 502),
+        ("/r/clear", 200),
+    ] {
+        let mut caller = Client::connect(sidefuse.proxy());
+        caller.send(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let head = caller.read_head().unwrap();
+        assert_eq!(head.status(), status, "{path}");
+        let line = sidefuse.access_line(path);
+        let reason = if status == 200 { "-" } else { "protocol" };
+        assert_eq!(text(&line, "reason"), reason, "{line}");
+    }
+}
