@@ -97,8 +97,11 @@ fn a_signal_ends_every_process_that_it_started() {
     let mut said = BufReader::new(bench.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("round 1 of 60") {
-        line.clear();
-        assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended early");
+        let read = said.read_line(&mut line).unwrap();
+        assert_ne!(
+            read, 0,
+            "run tests/run once if a program is missing\n{line}"
+        );
     }
     assert!(processes_of(folder.path()).len() > 2);
     let id = bench.id().to_string();
