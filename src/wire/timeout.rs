@@ -160,6 +160,12 @@ mod tests {
     }
 
     #[test]
+    fn the_most_that_a_unit_cuts_is_one_part_in_100_000() {
+        let left = Duration::from_nanos(100_000_999_999_999);
+        assert_eq!(write_grpc_timeout(left), "100000S");
+    }
+
+    #[test]
     fn a_deadline_that_is_over_is_told_as_the_shortest_there_is() {
         assert_eq!(write_grpc_timeout(Duration::ZERO), "1n");
         assert_eq!(write_request_timeout(Duration::from_micros(900)), "1ms");
@@ -170,9 +176,9 @@ mod tests {
         fn what_is_written_reads_back_as_what_it_was_and_never_as_more(nanos: u64) {
             let left = Duration::from_nanos(nanos);
             let grpc = grpc_timeout(write_grpc_timeout(left).as_bytes()).unwrap();
-            // At the finest unit that 8 digits can hold, at most one part in ten million is cut.
+            // The next finer unit is a thousandth and needed a ninth digit, so this one counts 100 000 at least.
             let left = left.max(Duration::from_nanos(1));
-            prop_assert!(grpc <= left && left - grpc <= left / 1_000_000, "{left:?} {grpc:?}");
+            prop_assert!(grpc <= left && left - grpc <= left / 100_000, "{left:?} {grpc:?}");
             let plain = request_timeout(write_request_timeout(left).as_bytes()).unwrap();
             let cut = if left < Duration::from_secs(99_999) { Duration::from_millis(1) } else { Duration::from_secs(1) };
             prop_assert!(plain <= left.max(Duration::from_millis(1)), "{left:?} {plain:?}");
