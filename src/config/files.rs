@@ -2,10 +2,13 @@
 //! whoever keeps a configuration can tell when one of them is another.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::fields::{Fields, scalar};
 use super::problem::{Code, Problem, Problems};
@@ -109,7 +112,8 @@ pub(crate) fn file(
     problems.files.note(&path);
     match read_limited(&path, MAX_BYTES) {
         Ok(content) if content.len() > MAX_BYTES => {
-            problems.push(unusable(key, text, span, "it is larger than 1 MiB"));
+            let problem = unusable(key, text, span, "it is larger than 1 MiB");
+            problems.push(problem.hint("is this the right file?"));
             None
         }
         Ok(content) => {
@@ -122,7 +126,7 @@ pub(crate) fn file(
             Some((path, content))
         }
         Err(error) => {
-            problems.push(unusable(key, text, span, &reason(&error)));
+            problems.push(unusable(key, text, span, &reason(&error)).hint(remedy(&error)));
             None
         }
     }
@@ -136,12 +140,25 @@ fn unusable(key: &str, path: &Scalar, span: Span, why: &str) -> Problem {
     )
 }
 
-/// Opens a file to read it if it is a regular one: opening a pipe would wait for its writer.
+/// Opens a file to read it if it is a regular one. Neither opening nor reading it waits for anybody, as those of a pipe and of some
+/// files of the system do.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    File::open(path)
+    let regular = |metadata: Metadata| {
+        if metadata.is_file() {
+            Ok(())
+        } else {
+            Err(io::Error::other("not a regular file"))
+        }
+    };
+    // Before, since only to open a device may do something; after, since another may have taken its place.
+    regular(std::fs::metadata(path)?)?;
+    let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(without_waiting)
+        .open(path)?;
+    regular(file.metadata()?)?;
+    Ok(file)
 }
 
 /// Reads a regular file, at most `max` bytes and one more, so that a longer one can be told.
@@ -174,6 +191,9 @@ fn exposure(path: &Path) -> Option<(&'static str, &'static str)> {
 
 /// What an I/O error says, in our style: lower case, without the number of the operating system.
 pub(crate) fn reason(error: &io::Error) -> String {
+    if error.kind() == ErrorKind::WouldBlock {
+        return "whoever reads it has to wait".to_owned();
+    }
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut chars = text.chars();
@@ -181,6 +201,22 @@ pub(crate) fn reason(error: &io::Error) -> String {
         .next()
         .map(|first| first.to_lowercase().chain(chars).collect())
         .unwrap_or_default()
+}
+
+/// What to do about a file that cannot be read.
+pub(crate) fn remedy(error: &io::Error) -> &'static str {
+    if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+        return "its symbolic links lead in a circle; let them end at a file";
+    }
+    if error.kind() == ErrorKind::NotFound {
+        "check the path; a relative one begins in the working directory"
+    } else if error.kind() == ErrorKind::PermissionDenied {
+        "let the user that runs sidefuse read it"
+    } else if error.kind() == ErrorKind::WouldBlock {
+        "name a file that holds all of its content"
+    } else {
+        "name a regular file that can be read"
+    }
 }
 
 #[cfg(test)]

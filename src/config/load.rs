@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,7 +13,7 @@ use super::compile::compile;
 use super::effective::Source;
 use super::excerpt::lines;
 use super::expand::expand;
-use super::files::{read_limited, reason};
+use super::files::{read_limited, reason, remedy};
 use super::plan::Plan;
 use super::problem::{Code, Problem, Problems, When};
 use super::report::Report;
@@ -130,15 +129,8 @@ pub fn load_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Lo
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Report> {
     let origin = path.display();
     let content = read_limited(path, yaml::MAX_BYTES).map_err(|error| {
-        let hint = if error.kind() == io::ErrorKind::NotFound {
-            "check the path; a relative one begins in the working directory"
-        } else if error.kind() == io::ErrorKind::PermissionDenied {
-            "let the user that runs sidefuse read it"
-        } else {
-            "name a regular file that can be read"
-        };
         let message = format!("cannot read {origin}: {}", reason(&error));
-        unusable(path, Code::Unreadable, message, hint)
+        unusable(path, Code::Unreadable, message, remedy(&error))
     })?;
     if content.len() > yaml::MAX_BYTES {
         let message = format!(

@@ -1,6 +1,8 @@
 //! `sidefuse check`, `explain`, `docs` and `schema`: what they say, where, and with which exit code.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -120,6 +122,60 @@ fn github_reads_commands_with_the_place() {
         "{}",
         lines[1]
     );
+}
+
+/// To open a file that somebody has a lease of waits for that one; so does to read some files of the system.
+#[test]
+fn a_file_that_lets_its_readers_wait_is_refused_at_once() {
+    const LEASE: &str = "\
+import fcntl, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+files = [open(name, 'rb+') for name in sys.argv[1:]]
+for file in files:
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('held', flush=True)
+sys.stdin.read()
+";
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("config.yaml"), GOOD).unwrap();
+    fs::write(path("secret"), "hush").unwrap();
+    let naming = "headers: {request: {set: {X-A: {file: secret}}}}}";
+    fs::write(
+        path("naming.yaml"),
+        GOOD.replacen('}', &format!(", {naming}"), 1),
+    )
+    .unwrap();
+    let mut holder = Command::new("python3")
+        .args(["-c", LEASE])
+        .args([path("config.yaml"), path("secret")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut out = BufReader::new(holder.stdout.take().unwrap());
+    out.read_line(&mut said).unwrap();
+    let files = if said == "held\n" {
+        &[("config.yaml", "C006"), ("naming.yaml", "C063")][..]
+    } else {
+        eprintln!("no leases on this file system, so nothing is tested");
+        &[]
+    };
+    for (file, code) in files {
+        let mut check = command();
+        check.args(["check", file]).current_dir(folder.path());
+        let output = check.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(
+            said.contains(code) && said.contains("has to wait"),
+            "{said}"
+        );
+    }
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Files made to hurt: refused quickly, never a panic.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use super::*;
 
@@ -253,12 +254,14 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
     fs::write(dir.path().join("large.yaml"), vec![b'#'; 2 << 20]).unwrap();
     fs::write(dir.path().join("empty.yaml"), "").unwrap();
     fs::create_dir(dir.path().join("directory")).unwrap();
+    symlink("loop.yaml", dir.path().join("loop.yaml")).unwrap();
     let all: String = [
         "missing.yaml",
         "directory",
         "latin1.yaml",
         "large.yaml",
         "empty.yaml",
+        "loop.yaml",
     ]
     .map(told)
     .join("\n");
