@@ -1,6 +1,9 @@
 //! Every code has its section on the page of diagnostics, and the example there is told that code.
 
+use std::collections::BTreeSet;
+
 use super::catalogue::Disk;
+use super::keys::{FILE, Section};
 use super::*;
 use crate::docs::{PAGES, Page};
 use crate::time::wall;
@@ -55,6 +58,28 @@ fn the_example_of_a_section_is_told_its_code() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_key_of_later_versions_is_told_with_what_counts_instead() {
+    fn later(section: &'static Section, seen: &mut BTreeSet<&str>, all: &mut BTreeSet<&str>) {
+        if !seen.insert(section.name) {
+            return;
+        }
+        all.extend(section.later);
+        for inner in section.keys().filter_map(|key| key.kind.section()) {
+            later(inner, seen, all);
+        }
+    }
+    let mut all = BTreeSet::new();
+    later(&FILE, &mut BTreeSet::new(), &mut all);
+    let section = page().section("C013").unwrap();
+    for key in all {
+        assert!(
+            section.contains(&format!("{key}`")),
+            "{key} is missing in\n{section}"
+        );
+    }
 }
 
 #[test]

@@ -121,6 +121,12 @@ fn tell(section: &'static Section, path: &str, told: &mut Vec<&'static str>, pag
         let gap = if own.is_empty() { "" } else { "\n" };
         page.push_str(&format!("{gap}As in {whose}: {}.\n", names.join(", ")));
     }
+    if !section.later.is_empty() {
+        let names = section.later.join("`, `");
+        page.push_str(&format!(
+            "\nNot in this version, and refused (C013): `{names}`.\n"
+        ));
+    }
     page.push('\n');
     for key in section.keys() {
         let Some(inner) = key.kind.section() else {
