@@ -3,16 +3,30 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{complain, environment, look, print};
+use super::{complain, configured, environment, look, print};
 use crate::config::{Loaded, Report, load_file};
 use crate::time::wall;
 
+/// What to check, and for whom.
+#[derive(Args, Debug)]
+pub(super) struct CheckArgs {
+    /// The files
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    files: Vec<PathBuf>,
+    /// The same for one; without any the one that SIDEFUSE_CONFIG names
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// For people; for programs; or for annotations of a GitHub workflow
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
 /// Whom the findings are for.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(super) enum Format {
+enum Format {
     /// People: findings on standard error, one line for each good file on standard output.
     #[default]
     Human,
@@ -23,7 +37,20 @@ pub(super) enum Format {
 }
 
 /// Checks every file, whatever is wrong with the others. 78 if any has an error.
-pub(super) fn check(files: &[PathBuf], format: Format) -> ExitCode {
+pub(super) fn check(args: CheckArgs) -> ExitCode {
+    let CheckArgs {
+        mut files,
+        config,
+        format,
+    } = args;
+    files.extend(config);
+    if files.is_empty() {
+        files.extend(configured());
+    }
+    if files.is_empty() {
+        complain("error: no configuration: name the files, or set SIDEFUSE_CONFIG");
+        return ExitCode::from(2);
+    }
     let checked: Vec<(&Path, Result<Loaded, Report>)> = files
         .iter()
         .map(|file| {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{complain, environment, look, print};
+use super::{complain, configured, environment, look, print};
 use crate::config::{Effective, Loaded, load_file, table};
 
 /// What to show, and of which file.
@@ -44,8 +44,7 @@ pub(super) fn config(args: ConfigArgs) -> ExitCode {
         explain,
         format,
     } = args;
-    let named = || environment("SIDEFUSE_CONFIG").filter(|name| !name.is_empty());
-    let Some(file) = file.or(config).or_else(|| named().map(PathBuf::from)) else {
+    let Some(file) = file.or(config).or_else(configured) else {
         complain("error: no configuration: name the file, or set SIDEFUSE_CONFIG");
         return ExitCode::from(2);
     };

@@ -12,11 +12,12 @@ mod run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Code, Look};
 use crate::docs::{PAGES, Page};
-use check::Format;
+use check::CheckArgs;
 use config::ConfigArgs;
 use init::InitArgs;
 
@@ -43,26 +44,19 @@ enum Command {
     /// Write a first configuration from the URLs in an application's .env files and package.json
     Init(InitArgs),
     /// Check configuration files, contacting nobody
-    Check {
-        /// The files
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// For people; for programs; or for annotations of a GitHub workflow
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-    },
+    Check(CheckArgs),
     /// Print what counts: the whole configuration with everything that is not written, secrets masked
     Config(ConfigArgs),
     /// Tell more about a diagnostic
     Explain {
-        /// Its code, such as C012
+        /// Its code, such as C012; 12 will do
         #[arg(value_name = "CODE")]
         code: Code,
     },
     /// Read the documentation: all pages, or one of them
     Docs {
         /// The page
-        #[arg(value_name = "PAGE")]
+        #[arg(value_enum, value_name = "PAGE")]
         page: Option<Page>,
     },
     /// Print the JSON Schema of the configuration, for editors and checks before a deployment
@@ -75,15 +69,19 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct RunArgs {
-    /// The configuration file, reloaded whenever it changes
-    #[arg(
-        short,
-        long,
-        env = "SIDEFUSE_CONFIG",
-        hide_env_values = true,
-        value_name = "FILE"
-    )]
+    /// The configuration file, reloaded whenever it changes; without it the one that SIDEFUSE_CONFIG names
+    #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+impl ValueEnum for Page {
+    fn value_variants<'a>() -> &'a [Self] {
+        PAGES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name).help(self.title()))
+    }
 }
 
 /// Runs the command that the process was started with.
@@ -93,7 +91,7 @@ pub fn main() -> ExitCode {
         None => run::run(run.config),
         Some(Command::Run(args)) => run::run(args.config),
         Some(Command::Init(args)) => init::init(args),
-        Some(Command::Check { files, format }) => check::check(&files, format),
+        Some(Command::Check(args)) => check::check(args),
         Some(Command::Config(args)) => config::config(args),
         Some(Command::Explain { code }) => print(&explain(code)),
         Some(Command::Docs { page: Some(page) }) => print(page.text),
@@ -147,6 +145,12 @@ fn look() -> Look {
     } else {
         Look::Plain
     }
+}
+
+/// The configuration file that SIDEFUSE_CONFIG names; an empty name is none.
+fn configured() -> Option<PathBuf> {
+    let name = std::env::var_os("SIDEFUSE_CONFIG")?;
+    (!name.is_empty()).then(|| name.into())
 }
 
 /// Looks up an environment variable; one that is not Unicode counts as absent.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::{complain, environment, look};
+use super::{complain, configured, environment, look};
 use crate::app::{self, Options, StartError};
 
 /// Carries traffic until a signal ends it.
 pub(super) fn run(config: Option<PathBuf>) -> ExitCode {
-    let Some(config) = config else {
+    let Some(config) = config.or_else(configured) else {
         complain("error: no configuration: name the file with `-c FILE` or in SIDEFUSE_CONFIG");
         return ExitCode::from(2);
     };

@@ -205,10 +205,12 @@ pub struct UnknownCode;
 impl FromStr for Code {
     type Err = UnknownCode;
 
-    /// Whatever its case.
+    /// Whatever its case, and with or without the letter and the zeros before its number.
     fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        let digits = text.strip_prefix(['C', 'c']).unwrap_or(text);
+        let full = format!("C{digits:0>3}");
         let mut all = Self::ALL.iter();
-        all.find(|code| code.as_str().eq_ignore_ascii_case(text))
+        all.find(|code| code.as_str() == full)
             .copied()
             .ok_or(UnknownCode)
     }

@@ -2,9 +2,6 @@
 
 mod html;
 
-use std::fmt;
-use std::str::FromStr;
-
 pub use html::POLICY;
 
 /// Declares the pages once: each as a module for this reader, and in the list for the others.
@@ -45,10 +42,6 @@ pub struct Page {
     pub text: &'static str,
 }
 
-/// No page has that name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownPage;
-
 impl Page {
     /// The page of that name.
     #[must_use]
@@ -76,23 +69,6 @@ impl Page {
         Some(&section[..end])
     }
 }
-
-impl FromStr for Page {
-    type Err = UnknownPage;
-
-    fn from_str(name: &str) -> Result<Self, UnknownPage> {
-        Self::named(name).ok_or(UnknownPage)
-    }
-}
-
-impl fmt::Display for UnknownPage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = PAGES.iter().map(|page| page.name).collect();
-        write!(f, "no page has that name; there are {}", names.join(", "))
-    }
-}
-
-impl std::error::Error for UnknownPage {}
 
 #[cfg(test)]
 mod tests {

@@ -20,11 +20,17 @@ struct Ran {
 }
 
 fn run(arguments: &[&str]) -> Ran {
+    run_where(&[], arguments)
+}
+
+/// The same where the environment has these variables.
+fn run_where(variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("good.yaml"), GOOD).unwrap();
     fs::write(folder.path().join("bad.yaml"), BAD).unwrap();
     let output = command()
         .args(arguments)
+        .envs(variables.iter().copied())
         .current_dir(folder.path())
         .output()
         .unwrap();
@@ -191,13 +197,46 @@ fn good_files_are_a_success_in_every_format_and_an_unknown_format_is_bad_usage()
         run(&["check", "--format", "xml", "good.yaml"]).code,
         Some(2)
     );
-    assert_eq!(run(&["check"]).code, Some(2));
+    let ran = run(&["check"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("SIDEFUSE_CONFIG"), "{}", ran.err);
+}
+
+#[test]
+fn the_file_to_check_is_named_as_that_to_run() {
+    let ran = run(&["check", "-c", "bad.yaml"]);
+    assert_eq!(ran.code, Some(78));
+    assert_eq!(ran.err, run(&["check", "bad.yaml"]).err);
+    assert_eq!(run(&["check", "good.yaml", "-c", "bad.yaml"]).code, Some(2));
+    for (arguments, code) in [(&["check"][..], 78), (&["check", "good.yaml"], 0)] {
+        let ran = run_where(&[("SIDEFUSE_CONFIG", "bad.yaml")], arguments);
+        assert_eq!(ran.code, Some(code), "{arguments:?}");
+    }
+    // An empty name is none, and in nobody's way.
+    let empty = [("SIDEFUSE_CONFIG", "")];
+    for (arguments, code) in [
+        (&["check", "good.yaml"][..], 0),
+        (&["check"], 2),
+        (&["run"], 2),
+        (&[], 2),
+    ] {
+        let ran = run_where(&empty, arguments);
+        assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.err);
+        assert!(
+            code == 0 || ran.err.contains("no configuration"),
+            "{}",
+            ran.err
+        );
+    }
 }
 
 #[test]
 fn explain_prints_the_section_of_a_code_and_an_unknown_one_is_bad_usage() {
-    let ran = run(&["explain", "c012"]);
+    let ran = run(&["explain", "C012"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    for short in ["c012", "C12", "12"] {
+        assert_eq!(run(&["explain", short]).out, ran.out, "{short}");
+    }
     assert!(
         ran.out.starts_with("## C012: No such key exists here\n\n"),
         "{}",
@@ -237,9 +276,15 @@ fn docs_lists_the_pages_prints_one_and_refuses_another() {
     let ran = run(&["docs", "refrence"]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
     assert!(
-        ran.err
-            .contains("there are start, configuration, reference, operations, codes"),
+        ran.err.contains("a similar value exists: 'reference'")
+            && ran.err.contains("start, configuration, reference"),
         "{}",
         ran.err
     );
+    let help = run(&["docs", "--help"]).out;
+    for page in sidefuse::docs::PAGES {
+        let line = format!("- {}:", page.name);
+        let line = help.lines().find(|it| it.trim().starts_with(&line));
+        assert!(line.is_some_and(|it| it.ends_with(page.title())), "{help}");
+    }
 }

@@ -83,10 +83,11 @@ fn every_key_of_later_versions_is_told_with_what_counts_instead() {
 }
 
 #[test]
-fn a_code_is_found_in_any_case_and_another_is_refused() {
-    assert_eq!("c012".parse(), Ok(Code::UnknownKey));
-    assert_eq!("C012".parse(), Ok(Code::UnknownKey));
-    for text in ["", "C", "C999", "012", "C0120", "unknown key"] {
+fn a_code_is_found_in_any_case_and_by_its_number_and_another_is_refused() {
+    for text in ["C012", "c012", "C12", "c12", "012", "12"] {
+        assert_eq!(text.parse(), Ok(Code::UnknownKey), "{text}");
+    }
+    for text in ["", "C", "C999", "C0120", "CC012", "+12", "0", "unknown key"] {
         assert!(text.parse::<Code>().is_err(), "{text}");
     }
 }
