@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::resilience::breaker::spec::BreakerKeys;
 use crate::resilience::jitter::Jitter;
+use crate::resilience::ratio::Ratio;
 
 impl Jitter {
     /// The time to stay open at the `reopening`th reopening in a row (0 for the first opening).
@@ -22,11 +23,23 @@ impl Jitter {
     }
 }
 
+impl BreakerKeys {
+    /// The longest that any opening lasts.
+    pub(super) fn longest_reset(&self) -> Duration {
+        let backoff = self.reset_backoff;
+        let is_fixed = backoff.factor == 1.0 && backoff.jitter == Ratio::ZERO;
+        if is_fixed {
+            self.reset_timeout
+        } else {
+            backoff.max
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::resilience::breaker::spec::ResetBackoff;
-    use crate::resilience::ratio::Ratio;
 
     const SECOND: Duration = Duration::from_secs(1);
 

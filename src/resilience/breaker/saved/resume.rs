@@ -15,8 +15,6 @@ use crate::resilience::breaker::window::WindowCounts;
 use crate::resilience::ramp::Ramp;
 use crate::resilience::ratio::Ratio;
 
-/// The longest that a resumed breaker stays open, however long was saved: no time of a breaker may be longer.
-const LONGEST_OPEN: Duration = Duration::from_secs(24 * 3600);
 /// The longest hold; what is longer has no end.
 const LONGEST_HOLD: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// The most characters of an author and of a reason.
@@ -24,7 +22,8 @@ const LONGEST_TEXT: usize = 256;
 
 impl Machine {
     /// Takes up what was saved so long before `now`, for a machine that has done nothing yet. What was due meanwhile happens at once,
-    /// each at the instant it was due: an open breaker whose time has passed is half-open, a hold that is over is gone.
+    /// each at the instant it was due: an open breaker whose time has passed is half-open, a hold that is over is gone. It stays open for
+    /// no longer than its own settings ever allow, whatever was saved.
     pub fn resume(&mut self, saved: &Saved, elapsed: Duration, words: Words<'_>, now: Instant) {
         self.roll(now);
         let anchor = Anchor {
@@ -37,7 +36,7 @@ impl Machine {
             State::Closed => Phase::Closed,
             State::Open => {
                 let left = saved.left.map_or(Duration::ZERO, Millis::time);
-                let until = anchor.end(left.min(LONGEST_OPEN));
+                let until = anchor.end(left.min(self.spec.keys().longest_reset()));
                 Phase::Open { until }
             }
             State::HalfOpen => Phase::HalfOpen {

@@ -184,6 +184,33 @@ fn the_new_settings_are_in_force_over_what_was_saved() {
 }
 
 #[test]
+fn whatever_was_saved_it_stays_open_no_longer_than_its_own_settings_allow() {
+    let backoff = |factor, jitter| BreakerKeys {
+        reset_backoff: ResetBackoff {
+            factor,
+            max: MINUTE * 5,
+            jitter,
+        },
+        ..usual()
+    };
+    let years = r#"{"state":"open","since":0,"left":315576000000,"openings":0,"ramp":null,"hold":null,"lastFailure":null,"because":null,
+        "transitions":[]}"#;
+    let saved: Saved = serde_json::from_str(years).unwrap();
+    for (keys, longest) in [
+        (usual(), usual().reset_timeout),
+        (backoff(1.0, Ratio::ZERO), usual().reset_timeout),
+        (backoff(2.0, Ratio::ZERO), MINUTE * 5),
+        (backoff(1.0, percent(10)), MINUTE * 5),
+    ] {
+        let mut bed = Bed::new(keys);
+        bed.breaker.resume(&saved, Duration::ZERO, &words, bed.now);
+        assert_eq!(bed.view().next_probe_at, Some(bed.now + longest));
+        bed.wait(longest);
+        assert!(bed.admit().is_ok());
+    }
+}
+
+#[test]
 fn rule_7_a_wall_clock_that_was_set_back_leaves_what_was_left() {
     let saved_at = std::time::SystemTime::UNIX_EPOCH + MINUTE * 60;
     let memory = Memory::new(saved_at, std::collections::BTreeMap::new());
@@ -210,7 +237,7 @@ fn distances_beyond_any_clock_are_cut_and_no_panic() {
         assert_eq!(&*failure.call.as_ref().unwrap().id, "\u{fffd}");
         assert!(!sentence(&bed).is_empty());
         bed.force(Order::Auto);
-        let latest = bed.now + MINUTE * 60 * 24;
+        let latest = bed.now + usual().reset_timeout;
         assert!(bed.view().next_probe_at.is_none_or(|at| at <= latest));
     }
 }
