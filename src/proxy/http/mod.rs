@@ -9,6 +9,7 @@ mod body;
 mod call;
 mod carry;
 mod classify;
+mod connecting;
 pub(crate) mod connection;
 mod destination;
 mod detail;

@@ -1,0 +1,112 @@
+//! The connection of an attempt: the wait for it, and what may come between the leave to call and the call.
+
+use std::time::{Duration, Instant};
+
+use super::attempt::{Again, Attempt, Failed};
+use super::recall::Standing;
+use crate::failure::Failure;
+use crate::telemetry::HeldBy;
+use crate::time::now;
+use crate::upstream::{Checkout, Lease, Purpose, Recall, Unconnected, Wanted};
+
+impl Attempt<'_, '_> {
+    /// A connection for the call, wanted since `begin`, and when it was had.
+    pub(super) async fn connect(&mut self, begin: Instant) -> Result<(Lease, Instant), Failed> {
+        let route = self.outgoing.route;
+        let pool = self.context.connection.worker.pool(route);
+        let standing = Standing::of(route, self.call, self.time.is_probe);
+        let is_off = |now| standing.is_off(now);
+        let wanted = Wanted {
+            start: begin,
+            deadline: self.time.allowance.until,
+            chance: self.chance(),
+            purpose: if self.call.upgrade.is_some() {
+                Purpose::Switch
+            } else {
+                Purpose::Call
+            },
+            avoid: self.outgoing.avoid,
+            recall: Some(Recall {
+                roused: route.limits.roused(),
+                is_off: &is_off,
+            }),
+        };
+        let checkout = pool.checkout(wanted).await;
+        let end = now();
+        let way = match &checkout {
+            Ok(Checkout { way, .. }) | Err(Unconnected { way, .. }) => way,
+        };
+        let queued = way.queued.unwrap_or_default();
+        if way.queued.is_some() {
+            route.meters.waited_for_connection(queued);
+            self.queued(queued);
+        }
+        for failure in &way.passed_over {
+            self.exchange.attempt_failed(*failure);
+        }
+        let took = end.saturating_duration_since(begin).saturating_sub(queued);
+        self.exchange.waited(took);
+        let failed = |named| Failed {
+            named,
+            again: Again::Unseen,
+            at: end,
+            refusal: None,
+        };
+        let may_be_off = match &checkout {
+            Ok(Checkout { lease, way }) => {
+                way.queued.is_some() || !lease.is_reused() || self.outgoing.was_resent
+            }
+            Err(Unconnected { failure, .. }) => *failure == Failure::CircuitOpen,
+        };
+        // A breaker may have opened since the call was let pass, which would then be sent after the order to stop.
+        if may_be_off
+            && standing.is_off(end)
+            && let Some(refusal) = standing.refusal(end)
+        {
+            if let Ok(Checkout { lease, .. }) = checkout {
+                lease.keep(end);
+            }
+            return Err(Failed {
+                refusal: Some(refusal),
+                ..failed(Failure::CircuitOpen.into())
+            });
+        }
+        match checkout {
+            Ok(Checkout { lease, .. }) => {
+                let allowance = self.time.allowance;
+                let held = self.held();
+                let is_over = !queued.is_zero() && allowance.until.has_passed(end);
+                let is_in_vain = || route.doubt.exists() && allowance.is_scant(held, end);
+                if is_over || !held.is_zero() && is_in_vain() {
+                    // Its turn came too late: that the time is over is our doing, not the upstream's.
+                    lease.keep(end);
+                    return Err(failed(Failure::Overloaded.into()));
+                }
+                self.exchange.attempting(lease.endpoint().label());
+                Ok((lease, end))
+            }
+            Err(Unconnected {
+                failure, endpoint, ..
+            }) => {
+                if let Some(endpoint) = endpoint {
+                    self.exchange.attempting(endpoint.label());
+                    self.outgoing.avoid = Some(endpoint.id());
+                }
+                let allowance = self.time.allowance;
+                let named = allowance.judge(failure, (took, end), self.chance());
+                self.doubt(named);
+                Err(failed(named))
+            }
+        }
+    }
+
+    /// The call waited for a connection. An attempt's own time begins after that.
+    fn queued(&mut self, wait: Duration) {
+        self.exchange.held_back(HeldBy::Pool, wait);
+        let time = &mut self.time;
+        time.queued += wait;
+        let plan = &self.outgoing.route.plan;
+        let begin = time.begin + time.queued;
+        time.allowance = time.total.of_attempt(plan, time.is_probe, begin);
+    }
+}
