@@ -6,7 +6,7 @@ use serde_json::Value;
 use sidefuse::time::{Deadline, now, sleep_until};
 use tokio::io::AsyncWriteExt;
 
-use crate::support::memory::{Stage, always, on_stage};
+use crate::support::memory::{Stage, always, on_stage, silent};
 
 const ROUTE: &str = "version: 1\nroutes: {r: {upstream: http://origin}}\n";
 
@@ -17,6 +17,10 @@ const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
 
 const GET: &[u8] = b"GET /r/x HTTP/1.1\r\nHost: h\r\n\r\n";
 const POST: &[u8] = b"POST /r/x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
+
+async fn pass(seconds: u64) {
+    sleep_until(Deadline::after(now(), Duration::from_secs(seconds))).await;
+}
 
 /// Until nothing moves any more that takes no time.
 async fn settle() {
@@ -57,4 +61,29 @@ fn a_call_whose_end_of_stream_comes_with_it_is_one_line_all_the_same_case_188() 
             assert_eq!(stage.connections(), 0);
         });
     }
+}
+
+#[test]
+fn the_line_of_a_caller_that_leaves_the_queue_for_a_connection_says_how_long_it_waited() {
+    let route = ROUTE.replace(
+        "http://origin",
+        "{url: http://origin, pool: {max: 1}}, timeout: 60s",
+    );
+    on_stage(&route, silent(), async |stage| {
+        let mut out = stage.pipe();
+        out.write_all(GET).await.unwrap();
+        pass(1).await;
+        let mut waits = stage.pipe();
+        waits.write_all(GET).await.unwrap();
+        pass(3).await;
+        drop(waits);
+        settle().await;
+        drop(out);
+        settle().await;
+        let lines = stage.lines();
+        assert_eq!(lines[0]["heldBy"], "upstream.pool");
+        let held = lines[0]["heldMs"].as_f64().unwrap();
+        assert!((2_990.0..3_010.0).contains(&held), "{}", lines[0]);
+        assert!(lines[1].get("heldBy").is_none(), "{}", lines[1]);
+    });
 }

@@ -169,6 +169,29 @@ fn who_waits_for_a_stream_goes_as_soon_as_the_peer_allows_more() {
 }
 
 #[test]
+fn the_line_of_a_caller_that_leaves_while_it_waits_for_a_stream_says_how_long() {
+    on_stage(&config("max: 1", "60s"), always(200), async |stage| {
+        let seen = Arc::<Seen>::default();
+        stage.origin.speaks(allowing(1, &seen));
+        let warm = begin(&stage, Request::post("/r/1")).await;
+        assert_eq!(warm.await.unwrap().status, 200);
+        let out = begin(&stage, Request::post("/r/50000")).await;
+        pass(10).await;
+        let leaves = begin(&stage, Request::post("/r/1")).await;
+        pass(4_000).await;
+        leaves.abort();
+        pass(10).await;
+        out.abort();
+        pass(10).await;
+        let lines = stage.lines();
+        assert_eq!(lines[1]["heldBy"], "upstream.pool");
+        let held = lines[1]["heldMs"].as_f64().unwrap();
+        assert!((3_990.0..4_010.0).contains(&held), "{}", lines[1]);
+        assert!(lines[2].get("heldBy").is_none(), "{}", lines[2]);
+    });
+}
+
+#[test]
 fn where_all_streams_are_taken_another_connection_is_opened_and_goes_when_it_is_not_needed() {
     on_stage(&config("max: 9", "3s"), always(200), async |stage| {
         let seen = Arc::<Seen>::default();

@@ -1,13 +1,20 @@
 //! The connection of an attempt: the wait for it, and what may come between the leave to call and the call.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::attempt::{Again, Attempt, Failed};
 use super::recall::Standing;
 use crate::failure::Failure;
-use crate::telemetry::HeldBy;
+use crate::telemetry::{Exchange, HeldBy};
 use crate::time::now;
 use crate::upstream::{Checkout, Lease, Purpose, Recall, Unconnected, Wanted};
+
+/// A caller that may leave while its call waits for a connection: the call was held back all the same.
+struct Leaving<'a> {
+    exchange: &'a mut Exchange,
+    held: &'a Cell<Duration>,
+}
 
 impl Attempt<'_, '_> {
     /// A connection for the call, wanted since `begin`, and when it was had.
@@ -16,6 +23,7 @@ impl Attempt<'_, '_> {
         let pool = self.context.connection.worker.pool(route);
         let standing = Standing::of(route, self.call, self.time.is_probe);
         let is_off = |now| standing.is_off(now);
+        let held = Cell::default();
         let wanted = Wanted {
             start: begin,
             deadline: self.time.allowance.until,
@@ -30,8 +38,14 @@ impl Attempt<'_, '_> {
                 roused: route.limits.roused(),
                 is_off: &is_off,
             }),
+            held: Some(&held),
+        };
+        let leaving = Leaving {
+            exchange: &mut *self.exchange,
+            held: &held,
         };
         let checkout = pool.checkout(wanted).await;
+        leaving.stays();
         let end = now();
         let way = match &checkout {
             Ok(Checkout { way, .. }) | Err(Unconnected { way, .. }) => way,
@@ -108,5 +122,18 @@ impl Attempt<'_, '_> {
         let plan = &self.outgoing.route.plan;
         let begin = time.begin + time.queued;
         time.allowance = time.total.of_attempt(plan, time.is_probe, begin);
+    }
+}
+
+impl Leaving<'_> {
+    /// It has not left; what came of the wait says how long it was.
+    fn stays(self) {
+        self.held.take();
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.exchange.held_back(HeldBy::Pool, self.held.take());
     }
 }

@@ -180,6 +180,7 @@ impl Attempt {
                 purpose: Purpose::Call,
                 avoid: None,
                 recall: None,
+                held: None,
             };
             let checkout = self.pool.checkout(wanted).await;
             let Checkout { mut lease, way } =

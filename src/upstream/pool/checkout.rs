@@ -1,5 +1,6 @@
 //! What is asked of a pool, and what it gives.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub struct Wanted<'a> {
     pub avoid: Option<EndpointId>,
     /// What may end the wait for it, where something may.
     pub recall: Option<Recall<'a>>,
+    /// Counts the time in which it waits with us, to its end: also for a call that leaves meanwhile.
+    pub held: Option<&'a Cell<Duration>>,
 }
 
 /// What ends a call's wait for a connection early: the call is not to be made any more.
@@ -39,6 +42,12 @@ pub struct Recall<'a> {
     pub roused: &'a Notify,
     /// Whether the call is not to be made any more.
     pub is_off: &'a dyn Fn(Instant) -> bool,
+}
+
+/// A wait with us that goes on.
+struct Waiting<'a> {
+    held: &'a Cell<Duration>,
+    since: Instant,
 }
 
 /// Why a wait was in vain.
@@ -89,12 +98,13 @@ impl Vain {
 }
 
 impl Wanted<'_> {
-    /// Waits for that, until then or until the call is called off.
+    /// Waits for that with us, until then or until the call is called off.
     pub(super) async fn wait<T>(
         &self,
         until: Deadline,
         event: impl Future<Output = T>,
     ) -> Result<T, Vain> {
+        let _waiting = self.held.map(Waiting::begin);
         let Some(recall) = self.recall else {
             return timeout_at(until, event).await.map_err(|_| Vain::Late);
         };
@@ -116,6 +126,20 @@ impl Wanted<'_> {
                 result = event.as_mut() => return result.map_err(|_| Vain::Late),
             }
         }
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(held: &'a Cell<Duration>) -> Self {
+        let since = now();
+        Self { held, since }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let wait = now().saturating_duration_since(self.since);
+        self.held.set(self.held.get() + wait);
     }
 }
 

@@ -278,6 +278,8 @@ impl Sharing {
             let until = since().map_or(patience, |_| wanted.deadline);
             let result = {
                 let _waiter = Waiter::new(&self.room.waiting, &upstream.waiting);
+                let held = wanted.held.filter(|_| since().is_none());
+                let wanted = Wanted { held, ..*wanted };
                 wanted.wait(until, self.room.changed.notified()).await
             };
             let now = now();

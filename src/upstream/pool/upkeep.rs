@@ -101,6 +101,7 @@ impl Pool {
             purpose: Purpose::Call,
             avoid: None,
             recall: None,
+            held: None,
         };
         if let Ok(Opened::Http1(mut connection)) = self.open_to(shelf, berth, start, &wanted).await
         {
