@@ -82,6 +82,7 @@ mod tests {
                 page.name
             );
             assert_eq!(html.matches("<h1").count(), 1, "{}", page.name);
+            assert!(!html.contains("<p>|"), "{}: rows without a head", page.name);
         }
     }
 

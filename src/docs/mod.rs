@@ -72,7 +72,10 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::failure::{Blame, Failure};
 
     #[test]
     fn every_page_has_one_title_and_leads_to_pages_that_there_are() {
@@ -83,6 +86,29 @@ mod tests {
                 assert!(Page::named(name).is_some(), "{}: {name}", page.name);
             }
         }
+    }
+
+    #[test]
+    fn the_operations_page_has_each_reason_with_its_status_and_whose_doing_it_is() {
+        let page = Page::named("operations").unwrap();
+        let section = page.section("What the `reason`").unwrap();
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let told: BTreeSet<String> = rows
+            .map(|row| row.split(" | ").take(3).collect::<Vec<_>>().join(" "))
+            .collect();
+        let known: BTreeSet<String> = Failure::ALL
+            .iter()
+            .map(|failure| {
+                let (status, _) = failure.answer();
+                let whose = match failure.blame() {
+                    Blame::Upstream => "the upstream's",
+                    Blame::Ours => "ours",
+                    Blame::Caller => "the caller's",
+                };
+                format!("| `{}` {} {whose}", failure.label(), status.as_u16())
+            })
+            .collect();
+        assert_eq!(told, known);
     }
 
     #[test]

@@ -21,10 +21,13 @@ struct Block {
 }
 
 fn blocks() -> Vec<Block> {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    blocks_of(&fs::read_to_string(repository().join("README.md")).unwrap())
+}
+
+fn blocks_of(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<(usize, Block)> = None;
-    for line in readme.lines() {
+    for line in page.lines() {
         let indent = line.len() - line.trim_start().len();
         match (line.trim_start().strip_prefix("```"), &mut open) {
             (Some(language), None) => {
@@ -45,7 +48,7 @@ fn blocks() -> Vec<Block> {
             (None, None) => {}
         }
     }
-    assert!(open.is_none(), "a block of the README is not closed");
+    assert!(open.is_none(), "a block is not closed");
     blocks
 }
 
@@ -83,6 +86,37 @@ fn the_readme_does_what_it_says() {
                 block.text
             );
         }
+    }
+}
+
+/// Each command of the page for the night works as it stands there.
+#[test]
+fn the_commands_of_the_operations_page_work() {
+    let sidefuse = Sidefuse::start_in(|folder| {
+        let file = folder.join("sidefuse.yaml");
+        let socket = folder.join("admin.sock");
+        let config = format!(
+            "version: 1\nlisten: {{proxy: 127.0.0.1:0, admin: [127.0.0.1:0, \"unix:{}\"]}}\nroutes: {{whatsapp: {{upstream: \"http://127.0.0.1:9\"}}}}\n",
+            socket.display()
+        );
+        fs::write(&file, config).unwrap();
+        fs::write(folder.join("reader-token"), "hush").unwrap();
+        file
+    });
+    let mut shell = Shell::new(&sidefuse);
+    for usual in ["/run/sidefuse/admin.sock", "/etc/sidefuse/reader-token"] {
+        let name = Path::new(usual).file_name().unwrap();
+        let real = sidefuse.directory().join(name).display().to_string();
+        shell.addresses.push((usual, real));
+    }
+    let page = sidefuse::docs::Page::named("operations").unwrap();
+    let blocks = blocks_of(page.text);
+    let commands: Vec<&Block> = blocks.iter().filter(|it| it.language == "sh").collect();
+    assert!(commands.len() >= 4, "{}", commands.len());
+    for Block { text, .. } in commands {
+        let strict = text.replace("curl -s", "curl -sS --fail-with-body");
+        let said = shell.run(&format!("set -e -o pipefail\n{strict}\necho done and well"));
+        assert!(said.ends_with("done and well\n"), "{text}\n{said}");
     }
 }
 
