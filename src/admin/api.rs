@@ -117,18 +117,18 @@ impl Desk {
                 Ok(answer)
             }
             Endpoint::Breaker(name) => {
-                let route = named(snapshot, name)?;
+                let route = named(snapshot, name, BREAKER)?;
                 let view = route.breaker.view(moment.now);
                 json(StatusCode::OK, &one(route, &view, &moment))
             }
             Endpoint::Explain(name) => {
-                let route = named(snapshot, name)?;
+                let route = named(snapshot, name, BREAKER)?;
                 let view = route.breaker.view(moment.now);
                 json(StatusCode::OK, &explanation(route, &view, &moment))
             }
             Endpoint::Order(name, verb) => {
                 check_change(parts, caller, &body)?;
-                let route = named(snapshot, name)?;
+                let route = named(snapshot, name, BREAKER)?;
                 obey(
                     route,
                     verb,
@@ -141,7 +141,7 @@ impl Desk {
                 json(StatusCode::OK, &Config::of(&status, snapshot).await?)
             }
             Endpoint::RouteConfig(name) => {
-                let route = named(snapshot, name)?;
+                let route = named(snapshot, name, ROUTE)?;
                 let config = RouteConfig::of(&route.name, snapshot).await?;
                 json(StatusCode::OK, &config)
             }
@@ -195,18 +195,27 @@ fn denied(denied: Denied) -> Problem {
     }
 }
 
+/// What a path calls a route that it names, one and many.
+type Noun = (&'static str, &'static str);
+const BREAKER: Noun = ("breaker", "breakers");
+const ROUTE: Noun = ("route", "routes");
+
 /// The route of that name, or a 404 that helps.
-fn named<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Arc<Route>, Problem> {
+fn named<'a>(
+    snapshot: &'a Snapshot,
+    name: &str,
+    (one, many): Noun,
+) -> Result<&'a Arc<Route>, Problem> {
     snapshot.route(name).ok_or_else(|| {
         let names = || snapshot.routes.iter().map(|route| &*route.name);
         let nearest = nearest(name, names());
-        let mut detail = format!("there is no breaker {}", shown(name));
+        let mut detail = format!("there is no {one} {}", shown(name));
         if let Some(first) = nearest.first() {
             detail.push_str(&format!("; did you mean `{first}`?"));
         }
         Problem::new(StatusCode::NOT_FOUND, detail)
             .with("nearest", nearest)
-            .with("breakers", names().take(MOST_NAMES).collect::<Vec<_>>())
+            .with(many, names().take(MOST_NAMES).collect::<Vec<_>>())
             .with("total", snapshot.routes.len())
     })
 }

@@ -108,7 +108,12 @@ async fn what_counts_for_a_route_is_shown_with_its_origins() {
     );
     let unknown = bench.get("/config/routes/whatsap").await;
     assert_eq!(unknown.status, 404);
+    assert_eq!(
+        unknown.json()["detail"],
+        "there is no route `whatsap`; did you mean `whatsapp`?"
+    );
     assert_eq!(unknown.json()["nearest"][0], "whatsapp");
+    assert_eq!(unknown.json()["routes"].as_array().unwrap().len(), 3);
 }
 
 /// What the command says of a file, the port says of it too.
