@@ -1,8 +1,8 @@
 //! How the process ends: it goes on serving until its callers are done, or until its time is over.
 //!
 //! The application beside us still calls out while it shuts down, so connections are accepted to the last. Every answer closes its
-//! connection. We are done when nothing has been in flight for a while; at the deadline what is in flight gets a last second, and new
-//! calls are refused.
+//! connection. We are done when nothing has been in flight for a while; at the deadline new calls and those without an answer are
+//! refused, and what is being answered gets a last second.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// With connections kept open somebody may still call: quiet for so long means done.
 const QUIET_WITH_CONNECTIONS: Duration = Duration::from_secs(3);
 
-/// What calls in flight get after the deadline.
+/// What answers that have begun get after the deadline, and our refusals to reach their callers.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Waits until the callers are done, for `drain` at the most. Says whether nothing was cut off.
@@ -31,10 +31,12 @@ pub(super) async fn drain(shared: &Shared, drain: Duration) -> bool {
         return true;
     }
     let last_call = Deadline::after(now(), LAST_CALL);
-    while shared.activity().0 > 0 && !last_call.has_passed(now()) {
+    // A call that has ended is not yet one whose caller has read the last byte: that shows when the connection closes.
+    let is_on_its_way = || shared.activity().0 > 0 || shared.connections() > 0;
+    while is_on_its_way() && !last_call.has_passed(now()) {
         sleep_until(Deadline::after(now(), LOOK)).await;
     }
-    shared.activity().0 == 0
+    false
 }
 
 async fn quiet(shared: &Shared, deadline: Deadline) -> bool {

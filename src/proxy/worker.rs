@@ -14,6 +14,7 @@ use super::http::probing::probe_due;
 use super::http::state::ConnectionState;
 use tokio::sync::Notify;
 
+use crate::failure::Failure;
 use crate::net::{Phase, Phases};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{LogHandle, Logging, Meters, WorkerLog, WorkerTelemetry};
@@ -85,6 +86,8 @@ pub struct Worker {
     telemetry: Rc<WorkerTelemetry>,
     connections: RefCell<HashMap<u64, Rc<ConnectionState>>>,
     next_connection: Cell<u64>,
+    /// Told when the time to drain is over.
+    called_off: Notify,
 }
 
 /// The snapshot that a worker works with, behind a count that needs no atomics.
@@ -116,6 +119,7 @@ impl Worker {
             pools: RefCell::default(),
             connections: RefCell::default(),
             next_connection: Cell::new(0),
+            called_off: Notify::new(),
         })
     }
 
@@ -174,9 +178,17 @@ impl Worker {
         );
     }
 
+    /// Waits until the time to drain is over: nobody has an answer to wait for any more.
+    pub(super) async fn called_off(&self) {
+        self.called_off.notified().await;
+    }
+
     /// What is still in flight is about to be dropped, by us.
     pub fn cut(&self) {
         self.telemetry.is_cutting.set(true);
+        for state in self.connections.borrow().values() {
+            state.record_begun(self, Failure::Draining);
+        }
     }
 
     /// A connection on its way to this worker came to nothing, or has ended.
@@ -205,15 +217,18 @@ impl Worker {
             let current = self.current();
             self.telemetry.log.respec(self.shared.logging.spec());
             let http = &current.snapshot.plan.http;
-            let is_serving = self.shared.phases.now() == Phase::Serving;
+            let phase = self.shared.phases.now();
             for state in self.connections.borrow().values() {
                 state.look(now, http);
-                if !is_serving {
+                if phase != Phase::Serving {
                     state.wind_down();
                 }
             }
+            if phase == Phase::Closing {
+                self.called_off.notify_waiters();
+            }
             // One worker makes the probes of all routes.
-            if self.index == 0 && self.shared.phases.now() != Phase::Closing {
+            if self.index == 0 && phase != Phase::Closing {
                 probe_due(&current.snapshot, now, |route| self.pool(route));
             }
             if now >= pools_due {

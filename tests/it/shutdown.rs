@@ -137,7 +137,7 @@ fn a_second_signal_ends_it_at_once_with_its_number_case_197() {
 }
 
 #[test]
-fn what_hangs_beyond_the_drain_is_cut_and_recorded_as_ours() {
+fn who_waits_beyond_the_drain_is_told_and_what_is_on_its_way_is_cut_and_recorded_as_ours() {
     let gate = Gate::closed();
     let passing = gate.clone();
     let origin = Origin::start(move |request| match request.head.target() {
@@ -164,21 +164,54 @@ fn what_hangs_beyond_the_drain_is_cut_and_recorded_as_ours() {
     assert_eq!(tunnel.read().status(), 101);
     assert_eq!(tunnel.read_bytes(4), b"ping");
     origin.wait_for_requests(3);
+    let mut half = Client::connect(proxy);
+    half.send("GET /crm/half HTTP/1.1\r\nHo");
 
     sidefuse.process().signal(Signal::Term);
+    let told = waiting.read();
+    assert_eq!(
+        (told.status(), told.header("connection")),
+        (503, Some("close"))
+    );
+    assert_eq!(told.header("x-sidefuse-reason"), Some("draining"));
     assert_eq!(sidefuse.process().wait_exit(), 0);
-    for client in [&mut waiting, &mut reading, &mut tunnel] {
+    for client in [&mut waiting, &mut reading, &mut tunnel, &mut half] {
         assert_eq!(client.read_to_end(), b"");
     }
     let lines = sidefuse.process().lines();
-    let cut: Vec<_> = lines.iter().filter(|line| line["route"] == "crm").collect();
-    assert_eq!(cut.len(), 3);
+    let cut: Vec<_> = lines
+        .iter()
+        .filter(|line| line["reason"] == "draining")
+        .collect();
+    let mut statuses: Vec<_> = cut
+        .iter()
+        .map(|line| {
+            (
+                line["requestMethod"].to_string(),
+                line["statusCode"].to_string(),
+            )
+        })
+        .collect();
+    statuses.sort();
+    let expected = [
+        ("\"-\"", "503"),
+        ("\"GET\"", "101"),
+        ("\"GET\"", "200"),
+        ("\"GET\"", "503"),
+    ];
+    let mut expected = expected.map(|(method, status)| (method.to_owned(), status.to_owned()));
+    expected.sort();
+    assert_eq!(statuses, expected);
     for line in cut {
-        assert_eq!(
-            (&line["reason"], line.get("clientGone")),
-            (&"draining".into(), None),
-            "{line}"
-        );
+        assert_eq!(line.get("clientGone"), None, "{line}");
+        // A switch is judged at its 101.
+        let (outcome, bytes) = match line["statusCode"].as_u64().unwrap() {
+            101 => ("success", 4),
+            200 => ("ignored", 4),
+            _ => continue,
+        };
+        assert_eq!(line["outcome"], outcome, "{line}");
+        assert_eq!(line["bytesOut"], bytes, "{line}");
     }
     assert!(
         lines.iter().any(
@@ -306,14 +339,19 @@ fn those_who_wait_for_anothers_call_are_served_while_it_drains() {
 }
 
 #[test]
-fn those_who_wait_for_anothers_call_beyond_the_drain_are_cut_with_it() {
+fn those_who_wait_for_anothers_call_beyond_the_drain_are_told_with_it() {
     let gate = Gate::closed();
-    let (_origin, mut sidefuse, callers) = sharing("200ms", &gate);
+    let (origin, mut sidefuse, callers) = sharing("200ms", &gate);
     sidefuse.process().signal(Signal::Term);
-    assert_eq!(sidefuse.process().wait_exit(), 0);
     for mut caller in callers {
-        assert_eq!(caller.read_to_end(), b"");
+        let told = caller.read();
+        assert_eq!(
+            (told.status(), told.header("x-sidefuse-reason")),
+            (503, Some("draining"))
+        );
     }
+    assert_eq!(sidefuse.process().wait_exit(), 0);
+    assert_eq!(origin.requests().len(), 1);
     let lines = sidefuse.process().lines();
     let cut: Vec<_> = lines.iter().filter(|line| line["route"] == "crm").collect();
     assert_eq!(cut.len(), 4);

@@ -21,6 +21,7 @@ use super::reply::Refusal;
 use super::retrying::{Next, Retrying};
 use super::waiting::Held;
 use crate::failure::{Blame, Failure};
+use crate::net::Phase;
 use crate::proxy::worker::Current;
 use crate::resilience::{Key, Outcome, Pass, Permit, RefusalKind, Rejection, explain};
 use crate::snapshot::{Route, Way};
@@ -32,6 +33,16 @@ use crate::time::{moved, now, sleep_until, wall};
 pub(super) struct Context<'a> {
     pub(super) connection: &'a Connection,
     pub(super) current: &'a Current,
+}
+
+impl Context<'_> {
+    /// No upstream is called any more once the time to drain is over.
+    fn refuse_when_closing(&self) -> Result<(), Refusal> {
+        if self.connection.worker.shared().phases.now() == Phase::Closing {
+            return Err(Refusal::draining());
+        }
+        Ok(())
+    }
 }
 
 /// The upstream's answer, its body still to come.
@@ -95,6 +106,7 @@ pub(super) async fn carry(
     loop {
         let passed = held.pass(exchange, call.key, begin).await;
         let admitted = passed.and_then(|pass| {
+            context.refuse_when_closing()?;
             begin = held.now(begin);
             admit(route, call.key, begin).map(|permit| (permit, pass))
         });

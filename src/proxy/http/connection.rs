@@ -63,7 +63,7 @@ pub async fn serve<I: Io>(worker: Rc<Worker>, io: I, peer: IpAddr) {
     let is_http2 = tokio::select! {
         preface = front.read_preface() => preface,
         () = state.closing() => {
-            state.record_begun(&worker);
+            state.record_begun(&worker, Failure::RequestTimeout);
             return;
         }
     };
@@ -145,7 +145,7 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
                     // HTTP/1 is wound down by its next answer.
                     Notice::Rest | Notice::WindDown => {}
                     Notice::Close => {
-                        state.record_begun(&connection.worker);
+                        state.record_begun(&connection.worker, Failure::RequestTimeout);
                         Pin::new(&mut *served).graceful_shutdown();
                         let farewell = Deadline::after(now(), FAREWELL);
                         let _ = timeout_at(farewell, served).await;

@@ -101,7 +101,8 @@ impl Gate {
         self.phase.load(Ordering::Relaxed) == 0
     }
 
-    fn is_open_for_good(&self) -> bool {
+    /// Whether bytes are no longer HTTP/1, or nothing is served any more.
+    pub(super) fn is_open_for_good(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == 3
     }
 }

@@ -76,15 +76,26 @@ async fn serve(
         current: &current,
     };
     // Boxed: the library keeps room for this future in every idle connection, 2 KiB more without the box.
-    let result = Box::pin(shield(answer(&context, exchange, request)))
-        .await
-        .unwrap_or_else(|Panicked| {
-            Err(Refusal::new(
-                Failure::Internal,
-                "a defect in sidefuse; its log has the details",
-            )
-            .anywhere())
-        });
+    let result = Box::pin(async {
+        tokio::select! {
+            biased;
+            () = connection.worker.called_off() => None,
+            result = shield(answer(&context, exchange, request)) => Some(result),
+        }
+    });
+    let result = match result.await {
+        Some(Ok(result)) => result,
+        Some(Err(Panicked)) => Err(Refusal::new(
+            Failure::Internal,
+            "a defect in sidefuse; its log has the details",
+        )
+        .anywhere()),
+        None => {
+            // What the attempt so far proved says nothing about how this ends.
+            exchange.unsettled();
+            Err(Refusal::draining().anywhere())
+        }
+    };
     let told = Told {
         connection: &connection,
         current: &current,
@@ -118,13 +129,6 @@ async fn answer(
     exchange: &mut Exchange,
     request: Request<Incoming>,
 ) -> Result<Reply, NoAnswer> {
-    if context.connection.worker.shared().phases.now() == Phase::Closing {
-        return Err(Refusal::new(
-            Failure::Draining,
-            "shutting down; call again, another instance answers",
-        )
-        .anywhere());
-    }
     let mut call = Call::read(request, exchange.begun(), exchange.request_bytes());
     let way = context.find_way(&call).map_err(Refusal::anywhere)?;
     let reply = fallback::answer(context, exchange, &mut call, &way).await;

@@ -43,6 +43,12 @@ impl Refusal {
         }
     }
 
+    /// The time to drain is over.
+    pub(super) fn draining() -> Self {
+        let detail = "shutting down; call again, another instance answers";
+        Self::new(Failure::Draining, detail)
+    }
+
     /// In how many seconds it makes sense to ask again, where we know.
     pub(super) fn wait(&self, now: Instant) -> Option<u64> {
         self.retry_at

@@ -80,11 +80,16 @@ impl ConnectionState {
         }
     }
 
-    /// Records the request whose head has begun and never ended, if there is one: its caller was meant to be served. It gets no answer.
-    pub(super) fn record_begun(&self, worker: &Worker) {
-        if self.busy.get() == 0 && self.traffic.read() != self.heard.get() {
+    /// Records the request whose head has begun and never ended, if there is one: its caller was meant to be served. It gets no answer,
+    /// for this reason.
+    pub(crate) fn record_begun(&self, worker: &Worker, failure: Failure) {
+        if self.busy.get() > 0 || self.gate.is_open_for_good() {
+            return;
+        }
+        let read = self.traffic.read();
+        if read != self.heard.replace(read) {
             let refused = Refused {
-                failure: Failure::RequestTimeout,
+                failure,
                 correlation: CorrelationId::random(),
                 bytes: 0,
             };

@@ -1,5 +1,6 @@
 //! After a 101: two byte streams joined, transparent both ways.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -16,21 +17,46 @@ use crate::time::{Deadline, now, sleep_until};
 /// exchange has taken as long as it may.
 ///
 /// A half-closed direction stays open the other way. The breaker's verdict was given at the 101; this ends the exchange.
-pub(super) async fn tunnel(switch: Switch, pace: Pace, mut ending: Box<Ending>) {
+pub(super) async fn tunnel(switch: Switch, pace: Pace, ending: Box<Ending>) {
     let (Ok(caller), Ok(upstream)) = (switch.caller.await, switch.upstream.await) else {
         return;
     };
     let mut caller = TokioIo::new(caller);
     let mut upstream = Metered::new(TokioIo::new(upstream));
     let traffic = upstream.traffic();
+    let mut tunnelled = Tunnelled {
+        ending: Some(ending),
+        traffic: Arc::clone(&traffic),
+    };
     let end = tokio::select! {
         _ = copy_bidirectional(&mut caller, &mut upstream) => BodyEnd::Whole,
         () = silence(&traffic, pace.idle_timeout) => BodyEnd::Cut(Failure::IdleTimeout),
         () = over(pace.until) => BodyEnd::Cut(Failure::MaxDuration),
     };
-    ending.count_out(usize::try_from(traffic.read()).unwrap_or(usize::MAX));
-    ending.count_in(traffic.written());
-    ending.finish(end);
+    if let Some(ending) = tunnelled.counted() {
+        ending.finish(end);
+    }
+}
+
+/// A tunnel's ending. What moved is counted also where the tunnel's task is dropped in the middle.
+struct Tunnelled {
+    ending: Option<Box<Ending>>,
+    traffic: Arc<Traffic>,
+}
+
+impl Tunnelled {
+    fn counted(&mut self) -> Option<Box<Ending>> {
+        let mut ending = self.ending.take()?;
+        ending.count_out(usize::try_from(self.traffic.read()).unwrap_or(usize::MAX));
+        ending.count_in(self.traffic.written());
+        Some(ending)
+    }
+}
+
+impl Drop for Tunnelled {
+    fn drop(&mut self) {
+        drop(self.counted());
+    }
 }
 
 async fn over(until: Option<Deadline>) {
