@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::logs::Audience;
-use crate::config::{Loaded, Report, load_content, read_file};
+use crate::config::{Loaded, Report, load_content, load_file};
 use crate::net::{Connect, Names};
 use crate::snapshot::{BuildError, Ingredients, Prepared, Snapshot, prepare};
 use crate::telemetry::Meters;
@@ -30,7 +30,7 @@ pub(super) struct Loader {
 impl Loader {
     /// Reads and checks the file.
     pub(super) fn load(&self) -> Result<Loaded, Report> {
-        self.check(read_file(&self.file))
+        load_file(&self.file, &*self.environment).map(|loaded| loaded.at(wall()))
     }
 
     /// Checks what was read.

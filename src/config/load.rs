@@ -13,7 +13,7 @@ use super::compile::compile;
 use super::effective::Source;
 use super::excerpt::lines;
 use super::expand::expand;
-use super::files::{read_limited, reason, remedy};
+use super::files::{NamedFiles, read_limited, reason, remedy};
 use super::plan::Plan;
 use super::problem::{Code, Problem, Problems, When};
 use super::report::Report;
@@ -114,12 +114,33 @@ pub fn load(
     }
 }
 
-/// Reads the configuration file at `path`; see [`load()`].
+/// Reads the configuration file at `path` once nobody writes to it; see [`load()`].
 ///
 /// # Errors
-/// As [`read_file()`] and [`load_content()`].
+/// As [`read_file()`] and [`load_content()`]; and a file that changes whenever it is read.
 pub fn load_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Report> {
-    load_content(read_file(path)?, path, env)
+    let stamp = || {
+        let mut files = NamedFiles::default();
+        files.note(path);
+        files
+    };
+    let content = read_still(stamp, || read_file(path)).unwrap_or_else(|| {
+        let message = format!("{} changes while it is read", path.display());
+        let hint = "wait for whoever writes it";
+        Err(unusable(path, Code::Unreadable, message, hint))
+    });
+    load_content(content?, path, env)
+}
+
+/// What `read` gives while `stamp` stays the same: half of what somebody is about to write may mean something too. `None` when it never
+/// does.
+fn read_still<S: PartialEq, T>(stamp: impl Fn() -> S, read: impl Fn() -> T) -> Option<T> {
+    const MOST: usize = 100;
+    (0..MOST).find_map(|_| {
+        let before = stamp();
+        let content = read();
+        (stamp() == before).then_some(content)
+    })
 }
 
 /// Reads the content of the configuration file at `path`, which must be a regular file of a sensible size.
@@ -200,4 +221,32 @@ fn wide_encoding(content: &[u8]) -> Option<&'static str> {
 fn unusable(path: &Path, code: Code, message: String, hint: &str) -> Report {
     let problem = Problem::error(code, Span::default(), message).hint(hint);
     Report::of(&path.display().to_string(), problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::read_still;
+
+    /// A file that is written to while it is read for so many times.
+    fn read(changes: usize) -> Option<usize> {
+        let (version, left) = (Cell::new(0), Cell::new(changes));
+        let read = || {
+            let content = version.get();
+            if left.get() > 0 {
+                left.set(left.get() - 1);
+                version.set(content + 1);
+            }
+            content
+        };
+        read_still(|| version.get(), read)
+    }
+
+    #[test]
+    fn what_is_written_to_while_it_is_read_is_read_again() {
+        assert_eq!(read(0), Some(0));
+        assert_eq!(read(3), Some(3));
+        assert_eq!(read(usize::MAX), None);
+    }
 }
