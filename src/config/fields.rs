@@ -2,11 +2,11 @@
 
 use super::excerpt::show;
 use super::expand::Env;
-use super::keys::{FILE, Follows, Key, NOTHING, ROUTE, Section, Typed, Unwritten, home};
+use super::keys::{Follows, Key, Kind, NOTHING, Section, Typed, Unwritten};
 use super::problem::{Code, Problem, Problems};
-use super::suggest::nearest;
 use super::tree::{Entry, Node, Scalar, Span, Value};
 use super::units::Invalid;
+use super::unknown::unknown;
 
 /// The keys of one mapping while they are being read.
 pub(crate) struct Fields<'n, 'p> {
@@ -32,7 +32,12 @@ pub(crate) fn mapping<'n, T>(
         match &node.value {
             Value::Null | Value::Mapping(_) | Value::Unusable => {}
             Value::Scalar(_) | Value::Sequence(_) => {
-                let wrong = wrong_kind(name, node, "a mapping (`key: value`)");
+                let mut wrong = wrong_kind(name, node, "a mapping (`key: value`)");
+                if lacks_space(node) {
+                    wrong = wrong.hint(SPACE);
+                } else if let Some(setting) = number_of(section, node) {
+                    wrong = wrong.hint(format!("write `{{{setting}}}`"));
+                }
                 let allowed: Vec<_> = section.names().collect();
                 problems.push(if allowed.is_empty() {
                     wrong
@@ -54,6 +59,43 @@ pub(crate) fn mapping<'n, T>(
     let read = read(&mut fields);
     fields.finish();
     read
+}
+
+/// What to do where [`lacks_space`].
+pub(crate) const SPACE: &str = "write a space after each `:`";
+
+/// Whether it is a text only because its colon has no space behind it: `timeout:5s`.
+pub(crate) fn lacks_space(node: &Node) -> bool {
+    let Value::Scalar(text) = &node.value else {
+        return false;
+    };
+    let shown = text.shown();
+    let colon = shown.find(':').map(|at| &shown[at..]);
+    text.is_plain && colon.is_some_and(|rest| !rest.starts_with("://"))
+}
+
+/// A number that stands for a whole mapping, as the first of its keys: `retry: 3` means `retry: {attempts: 3}`.
+fn number_of(section: &Section, node: &Node) -> Option<String> {
+    let Key {
+        name,
+        kind: Kind::Number(least, most),
+        ..
+    } = section.keys().next()?
+    else {
+        return None;
+    };
+    let Value::Scalar(Scalar {
+        text,
+        reference: None,
+        ..
+    }) = &node.value
+    else {
+        return None;
+    };
+    let number: u64 = text.parse().ok()?;
+    (*least..=*most)
+        .contains(&number)
+        .then(|| format!("{name}: {number}"))
 }
 
 fn wrong_kind(name: &str, node: &Node, expected: &str) -> Problem {
@@ -287,61 +329,10 @@ impl<'n> Fields<'n, '_> {
     }
 
     fn finish(self) {
-        for Entry { key, node } in self.left {
-            if self.section.later.contains(&key.text.as_str()) {
-                let message = format!("`{}` is not supported yet", key.text);
-                let problem = Problem::error(Code::NotSupported, key.span, message);
-                self.problems
-                    .push(problem.hint("remove it: this version would ignore it"));
-                continue;
-            }
-            let mut problem = Problem::error(
-                Code::UnknownKey,
-                key.span,
-                format!("unknown key `{}`", show(&key.text)),
-            );
-            let meant = nearest(&key.text, self.section.names());
-            if meant.is_some() {
-                problem = problem.meant(meant);
-            } else if let Some(home) = home(&key.text) {
-                problem = problem.hint(format!("`{}` belongs under `{home}`", key.text));
-            } else if let Some(place) = elsewhere(&key.text, node, self.section) {
-                problem = problem.hint(place);
-            } else if key.text == "<<" {
-                problem =
-                    problem.hint("share settings with `defaults` or with `presets` and `extends`");
-            }
-            let allowed: Vec<_> = self.section.names().collect();
-            if !allowed.is_empty() {
-                problem = problem.help(format!("allowed here: {}", allowed.join(", ")));
-            }
-            self.problems.push(problem);
+        for entry in self.left {
+            self.problems.push(unknown(entry, self.section));
         }
     }
-}
-
-/// Where a key belongs that is no setting of `section`: to the file, to a route, or to the edits of a header.
-fn elsewhere(name: &str, node: &Node, section: &Section) -> Option<String> {
-    let has = |key| section.key(key).is_some();
-    if has("routes") {
-        // A route that is not indented, or a setting of one.
-        return if node.entry("upstream").is_some() {
-            Some("indent it by two spaces, so that it stands under `routes`".to_owned())
-        } else {
-            ROUTE.key(name).map(|_| {
-                format!("`{name}` belongs to a route, or under `defaults` for all of them")
-            })
-        };
-    }
-    if FILE.key(name).is_some() {
-        return Some(format!(
-            "`{name}` belongs at the top of the file, not indented"
-        ));
-    }
-    if has("set") && has("remove") {
-        return Some("fields are written under `set`".to_owned());
-    }
-    (has("request") && has("response")).then(|| "fields are written under `request.set`".to_owned())
 }
 
 /// Reads the text that `node` must be.

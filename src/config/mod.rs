@@ -24,6 +24,7 @@ mod found;
 mod graph;
 mod keys;
 mod load;
+mod lookalike;
 mod preset;
 mod problem;
 mod readers;
@@ -33,6 +34,7 @@ mod schema;
 mod standard;
 mod suggest;
 mod tree;
+mod unknown;
 mod when;
 mod yaml;
 

@@ -14,7 +14,7 @@ use super::reach::{check_reach, refuse_own_address, refuse_shared_hosts};
 use super::times::check_drain;
 use super::{Scope, route::route};
 use crate::config::excerpt::show;
-use crate::config::fields::{Fields, mapping, scalar};
+use crate::config::fields::{Fields, SPACE, lacks_space, mapping, scalar};
 use crate::config::keys::{DEFAULTS, MOST_PRESETS, PRESET, ROUTE};
 use crate::config::plan::RoutePlan;
 use crate::config::preset::{self, Presets, merge};
@@ -96,17 +96,10 @@ pub(super) fn routes(
         if let Value::Scalar(_) | Value::Sequence(_) = node.value {
             let message = format!("the route must be a mapping, not {}", node.kind());
             let problem = Problem::error(Code::WrongKind, node.span, message);
-            let hint = match &node.value {
-                Value::Scalar(text)
-                    if text.shown().contains(':') && !text.shown().starts_with("http") =>
-                {
-                    "write a space after each `:`"
-                }
-                Value::Null
-                | Value::Scalar(_)
-                | Value::Sequence(_)
-                | Value::Mapping(_)
-                | Value::Unusable => "write `{upstream: https://…}`",
+            let hint = if lacks_space(node) {
+                SPACE
+            } else {
+                "write `{upstream: https://…}`"
             };
             file.problems.push(problem.hint(hint));
             continue;

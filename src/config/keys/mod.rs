@@ -14,6 +14,7 @@ mod route;
 mod top;
 mod typed;
 mod upstream;
+mod words;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(crate) use route::{DEFAULTS, MOST_CANDIDATES, PRESET, ROUTE};
 pub(crate) use top::{FILE, MOST_LISTENERS, MOST_PRESETS, MOST_SERVERS, OVERRIDE, PROXY_LISTENER};
 pub(crate) use typed::{Typed, Worded};
 pub(crate) use upstream::MOST_ENDPOINTS;
+pub(crate) use words::{called_anywhere, called_here};
 
 /// The keys that are allowed together in one mapping.
 #[derive(Debug)]

@@ -92,3 +92,51 @@ fn a_key_of_one_place_only_has_a_home() {
         assert_eq!(home(key).as_deref(), place, "{key}");
     }
 }
+
+#[test]
+fn what_others_say_leads_to_keys_of_ours() {
+    let mut seen = std::collections::BTreeSet::new();
+    for (words, path) in words::WORDS {
+        for word in words {
+            assert!(seen.insert(word), "`{word}` is there twice");
+            assert!(!word.contains(['_', '-']), "`{word}` is never compared");
+        }
+        let root = [&ROUTE, &FILE].into_iter();
+        let mut sections = root.filter(|root| root.key(path.split('.').next().unwrap()).is_some());
+        let mut section = sections.next();
+        for name in path.split('.') {
+            let key = section.and_then(|section| section.key(name));
+            let key = key.unwrap_or_else(|| panic!("{path} is no key"));
+            section = key.kind.section();
+        }
+    }
+}
+
+#[test]
+fn a_word_of_others_is_told_from_where_it_stands() {
+    let retry = ROUTE.key("retry").unwrap().kind.section().unwrap();
+    for (word, section, here) in [
+        ("retries", &ROUTE, Some("retry.attempts")),
+        ("retries", &DEFAULTS, Some("retry.attempts")),
+        ("maxRetries", retry, Some("attempts")),
+        ("circuit-breaker", &PRESET, Some("breaker")),
+        ("threshold", &CANDIDATE, Some("failure_threshold")),
+        ("max_connections", retry, None),
+        ("retries", &FILE, None),
+        ("services", &FILE, Some("routes")),
+        ("banana", &ROUTE, None),
+    ] {
+        assert_eq!(
+            called_here(word, section),
+            here,
+            "{word} in {}",
+            section.name
+        );
+    }
+    assert_eq!(
+        called_anywhere("retries").as_deref(),
+        Some("routes.NAME.retry.attempts")
+    );
+    assert_eq!(called_anywhere("logLevel").as_deref(), Some("logs.level"));
+    assert_eq!(called_anywhere("banana"), None);
+}

@@ -10,6 +10,7 @@ pub use human::Look;
 use self::human::MOST_SHOWN;
 use super::excerpt::{Excerpt, excerpt, is_unfit, lines};
 use super::files::NamedFiles;
+use super::lookalike;
 use super::problem::{Count, Problem, Problems, Severity};
 
 /// Everything that was found in one configuration, in the order of the file. Printing it shows all of it.
@@ -36,6 +37,10 @@ impl Report {
         }
         let problems = problems.into_iter().enumerate();
         let found = problems.map(|(at, problem)| {
+            let problem = match lookalike::advice(&problem, &lines) {
+                Some(advice) => problem.hint(advice),
+                None => problem,
+            };
             // Only what is printed in full shows its line.
             let excerpt = (at < MOST_SHOWN)
                 .then(|| line_of(&lines, &problem))
