@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion};
 use sidefuse::config::{Loaded, load};
+use sidefuse::net::Descriptors;
 use sidefuse::net::dns::Names;
 use sidefuse::net::tcp::Tcp;
 use sidefuse::snapshot::{Ingredients, Prepared, Snapshot, prepare};
@@ -76,7 +77,10 @@ fn build(loaded: Loaded, previous: Option<&Snapshot>, meters: &Meters) -> Prepar
         previous,
         meters,
         // Asked for nothing: names are resolved when a call needs them.
-        connect: Arc::new(Tcp::new(Names::new(runtime, meters.clone()))),
+        connect: Arc::new(Tcp::new(
+            Names::new(runtime, meters.clone()),
+            Descriptors::of_limit(1024),
+        )),
         sheds: Arc::new([]),
         changed: &Arc::new(Notify::new()),
     };

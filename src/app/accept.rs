@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::workers::{Dispatch, Welcome};
+use crate::failure::Failure;
+use crate::net::Shortage;
 use crate::time::{Deadline, now, sleep_until};
 
 /// After an accept that failed for want of descriptors or memory: long enough not to spin, short enough to recover at once.
@@ -28,30 +30,34 @@ pub(super) async fn accept(
             arrival = listener.accept() => arrival,
             _ = &mut retired => break,
         };
-        match arrival {
+        let error = match arrival {
             Ok((stream, peer)) => {
-                is_failing = false;
-                if let Ok(stream) = stream.into_std() {
-                    door.let_in(stream, peer);
-                }
+                let Ok(stream) = stream.into_std() else {
+                    continue;
+                };
+                let Err(error) = door.let_in(stream, peer) else {
+                    is_failing = false;
+                    continue;
+                };
+                error
             }
             Err(error) if is_callers(&error) => continue,
-            Err(error) => {
-                if !is_failing {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "Cannot accept connections; trying on"
-                    );
-                }
-                is_failing = true;
-                sleep_until(Deadline::after(now(), PAUSE)).await;
-            }
+            Err(error) => error,
+        };
+        if !is_failing {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                remedy = Shortage::of(&error).map(Shortage::remedy),
+                "Cannot accept connections; trying on"
+            );
         }
+        is_failing = true;
+        sleep_until(Deadline::after(now(), PAUSE)).await;
     }
     if let Ok(listener) = listener.into_std() {
         for (stream, peer) in waiting(&listener) {
             if stream.set_nonblocking(true).is_ok() {
-                door.let_in(stream, peer);
+                let _ = door.let_in(stream, peer);
             }
         }
     }
@@ -88,7 +94,11 @@ impl Door {
         }
     }
 
-    fn let_in(&self, stream: TcpStream, peer: SocketAddr) {
+    /// Hands a connection on, to be served or to be told that there is no room.
+    ///
+    /// # Errors
+    /// When it has one of the last descriptors: others should not come in as fast.
+    fn let_in(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let Self {
             dispatch,
             accepted,
@@ -97,10 +107,13 @@ impl Door {
         accepted.increment(1);
         open.increment(1.0);
         let max = dispatch.shared().snapshot.load().plan.http.max_connections;
-        let welcome = if dispatch.shared().connections() < max {
-            Welcome::Serve
+        let spared = dispatch.descriptors().spare(&stream);
+        let welcome = if spared.is_err() {
+            Welcome::Refuse(Failure::Exhausted)
+        } else if dispatch.shared().connections() >= max {
+            Welcome::Refuse(Failure::Overloaded)
         } else {
-            Welcome::Refuse
+            Welcome::Serve
         };
         let handed = stream
             .set_nodelay(true)
@@ -108,6 +121,7 @@ impl Door {
         if handed.is_err() {
             open.decrement(1.0);
         }
+        spared
     }
 }
 

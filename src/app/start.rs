@@ -25,7 +25,7 @@ use super::watch::{Watch, Writing};
 use super::workers::Workers;
 use crate::admin::{self, ReloadRequest};
 use crate::config::Report;
-use crate::net::{Names, Phase, Phases, tcp::Tcp};
+use crate::net::{Descriptors, Names, Phase, Phases, Shortage, tcp::Tcp};
 use crate::proxy::Shared;
 use crate::proxy::worker::Load;
 use crate::snapshot::Snapshot;
@@ -84,11 +84,12 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
     let meters = Meters::new();
     // Questions are asked from this thread: they outlive whoever wanted the answer.
     let names = Names::new(tokio::runtime::Handle::current(), meters.clone());
+    let descriptors = Descriptors::raise();
     let loader = Arc::new(Loader {
         file: config.clone(),
         environment,
         audience,
-        connect: Arc::new(Tcp::new(names.clone())),
+        connect: Arc::new(Tcp::new(names.clone(), descriptors)),
         names,
     });
     let loaded = loader.load().map_err(StartError::Config)?;
@@ -124,7 +125,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         sheds,
         changed,
     });
-    let workers = Workers::start(&shared, &writer.handle())?;
+    let workers = Workers::start(&shared, &writer.handle(), descriptors)?;
     let life = Life {
         shared,
         workers,
@@ -133,6 +134,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         warnings,
         addresses,
     };
+    warn_of_few(descriptors, &life.shared.snapshot.load());
     let code = life
         .live(
             listening,
@@ -285,6 +287,19 @@ async fn forward(
         if triggers.send(trigger).await.is_err() {
             return;
         }
+    }
+}
+
+/// Callers that come after the last descriptor is used are refused, whatever `max_connections` would allow.
+fn warn_of_few(descriptors: Descriptors, snapshot: &Snapshot) {
+    let max = snapshot.plan.http.max_connections;
+    if descriptors.count() < max as u64 {
+        tracing::warn!(
+            max_connections = max,
+            descriptors = descriptors.count(),
+            remedy = Shortage::Descriptors.remedy(),
+            "There are fewer descriptors than http.max_connections"
+        );
     }
 }
 

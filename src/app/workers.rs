@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::error::StartError;
 use crate::failure::Failure;
+use crate::net::Descriptors;
 use crate::proxy::http::{refuse, serve};
 use crate::proxy::{Shared, Worker};
 use crate::telemetry::LogHandle;
@@ -28,8 +29,8 @@ struct Arrival {
 pub(super) enum Welcome {
     /// It is served.
     Serve,
-    /// There are too many: it is told so.
-    Refuse,
+    /// There is no room for it, for this reason: it is told so.
+    Refuse(Failure),
 }
 
 /// The worker threads.
@@ -43,6 +44,7 @@ pub(super) struct Workers {
 #[derive(Clone)]
 pub(super) struct Dispatch {
     shared: Arc<Shared>,
+    descriptors: Descriptors,
     doors: Vec<mpsc::UnboundedSender<Arrival>>,
 }
 
@@ -51,7 +53,11 @@ impl Workers {
     ///
     /// # Errors
     /// When the system refuses a thread or its runtime.
-    pub(super) fn start(shared: &Arc<Shared>, log: &LogHandle) -> Result<Self, StartError> {
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        log: &LogHandle,
+        descriptors: Descriptors,
+    ) -> Result<Self, StartError> {
         let died = Arc::new(Notify::new());
         let (mut doors, mut threads) = (Vec::new(), Vec::new());
         for index in 0..shared.loads.len() {
@@ -96,6 +102,7 @@ impl Workers {
         Ok(Self {
             dispatch: Dispatch {
                 shared: Arc::clone(shared),
+                descriptors,
                 doors,
             },
             threads,
@@ -159,7 +166,7 @@ async fn work(
         tokio::task::spawn_local(async move {
             match (tokio::net::TcpStream::from_std(stream), welcome) {
                 (Ok(stream), Welcome::Serve) => serve(worker, stream, peer).await,
-                (Ok(stream), Welcome::Refuse) => refuse(worker, stream, Failure::Overloaded).await,
+                (Ok(stream), Welcome::Refuse(failure)) => refuse(worker, stream, failure).await,
                 (Err(_), _) => worker.forget_connection(),
             }
         });
@@ -172,6 +179,11 @@ impl Dispatch {
     /// What all workers share.
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Which descriptors are kept from callers.
+    pub(super) fn descriptors(&self) -> Descriptors {
+        self.descriptors
     }
 
     /// Hands a connection to the worker with the fewest.

@@ -4,6 +4,7 @@
 //! HTTP.
 
 pub mod connect;
+pub mod descriptors;
 pub mod dns;
 pub mod drain;
 pub mod happy;
@@ -14,6 +15,7 @@ pub mod tcp;
 pub mod tls;
 
 pub use connect::{Connect, ConnectError, Connecting};
+pub use descriptors::Descriptors;
 pub use dns::{NameError, Names};
 pub use drain::{Phase, Phases};
 pub use held::{Held, Hold};

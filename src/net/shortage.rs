@@ -49,7 +49,8 @@ impl Shortage {
     }
 
     /// What can be done about it.
-    const fn remedy(self) -> &'static str {
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
         match self {
             Self::Descriptors => {
                 "raise the limit of open files (ulimit -n, LimitNOFILE), or lower max_connections and pool.max"

@@ -4,9 +4,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 use super::connect::{Connect, ConnectError, Connecting};
+use super::descriptors::Descriptors;
 use super::dns::{NameError, Names};
 use super::happy;
 use super::io::BoxIo;
@@ -18,17 +19,19 @@ use crate::time::{Deadline, now, timeout_at};
 #[derive(Debug)]
 pub struct Tcp {
     names: Names,
+    descriptors: Descriptors,
     /// Which address of each name comes first this time.
     turn: AtomicUsize,
     warned: Warned,
 }
 
 impl Tcp {
-    /// Connects to what `names` says.
+    /// Connects to what `names` says, for as long as that leaves the descriptors that are kept back.
     #[must_use]
-    pub fn new(names: Names) -> Self {
+    pub fn new(names: Names, descriptors: Descriptors) -> Self {
         Self {
             names,
+            descriptors,
             turn: AtomicUsize::new(0),
             warned: Warned::default(),
         }
@@ -36,7 +39,7 @@ impl Tcp {
 
     async fn open(&self, host: &str, port: u16, deadline: Deadline) -> Result<BoxIo, ConnectError> {
         if let Ok(ip) = host.parse::<IpAddr>() {
-            let dialled = dial(SocketAddr::new(ip, port)).await;
+            let dialled = self.dial(SocketAddr::new(ip, port)).await;
             return dialled.map_err(|error| self.unreachable(error));
         }
         let addresses = timeout_at(deadline, self.names.addresses(host))
@@ -45,9 +48,19 @@ impl Tcp {
             .map_err(|error| self.nameless(error))?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let addresses = happy::order(&addresses, turn);
-        happy::race(addresses, |ip| dial(SocketAddr::new(ip, port)))
+        happy::race(addresses, |ip| self.dial(SocketAddr::new(ip, port)))
             .await
             .map_err(|error| self.unreachable(error))
+    }
+
+    async fn dial(&self, address: SocketAddr) -> io::Result<BoxIo> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        self.descriptors.spare(&socket)?;
+        socket.set_nodelay(true)?;
+        Ok(Box::new(socket.connect(address).await?))
     }
 
     fn unreachable(&self, source: io::Error) -> ConnectError {
@@ -88,10 +101,4 @@ impl Connect for Tcp {
     fn connect<'a>(&'a self, host: &'a str, port: u16, deadline: Deadline) -> Connecting<'a> {
         Box::pin(self.open(host, port, deadline))
     }
-}
-
-async fn dial(address: SocketAddr) -> io::Result<BoxIo> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(Box::new(stream))
 }

@@ -10,8 +10,10 @@ use crate::support::config::{config, route};
 use crate::support::origin::Origin;
 use crate::support::process::{Sidefuse, Signal, write_whole};
 
-/// More callers than descriptors.
 const DESCRIPTORS: usize = 64;
+
+/// More callers than descriptors that are for them.
+const CALLERS: usize = 48;
 
 /// Runs it with what the shell's `ulimit` sets.
 fn start_with(limit: &str, config: &str) -> Sidefuse {
@@ -49,10 +51,21 @@ fn a_call_that_finds_no_descriptor_left_is_refused_by_that_name_and_no_breaker_c
         &format!("-n {DESCRIPTORS}"),
         &config(&[route("r", &origin.url(), settings)]),
     );
-    let mut callers: Vec<Client> = (0..DESCRIPTORS)
+    let mut callers: Vec<Client> = (0..CALLERS)
         .map(|_| Client::connect(sidefuse.proxy()))
         .collect();
-    sidefuse.event("Cannot accept connections; trying on");
+    let told = sidefuse.event("Cannot accept connections; trying on");
+    assert!(told["remedy"].as_str().unwrap().contains("LimitNOFILE"));
+    // Who came too late is told so.
+    let late = callers.pop().unwrap().read();
+    assert_eq!(
+        (late.status(), late.header("x-sidefuse-reason")),
+        (503, Some("exhausted"))
+    );
+    // An operator and a health check find room, and so does a reload.
+    let breaker = client::get(sidefuse.admin(), "/circuit-breakers/r").json();
+    assert_eq!(breaker["state"], "closed", "{breaker}");
+    assert_eq!(client::get(sidefuse.health(), "/readyz").status(), 200);
 
     let refused = callers[0].get("/r/refused");
     assert_eq!(refused.status(), 503, "{}", refused.text());

@@ -17,9 +17,9 @@ use crate::admin::api::Desk;
 use crate::admin::context::{ConfigStatus, Context, ReloadRequest};
 use crate::admin::endpoint::Port;
 use crate::admin::serve::connection;
-use crate::net::Names;
 use crate::net::Phases;
 use crate::net::tcp::Tcp;
+use crate::net::{Descriptors, Names};
 use crate::resilience::{Breaker, Identity, Label, Sample};
 use crate::snapshot::{Ingredients, prepare};
 use crate::telemetry::Meters;
@@ -120,10 +120,10 @@ routes:
             own: Vec::new(),
             previous: None,
             meters: &meters,
-            connect: Arc::new(Tcp::new(Names::new(
-                tokio::runtime::Handle::current(),
-                meters.clone(),
-            ))),
+            connect: Arc::new(Tcp::new(
+                Names::new(tokio::runtime::Handle::current(), meters.clone()),
+                Descriptors::of_limit(1024),
+            )),
             sheds: Arc::from([]),
             changed: &Arc::default(),
         };

@@ -1,0 +1,107 @@
+//! How many descriptors this process may have, and the last few, which are kept from callers and upstreams.
+//!
+//! The system gives out the lowest number that is free, so a high one says by itself how few are left; nothing needs to be counted.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// So many are enough for everything: the most that Linux allows a process unless it is told otherwise (`fs.nr_open`).
+const PLENTY: u64 = 1 << 20;
+
+/// The last descriptors, of which connections of callers and to upstreams get none: an operator, a health check and a reload find room
+/// when everything else is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptors {
+    /// The first number that is kept back.
+    ceiling: u64,
+}
+
+impl Descriptors {
+    /// Raises this process's soft limit of open files to its hard one, as Go's runtime does: the low soft limit is for programs that
+    /// use `select`. Where the system forbids it, the limit stays as it is.
+    #[must_use]
+    pub fn raise() -> Self {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let current = current.unwrap_or(PLENTY);
+        let wanted = maximum.unwrap_or(PLENTY).min(PLENTY).max(current);
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum,
+        };
+        let is_raised = wanted > current && setrlimit(Resource::Nofile, raised).is_ok();
+        Self::of_limit(if is_raised { wanted } else { current })
+    }
+
+    /// Of a process that may have `limit` of them.
+    #[must_use]
+    pub const fn of_limit(limit: u64) -> Self {
+        let eighth = limit / 8;
+        let kept = if eighth < 16 {
+            16
+        } else if eighth > 64 {
+            64
+        } else {
+            eighth
+        };
+        Self {
+            ceiling: limit.saturating_sub(kept),
+        }
+    }
+
+    /// How many numbers there are besides those kept back.
+    #[must_use]
+    pub const fn count(self) -> u64 {
+        self.ceiling
+    }
+
+    /// Whether a connection with this descriptor leaves those that are kept back.
+    ///
+    /// # Errors
+    /// `EMFILE`, as the system says when none at all is left.
+    pub fn spare(self, fd: &impl AsRawFd) -> io::Result<()> {
+        let number = u64::try_from(fd.as_raw_fd()).unwrap_or(u64::MAX);
+        if number < self.ceiling {
+            Ok(())
+        } else {
+            Err(Errno::MFILE.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_eighth_is_kept_back_but_at_least_16_and_at_most_64() {
+        for (limit, count) in [
+            (10, 0),
+            (64, 48),
+            (256, 224),
+            (1024, 960),
+            (1 << 20, (1 << 20) - 64),
+        ] {
+            assert_eq!(Descriptors::of_limit(limit).count(), count, "{limit}");
+        }
+    }
+
+    #[test]
+    fn a_low_number_is_spared_and_a_high_one_is_as_if_there_were_none() {
+        let file = tempfile::tempfile().unwrap();
+        Descriptors::of_limit(1 << 20).spare(&file).unwrap();
+        let error = Descriptors::of_limit(16).spare(&file).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::MFILE));
+    }
+
+    #[test]
+    fn a_raised_limit_is_no_lower_than_before_and_in_force() {
+        let before = getrlimit(Resource::Nofile).current;
+        let raised = Descriptors::raise();
+        let after = getrlimit(Resource::Nofile).current;
+        assert!(after >= before || after.is_none());
+        assert_eq!(raised, Descriptors::of_limit(after.unwrap_or(PLENTY)));
+    }
+}
