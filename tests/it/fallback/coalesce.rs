@@ -153,6 +153,47 @@ fn a_call_that_fails_fails_for_all_who_wait_and_counts_once() {
 }
 
 #[test]
+fn who_has_enough_of_his_own_time_does_not_fail_because_anothers_is_over() {
+    let config = one_route(COALESCE).replace("threshold: 1", "threshold: 9");
+    for recovers in [true, false] {
+        on_stage(&config, silent(), async |stage| {
+            let begin = now();
+            let mut calls = Vec::new();
+            for _ in 0..5 {
+                calls.push(calling(&stage, Request::get("/r/a")).await);
+                pass(Duration::from_secs(1)).await;
+            }
+            if recovers {
+                stage.origin.becomes(slow(200, &[]));
+            }
+            let said = all(calls).await;
+            let told: Vec<_> = said
+                .iter()
+                .map(|said| {
+                    (
+                        said.status,
+                        (said.at - begin).as_millis().div_euclid(10) * 10,
+                    )
+                })
+                .collect();
+            // Each has five seconds. Those who have waited for half of them and more have heard enough of the upstream's silence; the
+            // others ask once more, together.
+            assert_eq!(told[..3], [(504, 5_000); 3]);
+            if recovers {
+                assert_eq!(told[3..], [(200, 6_000); 2]);
+            } else {
+                assert_eq!(told[3], (504, 8_000));
+                // Whoever of the two leads.
+                assert!([(504, 8_000), (504, 9_000)].contains(&told[4]), "{told:?}");
+            }
+            assert_eq!(stage.origin.calls(), 2, "one at a time");
+            let failures = stage.route("r").breaker.view(now()).statistics.failures;
+            assert_eq!(failures, 2 - u64::from(recovers));
+        });
+    }
+}
+
+#[test]
 fn a_failing_upstream_is_asked_by_one_at_a_time_until_the_breaker_opens() {
     let config = one_route(COALESCE).replace("threshold: 1", "threshold: 3");
     on_stage(&config, slow(500, &[]), async |stage| {

@@ -31,7 +31,8 @@ use crate::upstream::is_misframed;
 ///
 /// # Errors
 /// Why there is no answer. A follower of a call that failed fails as its leader did: were they all to try again, the upstream would get
-/// at once what they had saved it.
+/// at once what they had saved it. Only that its leader's time was over does not concern one that has enough of its own: of those one
+/// makes the call again.
 pub(super) async fn carry_for_many(
     context: &Context<'_>,
     exchange: &mut Exchange,
@@ -62,6 +63,13 @@ pub(super) async fn carry_for_many(
         let landed = timeout_at(deadline, follow.landed()).await;
         let end = now();
         let wait = end.saturating_duration_since(begin);
+        let gone = end.saturating_duration_since(call.begin);
+        let landed = match landed {
+            Ok(Landed::Failed(Failure::Timeout)) if !allowance.is_scant(gone, end) => {
+                Ok(Landed::Again)
+            }
+            landed => landed,
+        };
         match landed {
             Ok(Landed::Answer(_) | Landed::Failed(_)) | Err(_) => exchange.waited(wait),
             // It has waited for nothing, and what is left of its time is less by that.
