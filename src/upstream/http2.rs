@@ -30,12 +30,20 @@ pub(super) struct Http2 {
     sender: http2::SendRequest<Upload>,
     expires: Instant,
     shared: Rc<Shared>,
+    stint: Rc<Stint>,
     /// What had been read over it when the call was made.
     read_before: u64,
 }
 
+/// A time in which a connection takes calls, kept by all that it has taken.
+#[derive(Default)]
+struct Stint {
+    /// The one before it was to leave and could not.
+    before: Weak<Self>,
+}
+
 /// What all who use a connection have in common.
-pub(super) struct Shared {
+struct Shared {
     library: Rc<Library>,
     traffic: Arc<Traffic>,
     /// It gets no more calls; those that it has go on.
@@ -46,7 +54,12 @@ pub(super) struct Shared {
 }
 
 /// What is left of a connection that gets no more calls: it lives as long as one of them.
-pub(super) type Rest = Weak<Shared>;
+pub(super) struct Rest {
+    sender: http2::SendRequest<Upload>,
+    expires: Instant,
+    shared: Weak<Shared>,
+    stint: Weak<Stint>,
+}
 
 type Connection = http2::Connection<TokioIo<Held<Metered<BoxIo>>>, Upload, Watching>;
 
@@ -112,6 +125,7 @@ impl Http2 {
                 _connected: birth.connected,
                 _wanted: wanted,
             }),
+            stint: Rc::default(),
             read_before: 0,
         })
     }
@@ -133,9 +147,19 @@ impl Http2 {
         Rc::strong_count(&self.shared) - 1 < most
     }
 
-    /// Outlives no call.
-    pub(super) fn rest(&self) -> Rest {
-        Rc::downgrade(&self.shared)
+    /// Takes no more calls, and outlives none of those that it has.
+    pub(super) fn leave(self) -> Rest {
+        Rest {
+            shared: Rc::downgrade(&self.shared),
+            stint: Rc::downgrade(&self.stint),
+            sender: self.sender,
+            expires: self.expires,
+        }
+    }
+
+    /// Whether it may be asked to leave: not again while a call goes on that kept it from leaving before.
+    pub(super) fn may_leave(&self) -> bool {
+        self.stint.before.strong_count() == 0
     }
 
     /// Whether no call holds a share in it; said of the share that its pool holds.
@@ -177,6 +201,24 @@ impl Http2 {
                 };
                 SendError::new(error, fate)
             })
+    }
+}
+
+impl Rest {
+    /// Whether its last call has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.shared.strong_count() == 0
+    }
+
+    /// The connection, to take calls again, if it has any still.
+    pub(super) fn back(self) -> Option<Http2> {
+        Some(Http2 {
+            shared: self.shared.upgrade()?,
+            sender: self.sender,
+            expires: self.expires,
+            stint: Rc::new(Stint { before: self.stint }),
+            read_before: 0,
+        })
     }
 }
 

@@ -49,7 +49,7 @@ impl Pool {
                 None if shelves.iter().any(|shelf| shelf.sharing.close_unused()) => {}
                 None if shelves
                     .iter()
-                    .any(|shelf| shelf.sharing.give_way(&self.upstream.slots)) => {}
+                    .any(|shelf| shelf.sharing.give_way(&self.upstream.slots, now())) => {}
                 None => return,
             }
         }

@@ -1,0 +1,188 @@
+//! A worker's HTTP/2 connections to one endpoint, and the wait for one with room.
+//!
+//! The peer says how many calls a connection may carry at once. A call beyond that would wait inside the HTTP library, on the upstream's
+//! account, and go out even if its caller has left meanwhile: so it waits here, first come, first served, and another connection is
+//! opened if there may be one.
+//!
+//! Other workers may have no connection because ours take all slots. Calls come and go on a shared connection without it ever being
+//! unused, so it does not wait for that: as soon as others queue for its slot it gets no more calls, and goes when the last one ends. A
+//! call may never end, as a stream does; then nobody would be served any more. So after a while the connection takes calls again, and is
+//! not asked to leave before those have ended that kept it.
+
+mod search;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::failure::Failure;
+use crate::upstream::http2::{Http2, Rest, Room};
+use crate::upstream::slots::Slots;
+
+/// So long a connection that is to leave gets no more calls. Most calls end within that, and a caller can wait for as long.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// A worker's HTTP/2 connections to one endpoint.
+pub(super) struct Sharing {
+    is_spoken: Cell<bool>,
+    connections: RefCell<Vec<Http2>>,
+    /// Those that get no more calls because others wait for their slots, and until when.
+    leaving: RefCell<Vec<(Rest, Instant)>>,
+    opening: RefCell<Option<Rc<Opening>>>,
+    room: Rc<Room>,
+    /// How many calls a connection may carry at once, as the peer last said.
+    known: Cell<usize>,
+}
+
+/// A connection being opened.
+#[derive(Default)]
+struct Opening {
+    /// Since when it is the upstream that is waited for; until then it is a slot.
+    connecting: Cell<Option<Instant>>,
+    /// Why there is none, where that is as true for those who wait: one after the other would only find the same.
+    failure: Cell<Option<Failure>>,
+}
+
+impl Sharing {
+    pub(super) fn new(is_spoken: bool) -> Self {
+        Self {
+            is_spoken: Cell::new(is_spoken),
+            connections: RefCell::default(),
+            leaving: RefCell::default(),
+            opening: RefCell::default(),
+            room: Rc::default(),
+            known: Cell::new(usize::MAX),
+        }
+    }
+
+    /// Whether the upstream speaks HTTP/2: as configured, until a connection has shown it.
+    pub(super) fn is_spoken(&self) -> bool {
+        self.is_spoken.get()
+    }
+
+    pub(super) fn set_spoken(&self, is_spoken: bool) {
+        self.is_spoken.set(is_spoken);
+    }
+
+    /// Has that connection share its calls from now on; a share for whoever opened it.
+    pub(super) fn adopt(&self, connection: Http2, now: Instant) -> Http2 {
+        self.forget_unusable(now);
+        let share = connection.clone();
+        self.connections.borrow_mut().push(connection);
+        self.room.changed.notify_waiters();
+        share
+    }
+
+    /// A share in a connection with room, for a call that has not waited: those who wait go before it, and so do other workers that
+    /// wait for a slot.
+    pub(super) fn current(&self, slots: &Slots, now: Instant) -> Option<Http2> {
+        self.give_way(slots, now);
+        self.take_back(now);
+        if self.room.waiting.get() > 0 {
+            return None;
+        }
+        self.with_room(now)
+    }
+
+    fn with_room(&self, now: Instant) -> Option<Http2> {
+        let connections = self.connections.borrow();
+        let mut usable = connections.iter().filter(|one| one.is_usable(now));
+        usable
+            .find(|connection| connection.has_room(&self.known))
+            .cloned()
+    }
+
+    /// Lets go of the connections; the calls on them end in their own time.
+    pub(super) fn close(&self) {
+        self.connections.borrow_mut().clear();
+    }
+
+    /// Closes a connection that no call is on; whether there was one.
+    pub(super) fn close_unused(&self) -> bool {
+        let mut connections = self.connections.borrow_mut();
+        let place = connections.iter().position(Http2::is_unused);
+        place.map(|place| connections.remove(place)).is_some()
+    }
+
+    /// Has as many connections leave as slots are waited for; whether one more did.
+    pub(super) fn give_way(&self, slots: &Slots, now: Instant) -> bool {
+        let wanted = slots.waiting();
+        if wanted == 0 {
+            return false;
+        }
+        let mut leaving = self.leaving.borrow_mut();
+        leaving.retain(|(rest, _)| !rest.is_over());
+        if leaving.len() >= wanted {
+            return false;
+        }
+        let mut connections = self.connections.borrow_mut();
+        let unused = connections.iter().position(Http2::is_unused);
+        let Some(place) = unused.or_else(|| connections.iter().rposition(Http2::may_leave)) else {
+            return false;
+        };
+        let connection = connections.remove(place);
+        leaving.push((connection.leave(), now + LEAVING));
+        true
+    }
+
+    /// Takes back what was to leave and could not in its time.
+    fn take_back(&self, now: Instant) {
+        let mut leaving = self.leaving.borrow_mut();
+        let back = leaving.extract_if(.., |(rest, until)| rest.is_over() || *until <= now);
+        let back = back.filter_map(|(rest, _)| rest.back());
+        self.connections.borrow_mut().extend(back);
+    }
+
+    /// When the next one is taken back, unless it leaves before.
+    fn comes_back_at(&self) -> Option<Instant> {
+        let leaving = self.leaving.borrow();
+        let staying = leaving.iter().filter(|(rest, _)| !rest.is_over());
+        staying.map(|(_, until)| *until).min()
+    }
+
+    /// A call has left a connection, or did not need one any more.
+    pub(super) fn has_left(&self, slots: &Slots) {
+        if slots.waiting() > 0 {
+            self.close_unused();
+        }
+        self.room.wake_one();
+    }
+
+    /// Who waits for room on its connections.
+    pub(super) fn room(&self) -> Rc<Room> {
+        Rc::clone(&self.room)
+    }
+
+    /// It is the upstream that the opening of a connection waits for, from `now` on.
+    pub(super) fn connects(&self, now: Instant) {
+        if let Some(opening) = &*self.opening.borrow() {
+            opening.connecting.set(Some(now));
+            self.room.changed.notify_waiters();
+        }
+    }
+
+    /// Lets go of connections that are closed or too old; the calls on them end in their own time.
+    pub(super) fn forget_unusable(&self, now: Instant) {
+        let mut connections = self.connections.borrow_mut();
+        connections.retain(|connection| connection.is_usable(now));
+    }
+
+    /// The same, and of those that nobody uses while there is another with room.
+    pub(super) fn tidy(&self, now: Instant) {
+        self.forget_unusable(now);
+        let mut connections = self.connections.borrow_mut();
+        if connections
+            .first()
+            .is_some_and(|first| first.has_room(&self.known))
+        {
+            let mut is_first = true;
+            connections.retain(|one| std::mem::take(&mut is_first) || !one.is_unused());
+        }
+    }
+
+    /// Whether another connection would help: all carry what they may, and may carry anything.
+    fn may_grow(&self) -> bool {
+        let connections = self.connections.borrow();
+        !connections.iter().any(Http2::is_unused)
+    }
+}
