@@ -26,6 +26,7 @@ mod route;
 mod routes;
 mod service;
 mod shadow;
+mod shares;
 mod stale;
 mod state;
 mod statuses;
@@ -77,6 +78,7 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
             proxy: &listen.proxy,
             drain,
             drain_at,
+            workers,
         };
         let mut routes = routes::routes(file, &around);
         overrides::overrides(file, &named, &mut routes);

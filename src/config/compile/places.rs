@@ -19,6 +19,8 @@ pub(super) struct Place {
     pub(super) timeout: Span,
     /// The key of the upstream's other hosts.
     pub(super) also_hosts: Span,
+    /// The key of the most connections of its upstream.
+    pub(super) pool: Span,
 }
 
 /// The places of all routes, by their names.
@@ -39,6 +41,7 @@ impl Places {
             has_match: settings.entry("match").is_some(),
             upstream: url.or(key(upstream)),
             also_hosts: key(inside("also_hosts")),
+            pool: key(inside("pool").and_then(|pool| pool.node.entry("max"))),
         };
         self.0.insert(name.to_owned(), place);
     }

@@ -11,6 +11,7 @@ use super::fallback_graph::FallbackGraph;
 use super::overlap::refuse_overlaps;
 use super::places::Places;
 use super::reach::{check_reach, refuse_own_address, refuse_shared_hosts};
+use super::shares::check_shares;
 use super::times::check_drain;
 use super::{Scope, route::route};
 use crate::config::excerpt::show;
@@ -35,6 +36,8 @@ pub(super) struct Around<'p> {
     pub(super) drain: Duration,
     /// Where that is written.
     pub(super) drain_at: Span,
+    /// How many threads carry traffic, where that does not depend on the machine.
+    pub(super) workers: Option<usize>,
 }
 
 pub(super) fn routes(
@@ -137,6 +140,9 @@ pub(super) fn routes(
     refuse_shared_hosts(&plans, &places, file.problems);
     refuse_own_address(&plans, (around.proxy, &places), file.problems);
     check_drain(plans.iter(), (around, &places), file.problems);
+    if let Some(workers) = around.workers {
+        check_shares(&plans, (workers, &places), file.problems);
+    }
     fallbacks.check(file.problems);
     plans
 }

@@ -109,3 +109,38 @@ fn a_probe_is_a_get_behind_the_upstreams_path_every_10_s() {
     );
     assert_eq!(plan_of(&off).probe, None);
 }
+
+#[test]
+fn fewer_connections_than_workers_are_a_warning_where_they_may_be_of_http2() {
+    let warned = |workers: &str, upstream: &str| {
+        let text =
+            format!("version: 1\nworkers: {workers}\nroutes: {{r: {{upstream: {upstream}}}}}\n");
+        let told = good(&text).warnings;
+        told.problems()
+            .map(|one| (one.code, one.line))
+            .collect::<Vec<_>>()
+    };
+    let told = [(Code::Pool, 3)];
+    for (workers, upstream, expected) in [
+        (
+            "4",
+            "{url: https://a.example.com, pool: {max: 3}}",
+            &told[..],
+        ),
+        (
+            "4",
+            "{url: http://a.example.com, http: 2, pool: {max: 1}}",
+            &told,
+        ),
+        ("4", "{url: http://a.example.com, pool: {max: 1}}", &[]),
+        (
+            "4",
+            "{url: https://a.example.com, http: 1, pool: {max: 1}}",
+            &[],
+        ),
+        ("4", "{url: https://a.example.com, pool: {max: 4}}", &[]),
+        ("auto", "{url: https://a.example.com, pool: {max: 1}}", &[]),
+    ] {
+        assert_eq!(warned(workers, upstream), expected, "{workers} {upstream}");
+    }
+}
