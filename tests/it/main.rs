@@ -46,6 +46,7 @@ mod scarce;
 mod shutdown;
 mod signals;
 mod start;
+mod starving;
 mod state;
 mod streams;
 mod support;
