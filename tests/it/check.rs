@@ -62,6 +62,40 @@ fn people_read_findings_on_standard_error_without_colour_where_no_terminal_is() 
 }
 
 #[test]
+fn a_terminal_gets_colour_unless_somebody_wants_none() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("bad.yaml"), BAD).unwrap();
+    let on_terminal = |variables: &[(&str, &str)]| {
+        let program = command();
+        let mut terminal = Command::new("python3");
+        terminal
+            .args(["-c", "import pty, sys; pty.spawn(sys.argv[1:])"])
+            .arg(program.get_program())
+            .args(["check", "bad.yaml"])
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm-256color")
+            .envs(variables.iter().copied())
+            .current_dir(folder.path())
+            .stdin(Stdio::null());
+        String::from_utf8(terminal.output().unwrap().stdout).unwrap()
+    };
+    for (variables, is_coloured) in [
+        (&[][..], true),
+        (&[("NO_COLOR", "")], true),
+        (&[("NO_COLOR", "1")], false),
+        (&[("TERM", "dumb")], false),
+    ] {
+        let said = on_terminal(variables);
+        assert!(said.contains("timeuot"), "{said}");
+        assert_eq!(
+            said.contains('\u{1b}'),
+            is_coloured,
+            "{variables:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn programs_read_one_document_on_standard_output() {
     let ran = run(&[
         "check",

@@ -10,7 +10,7 @@ use super::schema::{EVERYTHING, SMALLEST, single_values};
 use super::*;
 
 /// Uses several layers.
-const LAYERED: &str = "\
+pub(super) const LAYERED: &str = "\
 version: 1
 defaults:
   idle_timeout: 1m
@@ -92,22 +92,27 @@ fn every_value_of_every_key_means_the_same_with_all_that_counts() {
     assert!(whole > 300, "only {whole} values make a whole file");
 }
 
+/// The whole files that the documentation shows.
+pub(super) fn examples(env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let readme = include_str!("../../../README.md");
+    let pages = crate::docs::PAGES.iter().map(|page| page.text);
+    let mut files: Vec<String> = Vec::new();
+    for page in pages.chain([readme]) {
+        let blocks = page.split("```yaml\n").skip(1);
+        files.extend(blocks.filter_map(|block| Some(block.split_once("```")?.0.to_owned())));
+    }
+    files.retain(|text| load(text, "config.yaml", env).is_ok());
+    files
+}
+
 #[test]
 fn every_example_of_the_documentation_means_the_same_with_all_that_counts() {
     let disk = Disk::new();
-    let readme = include_str!("../../../README.md");
-    let pages = crate::docs::PAGES.iter().map(|page| page.text);
-    let mut found = 0;
-    for page in pages.chain([readme]) {
-        for block in page.split("```yaml\n").skip(1) {
-            let text = block.split("```").next().unwrap();
-            if let Ok(loaded) = load(text, "config.yaml", &disk.env()) {
-                means_the_same(&loaded, &disk.env());
-                found += 1;
-            }
-        }
+    let files = examples(&disk.env());
+    assert!(files.len() >= 4, "only {} are whole files", files.len());
+    for text in files {
+        means_the_same(&of(&text, &disk.env()), &disk.env());
     }
-    assert!(found >= 4, "only {found} examples are whole files");
 }
 
 #[test]

@@ -146,3 +146,17 @@ fn kept_answers_have_defaults_that_fit_a_small_sidecar() {
     assert!(plan.coalesce);
     assert_eq!(stale("{neutral: [X-B, x-a, x-b]}").neutral, ["x-a", "x-b"]);
 }
+
+/// A key is the same whatever the environment says.
+#[test]
+fn no_reference_is_replaced_in_a_key() {
+    let text = route("fallback: {respond: {status: 200, json: {\"${A}\": \"${A}\"}}}");
+    let env = |name: &str| (name == "A").then(|| "b".to_owned());
+    let mut plan = load(&text, "config.yaml", &env).unwrap().plan;
+    let route = plan.routes.remove("partner").unwrap();
+    let FallbackKind::Respond(RespondPlan { body, .. }) = &route.fallback[0].kind else {
+        panic!("a fixed answer");
+    };
+    let body = body.as_ref().unwrap().fill(&FILLING);
+    assert_eq!(body, r#"{"${A}":"b"}"#.as_bytes());
+}
