@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::access::{Caller, Reach};
@@ -66,6 +67,13 @@ pub async fn serve_health(
     run(Desk::new(context, Port::Health), listener, retired).await;
 }
 
+/// Serves one connection to the operators' port that came over loopback, whatever stream it is, until it ends.
+pub async fn serve_one(context: Arc<Context>, io: BoxIo, peer: SocketAddr) {
+    let desk = Arc::new(Desk::new(context, Port::Admin));
+    let reach = Reach::Loopback;
+    connection(desk, io, Caller::Tcp { peer, reach }).await;
+}
+
 async fn run(desk: Desk, listener: Listener, mut retired: oneshot::Receiver<()>) {
     let desk = Arc::new(desk);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
@@ -82,7 +90,11 @@ async fn run(desk: Desk, listener: Listener, mut retired: oneshot::Receiver<()>)
             Ok((io, caller)) => {
                 is_failing = false;
                 if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                    connections.spawn(connection(Arc::clone(&desk), io, caller, place));
+                    let served = connection(Arc::clone(&desk), io, caller);
+                    connections.spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -149,12 +161,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// One connection, until it ends or a step takes too long.
-pub(super) async fn connection(
-    desk: Arc<Desk>,
-    io: BoxIo,
-    caller: Caller,
-    place: OwnedSemaphorePermit,
-) {
+pub(super) async fn connection(desk: Arc<Desk>, io: BoxIo, caller: Caller) {
     let patience = Patience::new();
     let service = service_fn(|request: Request<Incoming>| {
         let (desk, patience) = (&desk, &patience);
@@ -175,7 +182,6 @@ pub(super) async fn connection(
         _ = served => {}
         () = patience.lost() => {}
     }
-    drop(place);
 }
 
 /// Reads a body, in time and in bounds.

@@ -32,6 +32,7 @@ mod lossy;
 mod metrics;
 mod names;
 mod ours;
+mod pages;
 mod paused;
 mod peers;
 mod probe;

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -18,16 +18,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use serde_json::Value;
+use sidefuse::admin;
 use sidefuse::config::load;
-use sidefuse::net::{BoxIo, Phases};
+use sidefuse::net::{BoxIo, Io, Phases};
 use sidefuse::proxy::worker::Load;
 use sidefuse::proxy::{Shared, Worker, http::serve};
 use sidefuse::snapshot::{Ingredients, Route, Snapshot, prepare};
 use sidefuse::telemetry::{Level, LineFormat, LogSpec, LogWriter, Logging, Meters, Sample, Stamp};
-use sidefuse::time::now;
+use sidefuse::time::{now, wall};
 use sidefuse::upstream::{LocalExecutor, Shed};
-use tokio::io::DuplexStream;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 pub(crate) use super::caller::Caller;
 use super::pipes::{Pipes, Reach};
@@ -297,16 +299,56 @@ impl Stage {
     /// A new connection of a caller who speaks for himself.
     pub(crate) fn pipe(&self) -> DuplexStream {
         let (near, far) = tokio::io::duplex(64 * 1024);
-        self.worker
-            .load()
-            .connections
-            .fetch_add(1, Ordering::Relaxed);
-        spawn_local(serve(
-            Rc::clone(&self.worker),
-            far,
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-        ));
+        self.serve(far);
         near
+    }
+
+    /// Serves a caller's connection, for as long as it goes on.
+    pub(crate) fn serve(&self, io: impl Io) -> JoinHandle<()> {
+        let connections = &self.worker.load().connections;
+        connections.fetch_add(1, Ordering::Relaxed);
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        spawn_local(serve(Rc::clone(&self.worker), io, peer))
+    }
+
+    /// What is dropped from now on is cut by us.
+    pub(crate) fn cut(&self) {
+        self.worker.cut();
+    }
+
+    /// What the operators' port answers to that: the status and the body.
+    pub(crate) async fn operate(&self, method: &str, path: &str, body: &Value) -> (u16, String) {
+        let (mut near, far) = tokio::io::duplex(1 << 20);
+        let shared = self.worker.shared();
+        let context = admin::Context {
+            snapshot: Arc::clone(&shared.snapshot),
+            meters: shared.meters.clone(),
+            phases: Arc::clone(&shared.phases),
+            ready: Arc::new(AtomicBool::new(true)),
+            reload: mpsc::channel(1).0,
+            config: Arc::new(ArcSwap::from_pointee(admin::ConfigStatus {
+                revision: String::new(),
+                loaded_at: wall(),
+                last_error: None,
+            })),
+        };
+        let peer = (Ipv4Addr::LOCALHOST, 4711).into();
+        let body = body.to_string();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        near.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        tokio::join!(
+            admin::serve_one(Arc::new(context), Box::new(far), peer),
+            async {
+                near.read_to_string(&mut text).await.unwrap();
+            }
+        );
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap();
+        (status.parse().unwrap(), body.to_owned())
     }
 
     /// A new connection of a caller.

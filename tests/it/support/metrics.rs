@@ -17,6 +17,11 @@ impl Metrics {
         Self(response.text().to_owned())
     }
 
+    /// What a scrape said.
+    pub(crate) fn read(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The value of a sample, written as the exposition writes it: `name` or `name{label="value"}`.
     pub(crate) fn value(&self, series: &str) -> Option<f64> {
         self.samples()
