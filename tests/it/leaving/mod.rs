@@ -1,5 +1,7 @@
 //! One call, one line: whatever becomes of its caller, and whenever.
 
+mod ends;
+
 use std::time::Duration;
 
 use serde_json::Value;
