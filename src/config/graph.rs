@@ -1,7 +1,7 @@
 //! What the codes of Meta's Graph API mean, as settings of the preset `whatsapp`.
 //!
 //! Meta says to branch on the code and not on the status, which varies between versions and products. So these rules look at the code of
-//! every answer from 400 on; a refusal without one is judged by its status.
+//! every answer, whatever its status; one without a code is judged by its status.
 //! <https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes>
 
 use super::tree::Node;
@@ -42,9 +42,12 @@ pub(super) fn rules() -> Node {
             [] => Node::built_in_null(),
             codes => Node::built_in_list(codes.iter().copied().map(text).collect()),
         };
-        let when = ("json", Node::built_in([(CODE, codes)]));
+        let when = [
+            ("status", text("any")),
+            ("json", Node::built_in([(CODE, codes)])),
+        ];
         let then = then.iter().map(|(key, value)| (*key, text(value)));
-        Node::built_in_mapping([when].into_iter().chain(then))
+        Node::built_in_mapping(when.into_iter().chain(then))
     });
     Node::built_in_list(rules.into())
 }
