@@ -208,7 +208,7 @@ async fn conclude(
                 }
             };
             let upstream = Box::new(UpstreamEnding {
-                lease,
+                lease: Some(lease),
                 upload: Rc::clone(&call.upload),
                 permit,
                 judged,

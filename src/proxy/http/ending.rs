@@ -36,8 +36,9 @@ pub(super) struct Ending {
 
 /// The upstream's part in an exchange.
 pub(super) struct UpstreamEnding {
-    /// The connection that the answer comes over. As a tunnel it is none that can be kept, but counts among the upstream's all the same.
-    pub(super) lease: Lease,
+    /// The connection that the answer comes over, unless all of it has come already. As a tunnel it is none that can be kept, but counts
+    /// among the upstream's all the same.
+    pub(super) lease: Option<Lease>,
     /// The request body, which may still be on its way.
     pub(super) upload: Rc<UploadProgress>,
     /// The right to the attempt, unless its verdict is given already.
@@ -134,7 +135,7 @@ impl UpstreamEnding {
         }
         match upload {
             Inherited::ByNobody => let_go(self.lease, &self.upload),
-            Inherited::WhileStuck => self.lease.retire(),
+            Inherited::WhileStuck => self.lease.into_iter().for_each(Lease::retire),
             Inherited::ByAnother => drop(self.lease),
         }
     }
@@ -148,6 +149,11 @@ impl UpstreamEnding {
             judged,
             mut kept,
         } = self;
+        let mut record = |sample| {
+            if let Some(lease) = &mut lease {
+                lease.record(sample, now);
+            }
+        };
         if let BodyEnd::Broken(failure) = end
             && failure.blame() == Blame::Upstream
         {
@@ -160,18 +166,18 @@ impl UpstreamEnding {
                 kept.settle(verdict, now);
                 if let Some(permit) = permit {
                     let sample = sample(verdict, judged.latency);
-                    lease.record(sample, now);
+                    record(sample);
                     permit.finish_as(sample, now, || exchange.identity());
                 }
                 if upload.is_whole() {
-                    return lease.keep(now);
+                    return lease.into_iter().for_each(|lease| lease.keep(now));
                 }
             }
             (BodyEnd::Broken(failure), Some(permit)) => {
                 let verdict = judged.at_break(failure);
                 settle(exchange, verdict);
                 let sample = sample(verdict, judged.latency);
-                lease.record(sample, now);
+                record(sample);
                 permit.finish_as(sample, now, || exchange.identity());
             }
             (BodyEnd::Broken(_) | BodyEnd::Cut(_), _) => settle(exchange, judged.verdict),
@@ -195,8 +201,10 @@ impl Drop for Ending {
 }
 
 /// Gives up the connection, and with it an upload that may still be under way: neither outlives the exchange.
-fn let_go(lease: Lease, upload: &UploadProgress) {
-    give_back(lease, upload);
+fn let_go(lease: Option<Lease>, upload: &UploadProgress) {
+    if let Some(lease) = lease {
+        give_back(lease, upload);
+    }
     upload.abandon();
 }
 

@@ -77,7 +77,10 @@ pub(super) fn announce_json(headers: &HeaderMap) -> bool {
         })
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Source<B> {
+impl<B: Body<Data = Bytes> + Unpin> Source<B>
+where
+    B::Error: Unpin,
+{
     /// A body that nobody looks into.
     pub(super) const fn unread(body: B) -> Self {
         Self {
@@ -87,9 +90,14 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
     }
 
     /// Reads the body ahead as far as is allowed.
-    pub(super) async fn read_ahead(mut body: B, patience: Patience) -> Self {
-        if body.is_end_stream() || body.size_hint().lower() > MOST {
-            return Self::unread(body);
+    pub(super) async fn read_ahead(body: B, patience: Patience) -> Self {
+        Self::unread(body).read_on(patience).await
+    }
+
+    /// Reads what is left of it ahead as far as is allowed.
+    pub(super) async fn read_on(mut self, patience: Patience) -> Self {
+        if self.is_end_stream() || self.size_hint().lower() > MOST {
+            return self;
         }
         let mut seen = Box::new(Seen {
             pieces: VecDeque::new(),
@@ -101,13 +109,13 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
             let until = patience
                 .until
                 .min(Deadline::after(now(), patience.idle_timeout));
-            let next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+            let next = poll_fn(|cx| Pin::new(&mut self).poll_frame(cx));
             let Ok(next) = timeout_at(until, next).await else {
                 break;
             };
             match next {
                 Some(Ok(piece)) => {
-                    let is_last = piece.is_trailers() || body.is_end_stream();
+                    let is_last = piece.is_trailers() || self.is_end_stream();
                     seen.take_in(piece);
                     seen.end = is_last.then_some(Ok(()));
                 }
@@ -115,9 +123,23 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
                 None => seen.end = Some(Ok(())),
             }
         }
+        // Where this stops early, what is left of an earlier look comes behind it.
+        if let Some(before) = self.seen {
+            seen.pieces.extend(before.pieces);
+            seen.length = seen.length.saturating_add(before.length);
+            seen.end = seen.end.or(before.end);
+        }
         Self {
             seen: Some(seen),
-            rest: body,
+            rest: self.rest,
+        }
+    }
+
+    /// Whether all of it is there.
+    pub(super) fn is_whole(&self) -> bool {
+        match self.seen.as_deref() {
+            Some(seen) => matches!(seen.end, Some(Ok(()))),
+            None => self.rest.is_end_stream(),
         }
     }
 

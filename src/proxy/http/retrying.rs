@@ -1,27 +1,29 @@
 //! The retries of one call: what there is to say after each attempt, and what is kept meanwhile.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use http::Response;
 use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
-use http_body_util::{BodyExt, Limited};
 
 use super::call::{Call, Keep};
 use super::carry::{Answer, Ended};
 use super::classify::sample;
 use super::ending::{UpstreamEnding, give_back};
+use super::kept::Kept;
+use super::peek::Patience;
 use super::reply::Refusal;
 use crate::resilience::{Facts, Label, Outcome, RetryBudget, RetrySpec, RetryVerdict, Stop};
 use crate::snapshot::Route;
 use crate::telemetry::RouteMeters;
 use crate::telemetry::names::RetryResult;
-use crate::time::{Deadline, now, timeout_at, wall};
+use crate::time::{Deadline, now, wall};
 use crate::wire::PauseHints;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The rest of an answer that nobody gets is read up to here, so that its connection can be used again.
-const UNWANTED: usize = 64 * 1024;
-/// And for so long.
+/// The rest of an answer that another attempt follows is read for so long, so that its connection can be used again.
 const UNWANTED_TIME: Duration = Duration::from_secs(1);
 
 /// The retries of one call on its route.
@@ -35,6 +37,15 @@ pub(super) struct Retrying<'a> {
     further: Option<Further<'a>>,
     /// What the attempt before came to. The caller gets it if no further one may be made.
     last: Option<Box<Result<Answer, Refusal>>>,
+    /// The same while a further one is out, which may still not be sent.
+    spare: Option<Spare>,
+}
+
+/// What an attempt came to that another one follows. It holds no connection: the other one may need that.
+enum Spare {
+    Refusal(Box<Refusal>),
+    /// There once all of it has come.
+    Answer(Rc<RefCell<Option<Answer>>>),
 }
 
 /// An attempt after the first. It counts once, also when its caller leaves in its middle.
@@ -70,10 +81,11 @@ impl<'a> Retrying<'a> {
             attempts: 0,
             further: None,
             last: None,
+            spare: None,
         }
     }
 
-    /// An attempt is about to be made, so what the one before came to is of no use any more.
+    /// An attempt is about to be made, so what the one before came to is of use only if that is not sent.
     pub(super) fn begin(&mut self) {
         self.attempts += 1;
         if self.attempts > 1 {
@@ -82,9 +94,7 @@ impl<'a> Retrying<'a> {
         if let (1, Some((_, budget))) = (self.attempts, self.policy) {
             budget.deposit();
         }
-        if let Some(Ok(answer)) = self.last.take().map(|last| *last) {
-            discard(answer);
-        }
+        self.spare = self.last.take().map(|last| Spare::of(*last));
     }
 
     /// Whether another attempt could follow the one that has begun.
@@ -111,9 +121,15 @@ impl<'a> Retrying<'a> {
         let Some((spec, budget)) = self.policy else {
             return Next::Done(ended.result);
         };
+        let spare = self.spare.take();
         let label = ended.label();
         if let Some(further) = self.further.take() {
             further.ended(ended.as_retry());
+        }
+        if ended.was_called_off()
+            && let Some(before) = spare.and_then(Spare::take)
+        {
+            return Next::Done(before);
         }
         if !spec.on.names(label) {
             return Next::Done(ended.result);
@@ -184,10 +200,14 @@ impl Ended {
                 Outcome::Success | Outcome::Alive | Outcome::Ignored => RetryResult::Answered,
                 Outcome::Failure | Outcome::Throttled => RetryResult::Failed,
             },
-            // A breaker opened before it was sent.
-            Err(refusal) if refusal.state.is_some() => RetryResult::Refused,
+            Err(_) if self.was_called_off() => RetryResult::Refused,
             Err(_) => RetryResult::Failed,
         }
+    }
+
+    /// A breaker opened before it was sent.
+    fn was_called_off(&self) -> bool {
+        matches!(&self.result, Err(refusal) if refusal.state.is_some())
     }
 
     /// How long the upstream wishes to be left alone.
@@ -203,11 +223,31 @@ impl Ended {
     }
 }
 
-/// Lets go of an answer that nobody gets. What is left of it is read, if it is not much: its connection can then be used again.
-fn discard(answer: Answer) {
+// === impl Spare ===
+
+impl Spare {
+    fn of(last: Result<Answer, Refusal>) -> Self {
+        match last {
+            Ok(answer) => Self::Answer(spare(answer)),
+            Err(refusal) => Self::Refusal(Box::new(refusal)),
+        }
+    }
+
+    fn take(self) -> Option<Result<Answer, Refusal>> {
+        match self {
+            Self::Refusal(refusal) => Some(Err(*refusal)),
+            Self::Answer(answer) => answer.take().map(Ok),
+        }
+    }
+}
+
+/// Has an answer do without its connection, if what is left of it is not much: that is read, and the connection can be used again.
+fn spare(answer: Answer) -> Rc<RefCell<Option<Answer>>> {
+    let spare = Rc::<RefCell<Option<Answer>>>::default();
     let Answer {
         response, upstream, ..
     } = answer;
+    let (route, collector) = (answer.route, answer.collector);
     let UpstreamEnding {
         lease,
         upload,
@@ -218,16 +258,37 @@ fn discard(answer: Answer) {
     if let Some(permit) = permit {
         permit.finish(sample(judged.verdict, judged.latency), now());
     }
-    let is_whole = upload.is_whole();
-    if !is_whole {
-        return give_back(lease, &upload);
+    let Some(lease) = lease else { return spare };
+    if !upload.is_whole() {
+        give_back(lease, &upload);
+        return spare;
     }
+    let keeper = Rc::clone(&spare);
     tokio::task::spawn_local(async move {
-        let rest = Limited::new(response.into_body(), UNWANTED);
-        #[expect(clippy::disallowed_methods, reason = "the body is bounded")]
-        let read = timeout_at(Deadline::after(now(), UNWANTED_TIME), rest.collect()).await;
-        if let Ok(Ok(_)) = read {
-            lease.keep(now());
+        let (head, body) = response.into_parts();
+        let patience = Patience {
+            until: Deadline::after(now(), UNWANTED_TIME),
+            idle_timeout: UNWANTED_TIME,
+        };
+        let body = body.read_on(patience).await;
+        if !body.is_whole() {
+            return;
         }
+        lease.keep(now());
+        let upstream = Box::new(UpstreamEnding {
+            lease: None,
+            upload,
+            permit: None,
+            judged,
+            kept: Kept::default(),
+        });
+        keeper.replace(Some(Answer {
+            response: Response::from_parts(head, body),
+            route,
+            upstream,
+            switch: None,
+            collector,
+        }));
     });
+    spare
 }

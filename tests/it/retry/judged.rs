@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::time::Duration;
 
+use http::Request;
+use sidefuse::resilience::{ForceRequest, Order};
 use sidefuse::time::now;
 use tokio::io::AsyncWriteExt;
+use tokio::task::spawn_local;
 
 use super::{GET, config, pass, retries};
 use crate::support::memory::{Script, always, on_stage, silent};
@@ -91,7 +94,6 @@ fn an_attempt_whose_caller_leaves_in_its_middle_counts_as_abandoned() {
 
 #[test]
 fn an_attempt_that_reached_the_upstream_counts_even_if_the_breaker_forbids_to_make_it_again() {
-    use sidefuse::resilience::{ForceRequest, Order};
     let settings = "timeout: 60s, retry: {attempts: 2}";
     on_stage(&config(settings), always(200), async |stage| {
         let route = stage.route("r");
@@ -122,4 +124,63 @@ fn an_attempt_that_reached_the_upstream_counts_even_if_the_breaker_forbids_to_ma
             "{line}"
         );
     });
+}
+
+/// The first call is answered so, all others are not.
+fn first(status: Option<u16>) -> Script {
+    let calls = AtomicUsize::new(0);
+    Arc::new(move |request| {
+        let is_first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+        match status.filter(|_| is_first) {
+            Some(status) => always(status)(request),
+            None => silent()(request),
+        }
+    })
+}
+
+#[test]
+fn who_waits_to_go_again_when_the_breaker_opens_gets_what_the_upstream_said_before() {
+    let config = "version: 1\nroutes: {r: {upstream: {url: http://origin, pool: {max: 1}}, timeout: 60s, attempt_timeout: 20s, breaker: {failure_threshold: 1000}, retry: {attempts: 2, base: 1s, max: 1s}}}\n";
+    for (answer, told) in [(Some(503), (503, "", "{}")), (None, (504, "timeout", ""))] {
+        on_stage(config, first(answer), async |stage| {
+            let mut calls = Vec::new();
+            for _ in 0..2 {
+                let mut caller = stage.caller().await;
+                calls.push(spawn_local(async move {
+                    caller.ask(Request::get("/r/x"), "").await
+                }));
+                pass(Duration::from_millis(1)).await;
+            }
+            // The other call has the one connection by now, and this one waits for it.
+            let time = if answer.is_some() { 2 } else { 22 };
+            pass(Duration::from_secs(time)).await;
+            assert_eq!(stage.origin.calls(), 2);
+            assert_eq!(stage.route("r").upstream.statistics().waiting, 1);
+            let order = ForceRequest {
+                order: Order::Open { until: None },
+                by: "sre".to_owned(),
+                reason: None,
+            };
+            stage.route("r").breaker.force(order, now());
+            let said = calls.remove(0).await.unwrap();
+            assert_eq!(
+                (said.status, said.header("x-sidefuse-reason")),
+                (told.0, told.1)
+            );
+            assert!(
+                told.2.is_empty() || said.text() == told.2,
+                "{}",
+                said.text()
+            );
+            let counted = stage.route("r").breaker.view(now()).statistics;
+            assert_eq!((counted.failures, counted.rejected), (1, 1));
+            assert_eq!(retries(&stage.metrics(), "refused"), 1);
+            let line = &stage.lines()[0];
+            assert_eq!(
+                (&line["attempts"], &line["outcome"], &line["breakerState"]),
+                (&1.into(), &"failure".into(), &"open".into()),
+                "{line}"
+            );
+        });
+    }
 }
