@@ -7,6 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The upstream's chance to answer one call, as far as others took of it.
+///
+/// ```
+/// use std::time::Duration;
+/// use sidefuse::resilience::Chance;
+///
+/// let seconds = Duration::from_secs;
+/// // Ten seconds are a fair time; our queue took eight.
+/// let chance = Chance { fair: seconds(10), held: Duration::ZERO }.after(seconds(8));
+/// assert!(!chance.was_given(seconds(7)));
+/// assert!(chance.was_given(seconds(9)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chance {
     /// So long is a fair one in any case.

@@ -27,6 +27,29 @@ const VERSION: u32 = 2;
 const OLDEST: u32 = 1;
 
 /// Everything that is saved at one moment.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::time::{Duration, Instant, SystemTime};
+/// use sidefuse::resilience::{Breaker, BreakerKeys, BreakerSpec, Label, Memory, Remembered, Sample, State};
+///
+/// let keys = BreakerKeys { failure_threshold: 1, ..BreakerKeys::default() };
+/// let spec = BreakerSpec::try_new(keys).expect("one failure makes sense");
+/// let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_000));
+/// let breaker = Breaker::new(spec.clone(), 0, now, Box::new(|_transition| {}));
+/// breaker.admit(now).expect("it is closed").finish(Sample::failure(Label::Named("timeout")), now);
+/// let remembered = Remembered { breaker: breaker.save(now), ..Remembered::default() };
+/// let file = Memory::new(wall, BTreeMap::from([("crm".to_owned(), remembered)])).encode();
+///
+/// // In the next process, ten seconds later.
+/// let memory = Memory::decode(file.as_bytes()).expect("nobody has damaged it");
+/// let elapsed = memory.age(wall + Duration::from_secs(10));
+/// let next = Breaker::new(spec, 0, now, Box::new(|_transition| {}));
+/// let saved = memory.routes["crm"].breaker.as_ref().expect("it was open");
+/// next.resume(saved, elapsed, &|word| (word == "timeout").then_some("timeout"), now);
+/// assert_eq!(next.in_force(now).0, State::Open);
+/// assert_eq!(next.view(now).next_probe_at, Some(now + Duration::from_secs(50)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// When it was saved, in whole milliseconds.

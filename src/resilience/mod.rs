@@ -26,7 +26,7 @@
 //!
 //! let keys = BreakerKeys { failure_threshold: 2, reset_timeout: Duration::from_secs(30), ..BreakerKeys::default() };
 //! let spec = BreakerSpec::try_new(keys).expect("two failures and half a minute make sense");
-//! let begin = sidefuse::time::now();
+//! let begin = std::time::Instant::now();
 //! let breaker = Breaker::new(spec, 0, begin, Box::new(|transition| println!("{}", transition.to().label())));
 //!
 //! for _ in 0..2 {
@@ -44,6 +44,31 @@
 //!     breaker.admit(later).expect("it probes").finish(Sample::new(Outcome::Success), later);
 //! }
 //! assert_eq!(breaker.in_force(later).0, State::Closed);
+//! ```
+//!
+//! # A breaker for each key
+//! One tenant's trouble is refused to that tenant; the route's own breaker stands above all of them.
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Instant;
+//! use sidefuse::resilience::{Breaker, BreakerKeys, BreakerSpec, Key, Keyed, Label, Outcome, Sample};
+//!
+//! let keys = BreakerKeys { failure_threshold: 2, ..BreakerKeys::default() };
+//! let spec = BreakerSpec::try_new(keys).expect("two failures make sense");
+//! let now = Instant::now();
+//! let own = Breaker::new(spec.clone(), 0, now, Box::new(|_transition| {}));
+//! let keyed = Keyed::new(spec, 1000, 0, Arc::new(|_key, _transition| {}));
+//!
+//! let (bad, good) = (Key::of(b"tenant-1"), Key::of(b"tenant-2"));
+//! for _ in 0..2 {
+//!     let permit = keyed.admit(&own, bad, now).expect("both are closed");
+//!     permit.finish(Sample::failure(Label::Named("timeout")), now);
+//!     let permit = keyed.admit(&own, good, now).expect("both are closed");
+//!     permit.finish(Sample::new(Outcome::Success), now);
+//! }
+//! let rejection = keyed.admit(&own, bad, now).err().expect("that key's is open");
+//! assert!(rejection.by_key.is_some());
+//! assert!(keyed.admit(&own, good, now).is_ok());
 //! ```
 
 mod anchor;

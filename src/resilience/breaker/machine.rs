@@ -35,7 +35,7 @@ use crate::resilience::ramp::Ramp;
 /// use sidefuse::resilience::{BreakerKeys, BreakerSpec, Cause, Label, Machine, RefusalKind, Sample, State};
 ///
 /// let keys = BreakerKeys { failure_threshold: 1, reset_timeout: Duration::from_secs(30), ..BreakerKeys::default() };
-/// let begin = sidefuse::time::now();
+/// let begin = std::time::Instant::now();
 /// let mut machine = Machine::new(BreakerSpec::try_new(keys).unwrap(), 0, begin);
 ///
 /// let admission = machine.admit(begin).unwrap();

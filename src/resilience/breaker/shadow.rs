@@ -25,6 +25,28 @@ use crate::resilience::sync::lock;
 pub type ShadowObserver = Arc<dyn Fn(&str, &Transition) + Send + Sync>;
 
 /// The candidates of a route.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Instant;
+/// use sidefuse::resilience::{Breaker, BreakerKeys, BreakerSpec, Label, Outcome, Sample, Shadows};
+///
+/// let spec = |failure_threshold| {
+///     let keys = BreakerKeys { failure_threshold, ..BreakerKeys::default() };
+///     BreakerSpec::try_new(keys).expect("a threshold makes sense")
+/// };
+/// let now = Instant::now();
+/// let breaker = Breaker::new(spec(10), 0, now, Box::new(|_transition| {}));
+/// let strict = [("strict".to_owned(), spec(1))];
+/// let shadows = Shadows::new(&strict, None, now, Arc::new(|_name, _transition| {}));
+///
+/// for sample in [Sample::failure(Label::Status(500)), Sample::new(Outcome::Success)] {
+///     let permit = breaker.admit(now).expect("the breaker itself is closed");
+///     shadows.watch(permit, now).finish(sample, now);
+/// }
+/// let report = shadows.views(now)[0].report;
+/// assert_eq!((report.would_open, report.would_reject, report.rejected_successes), (1, 1, 1));
+/// ```
 pub struct Shadows {
     candidates: Box<[Arc<Candidate>]>,
     observer: ShadowObserver,

@@ -49,7 +49,7 @@ pub enum Room {
 /// ```
 /// use sidefuse::resilience::{Ejection, Ejector, Outcome, Room, Visit};
 ///
-/// let begin = sidefuse::time::now();
+/// let begin = std::time::Instant::now();
 /// let mut ejector = Ejector::default();
 /// for _ in 0..5 {
 ///     let visit = ejector.visit(begin).expect("it is available");

@@ -38,6 +38,25 @@ pub struct Full;
 ///
 /// Who is woken asks again: nothing is handed over, so nothing can be lost with a waiting call that is just going away. A call that
 /// comes anew goes before none that waits.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use std::time::Duration;
+/// use sidefuse::resilience::{Bulkhead, BulkheadSpec};
+///
+/// let bulkhead = Bulkhead::new(BulkheadSpec { max: 1, queue: 1, queue_timeout: Duration::from_secs(2) });
+/// let ticket = bulkhead.enter().expect("there is room for one");
+/// assert!(bulkhead.enter().is_err());
+///
+/// let (rings, bell) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+/// let rung = Arc::clone(&rings);
+/// let place = bulkhead.join(Arc::new(move || rung.store(true, Ordering::SeqCst))).expect("and one may wait");
+/// assert!(bulkhead.join(Arc::new(move || bell.store(true, Ordering::SeqCst))).is_none());
+///
+/// drop(ticket);
+/// assert!(rings.load(Ordering::SeqCst) && place.ask().is_ok());
+/// ```
 pub struct Bulkhead(Mutex<Machine>);
 
 /// The right to one call; dropping it is its end, and wakes the next.

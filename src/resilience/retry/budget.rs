@@ -18,6 +18,19 @@ const SECOND: u64 = 10 * RETRY;
 const MOST: u64 = 10 * SECOND;
 
 /// A bucket of retries: a fifth of the calls, and ten a second. All workers of a route share it.
+///
+/// ```
+/// use std::time::Instant;
+/// use sidefuse::resilience::RetryBudget;
+///
+/// let now = Instant::now();
+/// let budget = RetryBudget::new(now);
+/// assert_eq!((0..99).filter(|_| budget.withdraw(now)).count(), 10);
+/// for _call in 0..5 {
+///     budget.deposit();
+/// }
+/// assert_eq!(budget.left(now), 1);
+/// ```
 #[derive(Debug)]
 pub struct RetryBudget(Mutex<Bucket>);
 

@@ -78,7 +78,7 @@ impl RetrySpec {
     /// use std::time::Duration;
     /// use sidefuse::resilience::{Facts, Label, RetryBudget, RetrySpec, Stop, RetryVerdict};
     ///
-    /// let now = sidefuse::time::now();
+    /// let now = std::time::Instant::now();
     /// let (spec, budget) = (RetrySpec { attempts: 3, ..RetrySpec::default() }, RetryBudget::new(now));
     /// let reset = Facts {
     ///     attempts: 1,

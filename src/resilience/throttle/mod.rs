@@ -44,6 +44,26 @@ pub type ThrottleObserver = Box<dyn Fn(&Change) + Send + Sync>;
 /// A throttle that threads share. The observer is told each change exactly once and in order, outside the lock.
 ///
 /// Without a pause a call passes without the lock, under the number of pauses so far.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use sidefuse::resilience::{Outcome, Signal, Scope, Throttle, ThrottleSpec};
+///
+/// let begin = Instant::now();
+/// let throttle = Throttle::new(Some(ThrottleSpec::default()), 0, begin, Box::new(|_change| {}));
+/// let pass = throttle.admit(None, begin).expect("nobody has asked for a pause");
+/// let wish = Signal { scope: Scope::Route, pause: Some(Duration::from_secs(30)) };
+/// throttle.settle(pass, Outcome::Throttled, Some(wish), begin);
+///
+/// let halt = throttle.admit(None, begin).err().expect("it is paused");
+/// assert_eq!(halt.retry_at, begin + Duration::from_secs(30));
+///
+/// // One goes first, and what it finds decides for the others.
+/// let first = throttle.admit(None, halt.retry_at).expect("the pause is over");
+/// assert!(throttle.admit(None, halt.retry_at).is_err());
+/// throttle.settle(first, Outcome::Success, None, halt.retry_at);
+/// assert!(throttle.admit(None, halt.retry_at).is_ok());
+/// ```
 pub struct Throttle(Teller<Machine>);
 
 /// The right to make one call now, as far as the throttle is concerned. Dropping it says that the call was given up.
