@@ -30,6 +30,22 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
+/// For how long the machine has been suspended since it was started. The monotonic clock stands still meanwhile, and the wall clock does
+/// not; a clock that somebody sets is no part of this.
+#[must_use]
+pub fn suspended() -> Duration {
+    use rustix::time::{ClockId, Timespec, clock_gettime};
+    let read = |clock| {
+        let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
+        Duration::new(
+            u64::try_from(tv_sec).unwrap_or_default(),
+            u32::try_from(tv_nsec).unwrap_or_default(),
+        )
+    };
+    let awake = read(ClockId::Monotonic);
+    read(ClockId::Boottime).saturating_sub(awake)
+}
+
 /// Converts an instant near `now` to the wall clock, as that clock stands at this moment.
 #[must_use]
 pub fn wall_at(instant: Instant, now: Instant) -> SystemTime {

@@ -2,23 +2,69 @@
 //!
 //! Time moves a breaker when somebody asks. A hold that ends while no call comes and nobody looks must end all the same: its line in the
 //! log is what people wait for, and the state file is written for it.
+//!
+//! An override ends at a time of day, and its hold after so much time awake. A machine that was suspended has had the one without the
+//! other, so what is left is measured anew. A wall clock that somebody sets moves nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use crate::proxy::Shared;
-use crate::time::{Deadline, now, sleep_until};
+use crate::time::{Deadline, now, sleep_until, suspended, wall};
 
 /// How often holds are looked at.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Two clocks are never read at once; less than this is no suspend.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// How long the machine had been suspended at the last look.
+struct Suspends(Duration);
+
+impl Suspends {
+    /// Whether it was suspended since, if that is how long it has been now.
+    fn had_another(&mut self, suspended: Duration) -> bool {
+        let is_longer = suspended >= self.0 + SHORTEST;
+        if is_longer {
+            self.0 = suspended;
+        }
+        is_longer
+    }
+}
+
 /// Ends the holds whose time has come, for as long as the program lives.
 pub(super) async fn end_holds(shared: &Shared) -> Infallible {
+    let mut suspends = Suspends(suspended());
     loop {
         let now = now();
-        for route in &shared.snapshot.load().routes {
+        let snapshot = shared.snapshot.load();
+        if suspends.had_another(suspended()) {
+            snapshot.measure_overrides(wall(), now);
+        }
+        for route in &snapshot.routes {
             route.end_holds(now);
         }
+        drop(snapshot);
         sleep_until(Deadline::after(now, EVERY)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_suspend_is_noticed_once_and_the_distance_of_two_readings_is_none() {
+        let second = Duration::from_secs(1);
+        let mut suspends = Suspends(second);
+        let looks = [
+            second,
+            second + SHORTEST / 2,
+            second * 9,
+            second * 9,
+            second * 10,
+        ];
+        let noticed = looks.map(|suspended| suspends.had_another(suspended));
+        assert_eq!(noticed, [false, false, true, false, true]);
     }
 }

@@ -16,6 +16,7 @@ mod watchers;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 pub use build::{BuildError, Ingredients, Prepared, prepare};
 pub use limits::Limits;
@@ -23,6 +24,7 @@ pub use remember::Recalled;
 pub use route::{Edits, Route};
 pub use router::{Call, Destination, Miss, Router, Way};
 
+use self::overrides::{Moment, Turn, overrule};
 use crate::config::Source;
 use crate::config::plan::Plan;
 
@@ -50,6 +52,20 @@ impl Snapshot {
     #[must_use]
     pub fn route(&self, name: &str) -> Option<&Arc<Route>> {
         self.place(name).map(|index| &self.routes[index])
+    }
+
+    /// Measures anew how long the overrides last that end at a time of day, when that may have come nearer than the holds know.
+    pub fn measure_overrides(&self, wall: SystemTime, now: Instant) {
+        for route in &self.routes {
+            let plan = route.plan.overridden.as_ref();
+            if plan.is_some() {
+                let turn = Turn {
+                    before: plan,
+                    after: plan,
+                };
+                overrule(&route.breaker, &turn, Moment { wall, now });
+            }
+        }
     }
 
     /// The place of the route of that name.

@@ -1,11 +1,14 @@
 //! An operator's switch, under load and over a reload.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use sidefuse::time::now;
+use sidefuse::time::{now, wall};
 
 use crate::support::PATIENCE;
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client, Response};
+use crate::support::memory::{always, on_stage};
 use crate::support::metrics::Metrics;
 use crate::support::origin::Origin;
 use crate::support::process::{Sidefuse, Signal};
@@ -225,4 +228,29 @@ fn an_override_ends_when_it_says_to_the_millisecond_and_is_no_probe() {
     assert_eq!(problem["retryAt"], "2099-12-01T06:00:00.000Z");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains(" until 2099-12-01 06:00:00"), "{detail}");
+}
+
+#[test]
+fn rule_7_after_a_suspend_an_override_ends_at_its_time_of_day_all_the_same() {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let until = humantime::format_rfc3339_seconds(wall() + minutes(60));
+    let config = format!(
+        "version: 1\noverrides: {{r: {{force: open, until: \"{until}\"}}}}\nroutes: {{r: {{upstream: http://origin}}}}\n"
+    );
+    on_stage(&config, always(200), async |stage| {
+        let left = || {
+            let view = stage.route("r").breaker.view(now());
+            (view.hold.unwrap().until.unwrap() - now()).as_secs()
+        };
+        assert!((3_590..=3_600).contains(&left()), "{}", left());
+        // The clock that holds know stands still while fifty minutes pass.
+        let later = wall() + minutes(50);
+        stage.snapshot.measure_overrides(later, now());
+        assert!((590..=600).contains(&left()), "{}", left());
+        let held = stage.get("/r/x").await;
+        assert_eq!(held.reason.as_deref(), Some("forced_open"));
+        let over = wall() + minutes(61);
+        stage.snapshot.measure_overrides(over, now());
+        assert_eq!(stage.get("/r/x").await.status, 200);
+    });
 }
