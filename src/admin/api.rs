@@ -119,7 +119,9 @@ impl Desk {
             Endpoint::Breaker(name) => {
                 let route = named(snapshot, name, BREAKER)?;
                 let view = route.breaker.view(moment.now);
-                json(StatusCode::OK, &one(route, &view, &moment))
+                let one = one(route, &view, &moment);
+                let settings = config::settings(&route.name, snapshot).await?;
+                json(StatusCode::OK, &one.with_settings(settings))
             }
             Endpoint::Explain(name) => {
                 let route = named(snapshot, name, BREAKER)?;

@@ -1,12 +1,12 @@
 //! Breakers as JSON: all of them, or one with its settings. Names and fields are those of the original system, then ours.
 
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::fallbacks::KeptAnswers;
+use super::kept::KeptAnswers;
 use super::limits::{Limited, Throttle, sentence};
 use super::moment::Moment;
-use super::settings::{Settings, enforcement};
 use super::upstream::{Endpoint, Live, Pool, Upstream};
 use super::watchers::{Keys, Shadow, key_counts, shadows};
 use crate::failure::Failure;
@@ -68,7 +68,7 @@ pub(super) struct One {
     #[serde(skip_serializing_if = "Option::is_none")]
     shadows: Option<Vec<Shadow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    settings: Option<Settings>,
+    settings: Option<Vec<Value>>,
 }
 
 #[derive(Serialize)]
@@ -154,13 +154,12 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
     (List { summary, breakers }, tag)
 }
 
-/// One breaker with its settings, as `view` shows it.
+/// One breaker, as `view` shows it.
 pub(super) fn one(route: &Route, view: &View, moment: &Moment) -> One {
     One {
         kept_answers: KeptAnswers::of(route),
         keys: key_counts(route, moment),
         shadows: shadows(route, moment),
-        settings: Some(Settings::of(route)),
         ..One::new(route, view, &Live::of(route), moment)
     }
 }
@@ -181,6 +180,14 @@ impl Summary {
 }
 
 impl One {
+    /// With what counts for its route, value by value.
+    pub(super) fn with_settings(self, settings: Vec<Value>) -> Self {
+        Self {
+            settings: Some(settings),
+            ..self
+        }
+    }
+
     /// The breaker of one key.
     pub(super) fn of_key(route: &Route, key: String, view: &View, moment: &Moment) -> Self {
         Self {
@@ -198,7 +205,7 @@ impl One {
             key: None,
             state: view.state().label(),
             mode: view.mode().label(),
-            enforcement: enforcement(view.standing.enforcement),
+            enforcement: view.standing.enforcement.label(),
             since: stamp(view.since),
             next_probe_at: view.next_probe_at.map(stamp),
             until: hold.and_then(|hold| hold.until).map(stamp),

@@ -81,15 +81,23 @@ impl RouteConfig {
     /// # Errors
     /// 500 for a defect of ours.
     pub(super) async fn of(name: &str, snapshot: &Snapshot) -> Result<Self, Problem> {
-        let asked = name.to_owned();
-        let rows = ask(snapshot, move |source| source.route(&asked)).await?;
         Ok(Self {
             name: name.to_owned(),
             revision: snapshot.revision.clone(),
             file: snapshot.source.file().to_owned(),
-            settings: told(&rows),
+            settings: settings(name, snapshot).await?,
         })
     }
+}
+
+/// What counts for the route of that name, which is one of the snapshot's.
+///
+/// # Errors
+/// 500 for a defect of ours.
+pub(super) async fn settings(name: &str, snapshot: &Snapshot) -> Result<Vec<Value>, Problem> {
+    let asked = name.to_owned();
+    let rows = ask(snapshot, move |source| source.route(&asked)).await?;
+    Ok(told(&rows))
 }
 
 /// Asks what counts, beside this thread: a large file takes its time.

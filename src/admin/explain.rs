@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::limits::{Throttle, sentence};
 use super::moment::Moment;
-use super::settings::{duration, enforcement};
 use super::watchers::{Keys, Shadow, keys, shadows};
+use crate::config::units::spell_time;
 use crate::resilience::{
     CountDistance, Exemplar, Label, LabelCount, Measure, Probes, Ramping, ShareDistance, Standing,
     Transition, View,
@@ -140,7 +140,7 @@ pub(super) fn explanation(route: &Route, view: &View, moment: &Moment) -> Explan
         name: (*route.name).to_owned(),
         state: view.state().label(),
         mode: view.mode().label(),
-        enforcement: enforcement(view.standing.enforcement),
+        enforcement: view.standing.enforcement.label(),
         explanation: sentence(view, &route.limits, moment),
         rejects: view.rejects.map(|kind| kind.phrase()),
         next_probe_at: view.next_probe_at.map(stamp),
@@ -202,7 +202,7 @@ impl From<Standing> for Stand {
             state: standing.state().label(),
             automatic: standing.automatic.label(),
             mode: standing.mode.label(),
-            enforcement: enforcement(standing.enforcement),
+            enforcement: standing.enforcement.label(),
         }
     }
 }
@@ -240,7 +240,7 @@ fn measure(measure: Measure) -> Value {
         Measure::Nothing => Value::Null,
         Measure::Count(count) => Value::from(count),
         Measure::Share(ratio) => Value::from(ratio.to_string()),
-        Measure::Time(time) => Value::from(duration(time)),
+        Measure::Time(time) => Value::from(spell_time(time)),
     }
 }
 

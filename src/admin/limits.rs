@@ -3,9 +3,7 @@
 use serde::Serialize;
 
 use super::moment::Moment;
-use super::settings::duration;
-use crate::config::plan::{LimitsPlan, RateKey};
-use crate::resilience::{ThrottleSpec, ThrottleView, View, explain};
+use crate::resilience::{ThrottleView, View, explain};
 use crate::snapshot::Limits;
 
 /// The pause that an upstream asked for.
@@ -81,71 +79,6 @@ impl Limited {
             keys: rate.limit.keys(),
         });
         Self { concurrency, rate }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ThrottleSettings {
-    wait: String,
-    max_waiting: usize,
-    min: String,
-    max: String,
-    jitter: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct LimitSettings {
-    concurrency: Option<ConcurrencySettings>,
-    rate: Option<RateSettings>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ConcurrencySettings {
-    max: usize,
-    queue: usize,
-    queue_timeout: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RateSettings {
-    per_second: f64,
-    burst: u32,
-    /// The header's name, or `client_ip`.
-    key: Option<String>,
-}
-
-impl ThrottleSettings {
-    pub(super) fn of(spec: &ThrottleSpec) -> Self {
-        Self {
-            wait: duration(spec.wait),
-            max_waiting: spec.max_waiting,
-            min: duration(spec.min),
-            max: duration(spec.max),
-            jitter: spec.jitter.to_string(),
-        }
-    }
-}
-
-impl LimitSettings {
-    pub(super) fn of(LimitsPlan { concurrency, rate }: &LimitsPlan) -> Self {
-        Self {
-            concurrency: concurrency.as_ref().map(|spec| ConcurrencySettings {
-                max: spec.max,
-                queue: spec.queue,
-                queue_timeout: duration(spec.queue_timeout),
-            }),
-            rate: rate.as_ref().map(|plan| RateSettings {
-                per_second: plan.per_second,
-                burst: plan.spec.burst(),
-                key: plan.key.as_ref().map(|key| match key {
-                    RateKey::Header(name) => format!("header {name}"),
-                    RateKey::ClientIp => "client_ip".to_owned(),
-                }),
-            }),
-        }
     }
 }
 

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A request reads one clock once; whatever it shows of a breaker comes from one view at that instant, so the gauge, the JSON and
-//! the `Retry-After` of a refusal agree. No answer carries a secret: tokens are held as digests only, and header edits are not shown.
+//! the `Retry-After` of a refusal agree. No answer carries a secret: tokens are held as digests only, and what a configuration
+//! says is shown as `sidefuse config` shows it, masked.
 //!
 //! # Who may
 //! | listener | probes | read | change |
@@ -25,18 +26,16 @@ mod config;
 mod context;
 mod endpoint;
 mod explain;
-mod fallbacks;
 mod guard;
 mod health;
+mod kept;
 mod limits;
 mod metrics;
 mod moment;
 mod obey;
 mod orders;
 mod reply;
-mod rules;
 mod serve;
-mod settings;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -167,10 +167,11 @@ fn an_override_holds_from_the_start_yields_to_an_operator_and_takes_its_hold_wit
         (&json!("forced_open"), &json!("config"), &json!("INC-1"))
     );
     assert!(held["until"].is_string(), "{held}");
-    let setting = &held["settings"]["override"];
+    let settings = held["settings"].as_array().unwrap();
+    let of = |key: &str| &settings.iter().find(|row| row["key"] == key).unwrap()["value"];
     assert_eq!(
-        (&setting["force"], &setting["until"]),
-        (&json!("open"), &json!("2999-01-01T00:00:00.000Z"))
+        (of("override.force"), of("override.until")),
+        (&json!("open"), &json!("2999-01-01T00:00:00Z"))
     );
     assert_eq!(forced(&sidefuse, "forced_open"), Some(1.0));
     let refused = client::get(sidefuse.proxy(), "/crm/x");

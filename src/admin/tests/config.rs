@@ -128,6 +128,9 @@ async fn the_port_says_of_each_route_what_the_command_says() {
         let reply = bench.ask(LOOPBACK, &head, &lines, "").await;
         let rows = snapshot.source.route(name).unwrap();
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
+        let head = format!("GET /circuit-breakers/{name}");
+        let breaker = bench.ask(LOOPBACK, &head, &lines, "").await.json();
+        assert_eq!(reply.json()["settings"], breaker["settings"]);
         assert_eq!(reply.json()["settings"], serde_json::Value::Array(rows));
     }
 }

@@ -193,8 +193,8 @@ const KEY: Section = Section::new(
 
 impl Worded for Enforcement {
     const WORDS: &'static [(&'static str, Self)] = &[
-        ("enforce", Self::Enforce),
-        ("shadow", Self::Shadow),
-        ("off", Self::Off),
+        (Self::Enforce.label(), Self::Enforce),
+        (Self::Shadow.label(), Self::Shadow),
+        (Self::Off.label(), Self::Off),
     ];
 }

@@ -81,6 +81,12 @@ fn breaker(sidefuse: &Sidefuse, name: &str) -> Value {
     client::get(sidefuse.admin(), &format!("/circuit-breakers/{name}")).json()
 }
 
+/// What a breaker's settings say of a key.
+fn setting<'b>(breaker: &'b Value, key: &str) -> &'b Value {
+    let mut rows = breaker["settings"].as_array().unwrap().iter();
+    rows.find(|row| row["key"] == key).unwrap()
+}
+
 fn in_force(sidefuse: &Sidefuse) -> Value {
     client::get(sidefuse.admin(), "/config").json()
 }

@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use serde_json::Value;
 
 use super::{
-    breaker, config, idle, is_reload, reload, revision, wait_applied, wait_refused, with_listen,
+    breaker, config, idle, is_reload, reload, revision, setting, wait_applied, wait_refused,
+    with_listen,
 };
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
@@ -92,10 +93,8 @@ fn a_surviving_route_keeps_its_state_and_a_removed_one_leaves_nothing_case_152()
         (&after["state"], &after["since"]),
         (&before["state"], &before["since"])
     );
-    assert_eq!(
-        after["settings"]["breaker"]["failureThreshold"], 7,
-        "{after}"
-    );
+    let threshold = setting(&after, "breaker.failure_threshold");
+    assert_eq!(threshold["value"], 7, "{after}");
     assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 503);
 }
 
