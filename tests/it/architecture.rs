@@ -43,6 +43,23 @@ const IMPURE: [&str; 8] = [
     "thread",
 ];
 
+/// Who reads the clock that people set: to tell them the time, to understand a time of day that somebody wrote, or how old a file is.
+const READ_THE_WALL: [&str; 13] = [
+    "src/admin/moment.rs",
+    "src/app/holds.rs",
+    "src/app/loader.rs",
+    "src/app/reload/status.rs",
+    "src/app/state.rs",
+    "src/cli/check.rs",
+    "src/proxy/http/carry.rs",
+    "src/proxy/http/kept.rs",
+    "src/proxy/http/retrying.rs",
+    "src/snapshot/build.rs",
+    "src/telemetry/exchange.rs",
+    "src/telemetry/logging.rs",
+    "src/time.rs",
+];
+
 const LONGEST_FILE: usize = 400;
 const LONGEST_MAIN: usize = 60;
 
@@ -68,6 +85,18 @@ fn modules_use_only_lower_layers_and_listed_friends() {
 fn pure_layers_name_no_runtime_socket_or_thread() {
     let sources = Source::all_below("src");
     hold(sources.iter().flat_map(purity_violations));
+}
+
+#[test]
+fn rule_7_no_duration_and_no_deadline_comes_from_the_clock_that_people_set() {
+    let sources = Source::all_below("src");
+    let reads = |source: &Source| {
+        let mut names = names(&source.product);
+        names.any(|(at, name)| name == "wall" && source.product[at..].starts_with("wall()"))
+    };
+    let readers: Vec<_> = sources.iter().filter(|source| reads(source)).collect();
+    let readers: Vec<_> = readers.iter().map(|source| &*source.path).collect();
+    assert_eq!(readers, READ_THE_WALL, "who else must go by `time::now`");
 }
 
 #[test]
