@@ -12,6 +12,7 @@ mod breaker;
 mod check;
 mod classify;
 mod config;
+mod crowds;
 mod demo;
 mod downstream;
 mod drill;
