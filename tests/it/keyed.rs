@@ -87,6 +87,42 @@ fn one_tenants_trouble_is_refused_to_that_tenant_and_everybody_else_is_served() 
 }
 
 #[test]
+fn a_segment_of_the_path_and_the_host_tell_tenants_apart_too() {
+    let fails: Script = Arc::new(|request| {
+        let host = request.headers()["host"].to_str().unwrap();
+        let is_bad = request.uri().path().ends_with("/bad") || host == "bad.example";
+        let answer = Response::builder().status(if is_bad { 500 } else { 200 });
+        Box::pin(std::future::ready(answer.body(Full::default()).unwrap()))
+    });
+    for (key, good, bad) in [
+        (
+            "path_segment: 2",
+            ("/crm/v1/good", "a"),
+            ("/crm/v1/bad", "a"),
+        ),
+        ("host: true", ("/x", "good.example"), ("/x", "bad.example")),
+    ] {
+        let config = KEYED.replace("header: X-Tenant-ID", key).replace(
+            "    breaker:",
+            "    match: {host: \"*.example\"}\n    preserve_host: true\n    breaker:",
+        );
+        on_stage(&config, Arc::clone(&fails), async |stage| {
+            let ask = |(path, host): (&'static str, &'static str)| {
+                stage.ask(Request::get(path).header("host", host))
+            };
+            for _ in 0..3 {
+                assert_eq!(ask(bad).await.status, 500, "{key}");
+                assert_eq!(ask(good).await.status, 200, "{key}");
+            }
+            let calls = stage.origin.calls();
+            assert_eq!(ask(bad).await.header("x-sidefuse-reason"), "circuit_open");
+            assert_eq!(stage.origin.calls(), calls);
+            assert_eq!(ask(good).await.status, 200, "{key}");
+        });
+    }
+}
+
+#[test]
 fn calls_without_a_key_and_calls_of_all_keys_are_watched_by_the_routes_breaker() {
     on_stage(KEYED, always(500), async |stage| {
         for tenant in ["a", "", "b"] {

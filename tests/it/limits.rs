@@ -1,14 +1,14 @@
 //! Pauses that an upstream asks for, and limits of our own, on the whole data path and a paused clock.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::Value;
 use sidefuse::resilience::Key;
-use sidefuse::time::{Deadline, now, sleep_until};
+use sidefuse::time::{Deadline, now, sleep_until, wall};
 use tokio::task::spawn_local;
 
 use crate::support::memory::{Script, always, on_stage, silent};
@@ -56,6 +56,41 @@ fn a_429_is_passed_on_and_pauses_the_route_case_112() {
         assert_eq!(stage.get("/r/x").await.status, 200);
         assert!(!route.limits.throttle.view(now()).is_throttled());
     });
+}
+
+#[test]
+fn each_way_to_ask_for_a_pause_is_understood_case_112() {
+    let config = "version: 1\nroutes: {r: {upstream: http://origin}}\n";
+    let unix = wall().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let soon = (unix + Duration::from_secs(40)).as_secs().to_string();
+    let date = httpdate::fmt_http_date(wall() + Duration::from_secs(40));
+    for (status, name, value, least, most) in [
+        (429, "retry-after", "7", 7, 7),
+        (503, "retry-after", "7", 7, 7),
+        (429, "retry-after", &*date, 38, 41),
+        (429, "ratelimit-reset", "9", 9, 9),
+        (429, "ratelimit", "\"hour\";r=0;t=11", 11, 11),
+        (429, "x-ratelimit-reset", "13", 13, 13),
+        (429, "x-ratelimit-reset", &*soon, 38, 41),
+        (429, "x-other", "99", 1, 1),
+        (429, "retry-after", "-1", 1, 1),
+        (429, "retry-after", "1000000000", 300, 300),
+    ] {
+        let answer = Response::builder().status(status).header(name, value);
+        let answer = answer.body(Full::new(Bytes::new())).unwrap();
+        let script: Script = Arc::new(move |_| Box::pin(std::future::ready(answer.clone())));
+        on_stage(config, script, async |stage| {
+            assert_eq!(stage.get("/r/x").await.status, status);
+            let paused = stage.get("/r/x").await;
+            assert_eq!(
+                paused.reason.as_deref(),
+                Some("throttled"),
+                "{name}: {value}"
+            );
+            let wait: u64 = paused.retry_after.unwrap().parse().unwrap();
+            assert!((least..=most).contains(&wait), "{name}: {value}: {wait}");
+        });
+    }
 }
 
 #[test]
@@ -224,4 +259,30 @@ fn over_its_rate_a_route_answers_429_and_says_exactly_when() {
             .statistics;
         assert_eq!(statistics.total_calls, 3, "no breaker hears of it");
     });
+}
+
+#[test]
+fn each_key_has_a_rate_of_its_own_and_callers_without_one_share_theirs() {
+    for (key, header) in [("{header: X-Tenant}", true), ("client_ip", false)] {
+        let config = format!(
+            "version: 1\nroutes: {{r: {{upstream: http://origin, limits: {{rate: {{per_second: 1, burst: 2, key: {key}}}}}}}}}\n"
+        );
+        on_stage(&config, always(200), async |stage| {
+            let mut statuses = Vec::new();
+            for tenant in ["a", "a", "a", "b", "", "", ""] {
+                let mut request = Request::get("/r/x");
+                if !tenant.is_empty() {
+                    request = request.header("x-tenant", tenant);
+                }
+                statuses.push(stage.ask(request).await.status);
+            }
+            let wanted = if header {
+                [200, 200, 429, 200, 200, 200, 429]
+            } else {
+                // All come from one address.
+                [200, 200, 429, 429, 429, 429, 429]
+            };
+            assert_eq!(statuses, wanted, "{key}");
+        });
+    }
 }

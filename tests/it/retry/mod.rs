@@ -153,6 +153,34 @@ fn case_117_a_post_is_made_again_only_where_it_surely_does_no_harm() {
 }
 
 #[test]
+fn only_methods_that_do_the_same_twice_are_made_again_unasked() {
+    for (method, attempts) in [
+        ("GET", 2),
+        ("HEAD", 2),
+        ("OPTIONS", 2),
+        ("PUT", 2),
+        ("DELETE", 2),
+        ("POST", 1),
+        ("PATCH", 1),
+        ("PROPFIND", 1),
+    ] {
+        on_stage(
+            &config("retry: {attempts: 2}"),
+            always(200),
+            async |stage| {
+                let recorder = Recorder::on(&stage, |_, _| answer(503, "", ""));
+                let got = say(&stage, &GET.replace("GET", method)).await;
+                assert_eq!(
+                    (status(&got), recorder.count()),
+                    (503, attempts),
+                    "{method}"
+                );
+            },
+        );
+    }
+}
+
+#[test]
 fn a_post_whose_connection_never_came_about_was_never_sent_and_is_made_again() {
     let config = config("timeout: 10s, retry: {attempts: 2}");
     on_stage(&config, always(200), async |stage| {
