@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use sidefuse::resilience::State;
-use sidefuse::time::now;
+use sidefuse::resilience::{Label, Sample, State};
+use sidefuse::time::{Deadline, now, sleep_until};
+use tokio::task::spawn_local;
 
 use crate::support::memory::{Script, Stage, always, on_stage, silent};
 use crate::support::raw::{Speech, at_once};
@@ -222,6 +223,35 @@ fn a_body_that_stalls_is_judged_by_its_status_at_the_deadline_and_then_goes_on()
         assert_eq!(said.text(), text);
         assert_eq!(judged(&stage), ("alive".to_owned(), false));
     });
+}
+
+#[test]
+fn no_long_download_and_no_stream_holds_a_probe() {
+    let config = touchy("").replace(
+        "failure_threshold: 1",
+        "failure_threshold: 1, success_threshold: 1, reset_timeout: 5s",
+    );
+    for kind in [
+        "content-length: 99999999",
+        "transfer-encoding: chunked",
+        "content-type: text/event-stream\r\ntransfer-encoding: chunked",
+    ] {
+        on_stage(&config, silent(), async |stage| {
+            let begin = at_once(&["HTTP/1.1 200 OK", kind], b"1\r\nx\r\n").remove(0);
+            let hour = (Duration::from_secs(3_600), Vec::new());
+            stage.origin.says(vec![begin, hour]);
+            let fails = stage.route("r").breaker.admit(now()).unwrap();
+            fails.finish(Sample::failure(Label::Named("timeout")), now());
+            let pass = |seconds| sleep_until(Deadline::after(now(), Duration::from_secs(seconds)));
+            pass(5).await;
+            assert_eq!(state(&stage, "r"), State::HalfOpen);
+            let mut caller = stage.caller().await;
+            let probe = spawn_local(async move { caller.get("/r/x").await });
+            pass(2).await;
+            assert_eq!(state(&stage, "r"), State::Closed, "{kind}");
+            assert!(!probe.is_finished());
+        });
+    }
 }
 
 #[test]
