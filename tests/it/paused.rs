@@ -170,6 +170,25 @@ fn the_database_pool_keeps_5_open_and_never_more_than_20() {
 }
 
 #[test]
+fn connections_that_began_together_are_renewed_over_the_last_tenth_of_their_ten_minutes() {
+    let config =
+        "version: 1\nroutes: {r: {upstream: {url: http://origin, pool: {max: 200, min: 50}}}}\n";
+    on_stage(config, always(200), async |stage| {
+        pass(2).await;
+        let opened = || stage.origin.connections();
+        assert_eq!(opened(), 50);
+        pass(536).await;
+        assert_eq!(opened(), 50, "after nine minutes");
+        pass(34).await;
+        // About half of them; that fewer than ten or nearly all go by chance takes 10⁵ runs.
+        assert!((60..=92).contains(&opened()), "{}", opened());
+        pass(32).await;
+        assert!((100..=105).contains(&opened()), "{}", opened());
+        assert_eq!(stage.route("r").upstream.statistics().available, 50);
+    });
+}
+
+#[test]
 fn a_silent_caller_is_closed_after_10_s_and_an_idle_one_after_75_s() {
     on_stage(WHATSAPP, always(200), async |stage| {
         let silent = stage.caller().await;
