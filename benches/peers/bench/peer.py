@@ -114,6 +114,7 @@ def _values(peer: Peer, site: Site, ports: Ports) -> dict[str, object]:
         "envoy_tls": envoy_tls if tls else "",
         "envoy_health": "UNHEALTHY" if down else "UNKNOWN",
         "sidefuse_upstream": sidefuse_tls if tls else f"http://127.0.0.1:{port}",
+        "sidefuse_settings": f", {scenario.settings}" if scenario.settings else "",
     }
 
 

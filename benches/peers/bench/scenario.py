@@ -50,6 +50,8 @@ class Scenario:
     connections: int = 64
     routes: int = 1
     workers: int = 1
+    settings: str = ""
+    """What else the routes of sidefuse have. The other proxies have nothing like it and stay as they are."""
 
     @property
     def method(self) -> str:
@@ -71,11 +73,21 @@ class Scenario:
         return [f"/{names[index]}/{self.path}" for index in chosen]
 
 
+POLICIES = (
+    "attempt_timeout: 5s, max_duration: 60s, retry: {attempts: 3}, throttle: {wait: 1s}, "
+    "limits: {concurrency: {max: 1000, queue: 1000}, rate: {per_second: 1000000, key: client_ip}}, "
+    "breaker: {failure_ratio: 50%, slow_ratio: 50%, slow_after: 3s, key: {path_segment: 2}}, "
+    "shadow: {strict: {failure_threshold: 3}}, fallback: {respond: {status: 503, body: down}}, "
+    "classify: [{status: 404, as: failure}, {header: {X-Maintenance: '*'}, as: failure}, inherited]"
+)
+"""One of each policy that a route can have, and none that ever acts."""
+
 RATE = 1000
 """Calls per second of `Load.PACED`."""
 
 SCENARIOS = (
     Scenario("small", "small JSON over HTTP/1.1, 64 connections"),
+    Scenario("policies", "small JSON, sidefuse with a policy of each kind", settings=POLICIES),
     Scenario("h2", "small JSON over HTTP/2 in clear, 100 streams of one connection", load=Load.STREAMS, connections=1),
     Scenario("down-64k", "answers of 64 KiB", path=f"bytes/{64 * KIB}"),
     Scenario("down-1m", "answers of 1 MiB", path=f"bytes/{KIB * KIB}"),
