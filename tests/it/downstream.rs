@@ -352,3 +352,23 @@ fn a_caller_that_stops_reading_is_let_go_and_is_nobodys_failure() {
     );
     origin.wait_for_ended_connections(1);
 }
+
+#[test]
+fn as_many_fields_as_the_configuration_says_are_taken_and_not_one_more() {
+    let origin = telling();
+    for (http, most) in [
+        ("", 100),
+        ("http: {max_headers: 99}", 99),
+        ("http: {max_headers: 101}", 101),
+    ] {
+        let sidefuse = sidefuse_to(&origin, http);
+        for (count, status) in [(most, 200), (most + 1, 431)] {
+            let others: String = (1..count)
+                .map(|index| format!("X-{index}: y\r\n"))
+                .collect();
+            let mut caller = Client::connect(sidefuse.proxy());
+            caller.send(format!("GET /r/ HTTP/1.1\r\nHost: x\r\n{others}\r\n"));
+            assert_eq!(caller.read().status(), status, "{http} {count}");
+        }
+    }
+}
