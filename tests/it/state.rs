@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sidefuse::resilience::Memory;
-use sidefuse::time::wall;
+use sidefuse::time::{now, wall};
 
 use crate::support::answer::Answer;
 use crate::support::client;
@@ -81,6 +81,27 @@ fn an_open_breaker_is_open_after_a_kill_with_the_rest_of_its_time_and_its_reason
     );
     let gauge = "sidefuse_breaker_state{breaker=\"crm\",state=\"open\"}";
     assert_eq!(Metrics::of(second.health()).value(gauge), Some(1.0));
+}
+
+#[test]
+fn a_breaker_that_flaps_costs_a_write_a_second_and_the_file_is_whole_at_every_moment() {
+    let (origin, directory) = (failing(), tempfile::tempdir().unwrap());
+    let begin = now();
+    let sidefuse = Sidefuse::start(&config(&origin, directory.path(), ""));
+    wait_written(&sidefuse, directory.path(), "sidefuse state");
+    for _ in 0..200 {
+        post(&sidefuse, "open", &json!({"reason": "INC-1"}));
+        post(&sidefuse, "auto", &json!({}));
+        let content = fs::read(directory.path().join("state")).unwrap();
+        assert!(Memory::decode(&content).is_ok());
+    }
+    post(&sidefuse, "open", &json!({"reason": "INC-2"}));
+    wait_written(&sidefuse, directory.path(), "INC-2");
+    let most = now().saturating_duration_since(begin).as_secs() + 1;
+    let written = writes(&sidefuse, "written");
+    assert!(written <= most as f64, "{written} writes in {most} s");
+    let drafts = fs::read_dir(directory.path()).unwrap().count();
+    assert!(drafts <= 2, "{drafts} files");
 }
 
 #[test]
