@@ -70,6 +70,44 @@ fn case_141_of_ten_thousand_flapping_breakers_each_is_as_if_it_were_alone() {
     }
 }
 
+#[test]
+fn case_141_no_question_makes_more_than_four_changes_however_long_nobody_asked() {
+    for seed in 1..300 {
+        let mut dice = Dice(seed);
+        let mut bed = Bed::new(walk::random_keys(&mut dice));
+        let mut out: Vec<Permit> = Vec::new();
+        for _ in 0..200 {
+            let wait = match dice.roll(0..10) {
+                0..4 => Duration::ZERO,
+                4..8 => Duration::from_millis(dice.roll(0..4_000)),
+                _ => SECOND * 3_600 * dice.roll(1..100) as u32,
+            };
+            bed.now += wait;
+            let before = bed.told().len();
+            match dice.roll(0..10) {
+                0..5 => out.extend(bed.admit().ok()),
+                5..8 if !out.is_empty() => {
+                    let permit = out.swap_remove(dice.roll(0..out.len() as u64) as usize);
+                    permit.finish(walk::random_sample(&mut dice), bed.now);
+                }
+                8 => {
+                    let until = Some(bed.now + SECOND * dice.roll(1..9) as u32);
+                    bed.force(dice.pick(&[
+                        Order::Open { until },
+                        Order::HoldClosed { until },
+                        Order::Auto,
+                        Order::Close,
+                    ]));
+                }
+                _ => drop(bed.view()),
+            }
+            // A hold that ends, a wait for a verdict that ends, the reset after it, and what the question itself comes to.
+            let changes = bed.told().len() - before;
+            assert!(changes <= 4, "seed {seed}: {changes}");
+        }
+    }
+}
+
 /// The bytes that a breaker with this machine has on the heap, its window apart: what each piece was asked for.
 fn bytes(machine: &Machine) -> usize {
     const ARC: usize = 2 * size_of::<usize>();
