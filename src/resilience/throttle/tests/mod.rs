@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
+use crate::resilience::ratio::Ratio;
 use crate::resilience::signal::Scope;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -159,6 +160,38 @@ fn without_a_hint_wishes_in_a_row_double_the_pause_until_a_success() {
     bench.settle(bench.admit().unwrap(), Outcome::Success);
     bench.signal(bench.admit().unwrap(), None);
     assert_eq!(bench.wait(), Some(1_000));
+}
+
+#[test]
+fn jitter_comes_after_all_else_lengthens_a_pause_and_shortens_none() {
+    let spec = ThrottleSpec {
+        max: SECOND * 60,
+        jitter: Ratio::from_hundredths(5_000).unwrap(),
+        ..ThrottleSpec::default()
+    };
+    for (wish, least) in [(SECOND * 10, 10_000), (SECOND * 3_600, 60_000)] {
+        let told: Vec<_> = (0..300)
+            .map(|seed| {
+                let now = crate::time::now();
+                let bench = Bench {
+                    throttle: Throttle::new(Some(spec), seed, now, Box::new(|_| {})),
+                    now,
+                    told: Arc::default(),
+                };
+                bench.signal(bench.admit().unwrap(), Some(wish));
+                bench.wait().unwrap()
+            })
+            .collect();
+        assert!(
+            told.iter()
+                .all(|wait| (least..least * 3 / 2).contains(wait))
+        );
+        let spread = (told.iter().min().unwrap(), told.iter().max().unwrap());
+        assert!(
+            *spread.0 < least * 11 / 10 && *spread.1 > least * 14 / 10,
+            "{spread:?}"
+        );
+    }
 }
 
 #[test]
