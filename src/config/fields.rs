@@ -1,5 +1,7 @@
 //! Reading a mapping so that no key can be forgotten: each is taken by somebody, or reported.
 
+use std::time::Duration;
+
 use super::excerpt::show;
 use super::expand::Env;
 use super::keys::{Follows, Key, Kind, NOTHING, Section, Typed, Unwritten};
@@ -35,7 +37,7 @@ pub(crate) fn mapping<'n, T>(
                 let mut wrong = wrong_kind(name, node, "a mapping (`key: value`)");
                 if lacks_space(node) {
                     wrong = wrong.hint(SPACE);
-                } else if let Some(setting) = number_of(section, node) {
+                } else if let Some(setting) = setting_of(section, node) {
                     wrong = wrong.hint(format!("write `{{{setting}}}`"));
                 }
                 let allowed: Vec<_> = section.names().collect();
@@ -74,16 +76,9 @@ pub(crate) fn lacks_space(node: &Node) -> bool {
     text.is_plain && colon.is_some_and(|rest| !rest.starts_with("://"))
 }
 
-/// A number that stands for a whole mapping, as the first of its keys: `retry: 3` means `retry: {attempts: 3}`.
-fn number_of(section: &Section, node: &Node) -> Option<String> {
-    let Key {
-        name,
-        kind: Kind::Number(least, most),
-        ..
-    } = section.keys().next()?
-    else {
-        return None;
-    };
+/// A value that stands for a whole mapping, as that of the first of its keys: `retry: 3` means `retry: {attempts: 3}`.
+fn setting_of(section: &Section, node: &Node) -> Option<String> {
+    let Key { name, kind, .. } = section.keys().next()?;
     let Value::Scalar(Scalar {
         text,
         reference: None,
@@ -92,10 +87,15 @@ fn number_of(section: &Section, node: &Node) -> Option<String> {
     else {
         return None;
     };
-    let number: u64 = text.parse().ok()?;
-    (*least..=*most)
-        .contains(&number)
-        .then(|| format!("{name}: {number}"))
+    let is_meant = matches!(kind, Kind::Number(..)) && u64::read(kind, text).is_ok()
+        || matches!(kind, Kind::Decimal(..)) && f64::read(kind, text).is_ok()
+        || matches!(kind, Kind::Time(..)) && Duration::read(kind, text).is_ok();
+    is_meant.then(|| format!("{name}: {text}"))
+}
+
+fn is_word(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte);
+    text.bytes().all(is_plain)
 }
 
 fn wrong_kind(name: &str, node: &Node, expected: &str) -> Problem {
@@ -321,8 +321,17 @@ impl<'n> Fields<'n, '_> {
             ),
             Value::Unusable => None,
             Value::Null | Value::Scalar(_) | Value::Mapping(_) => {
+                let one = match &node.value {
+                    // What is no plain word may hold a secret.
+                    Value::Scalar(one) if is_word(&one.shown()) => one.shown(),
+                    Value::Null
+                    | Value::Scalar(_)
+                    | Value::Sequence(_)
+                    | Value::Mapping(_)
+                    | Value::Unusable => "a, b".to_owned(),
+                };
                 self.problems
-                    .push(wrong_kind(key, node, "a list").hint("write `[a, b]`"));
+                    .push(wrong_kind(key, node, "a list").hint(format!("write `[{one}]`")));
                 None
             }
         }

@@ -9,7 +9,7 @@ use crate::config::plan::{LimitsPlan, RateKey, RatePlan};
 use crate::config::problem::{Code, Problem};
 use crate::config::readers::word;
 use crate::config::standard;
-use crate::config::tree::{Span, Value};
+use crate::config::tree::Value;
 use crate::resilience::{BulkheadSpec, RateSpec};
 
 pub(super) fn limits(fields: &mut Fields<'_, '_>, timeout: Timeout, scope: Scope) -> LimitsPlan {
@@ -44,7 +44,7 @@ fn concurrency(
         return None;
     };
     if max_at.is_none() {
-        missing(fields, route, ("concurrency", "max"), "add `max: 100`");
+        missing(fields, ("concurrency", "max"), "add `max: 100`");
     }
     if let (Some(at), Some(time)) = (timeout_at, queue_timeout)
         && let Some(problem) = timeout.ends_before("queue_timeout", time, Code::Limits)
@@ -81,16 +81,11 @@ fn rate(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<RatePlan> {
                 .map(|()| RateKey::ClientIp)
         }
     });
-    let Scope::Route(route) = scope else {
+    let Scope::Route(_) = scope else {
         return None;
     };
     if rate_at.is_none() {
-        missing(
-            fields,
-            route,
-            ("rate", "per_second"),
-            "add `per_second: 60`",
-        );
+        missing(fields, ("rate", "per_second"), "add `per_second: 60`");
     }
     let per_second = per_second?;
     let burst = burst.unwrap_or_else(|| standard::burst(per_second));
@@ -114,8 +109,12 @@ fn header_key(fields: &mut Fields<'_, '_>) -> Option<RateKey> {
     name.map(RateKey::Header)
 }
 
-fn missing(fields: &mut Fields<'_, '_>, route: Span, (section, key): (&str, &str), hint: &str) {
+fn missing(fields: &mut Fields<'_, '_>, (section, key): (&str, &str), hint: &str) {
+    if !fields.span.is_in_file() {
+        // It is no mapping, which was reported.
+        return;
+    }
     let message = format!("`{section}` has no `{key}`");
-    let problem = Problem::error(Code::Missing, fields.span.or(route), message);
+    let problem = Problem::error(Code::Missing, fields.span, message);
     fields.problems.push(problem.hint(hint));
 }

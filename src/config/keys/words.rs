@@ -3,7 +3,8 @@
 use super::{FILE, ROUTE, Section};
 
 /// Words without `_`, `-` and capitals, and what is meant: a path from a route, or from the top of the file.
-pub(super) const WORDS: [(&[&str], &str); 24] = [
+pub(super) const WORDS: [(&[&str], &str); 25] = [
+    (&["enabled", "disabled", "mode"], "breaker.enforcement"),
     (
         &[
             "retries",

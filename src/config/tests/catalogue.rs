@@ -60,7 +60,7 @@ fn each_by_itself() -> Vec<(&'static str, String)> {
         ("no space after a colon", owned("version: 1\nroutes:\n  partner:\n    upstream:https://api.example.com\n")),
         ("no space after the colon of a setting", route("breaker:\n  failure_threshold:5\nretry:{attempts: 3}")),
         ("words of others", file("log_level: info\nretries: 3\nservices: {}").replace("upstream: https", "circuitBreaker: {maxFailures: 3}, max_retries: 3, backoff: 1s, target: x, rate_limit: 5, health_check: /up, breaker: {threshold: 5, cooldown: 1m}, upstream: https")),
-        ("a text for a mapping of words", route("retry: 3")),
+        ("a value for a mapping", route("retry: 3\nlimits: {rate: 0.5, concurrency: 20}\nbreaker: {window: 30s, enabled: false}\nmatch: {path_prefix: /a, methods: GET}")),
         ("curly quotes", route("timeout: “5s”\npreset: ‘email’\nlimits: {concurrency: {“max”: 5}}")),
         ("curly quotes around a comma", route("match: {path_prefix: /a, methods: [“GET, PUT”]}")),
         ("spaces that only look like some", route("breaker:\n  failure_threshold:\u{a0}5\n\u{a0}  timeout: 5s").replace("https://api", "\u{3000}https://api")),
