@@ -8,7 +8,7 @@ use ::http::HeaderName;
 use super::places::Places;
 use crate::config::excerpt::show;
 use crate::config::plan::{HostPattern, MatchPlan, RoutePlan};
-use crate::config::problem::{Code, Problem, Problems};
+use crate::config::problem::{Code, Problem, Problems, Severity};
 use crate::config::tree::Span;
 
 /// With so many others of the same host, path and rank one is compared: work must not grow with the square of the routes.
@@ -61,7 +61,9 @@ pub(super) fn refuse_overlaps(
         let key = (one.plan.host.as_ref(), prefix, one.plan.rank());
         let others = alike.entry(key).or_default();
         let compared = others.iter().take(MOST_COMPARED);
-        if let Some(problem) = compared.filter_map(|other| overlap(*other, one)).next() {
+        let found = compared.filter_map(|other| overlap(*other, one));
+        // One is enough, but no warning may hide an error: it would depend on the order of the file.
+        if let Some(problem) = found.min_by_key(|it| it.severity == Severity::Warning) {
             problems.push(problem);
         }
         others.push(one);

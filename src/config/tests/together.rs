@@ -128,6 +128,21 @@ fn matches_that_a_rank_or_a_value_tells_apart_are_fine() {
     assert_eq!(warned(&text), "");
 }
 
+/// A warning about one of them hides no error about another.
+#[test]
+fn matches_are_refused_in_whatever_order_they_stand() {
+    let mut routes = [
+        ("a", "{methods: [GET], headers: {X-Tenant: acme}}"),
+        ("b", "{methods: [GET, POST], headers: {X-Other: y}}"),
+        ("c", "{methods: [GET], headers: {X-Other: y}}"),
+    ];
+    for _ in 0..routes.len() {
+        let report = bad(&matches(&routes));
+        assert_eq!(report.error_count(), 1, "{report}");
+        routes.rotate_left(1);
+    }
+}
+
 #[test]
 fn thousands_of_matches_that_values_tell_apart_are_compared_in_time() {
     let plans: Vec<(String, String)> = (0..2_000)
