@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::{Choice, FILE, Form, Key, Kind, Section, Unwritten};
+use super::preset::INHERITED;
 use super::units::{spell_size, spell_time};
 
 /// A number with a unit, or without decimals.
@@ -149,6 +150,7 @@ impl Definitions {
         }
         mapping.insert("additionalProperties".to_owned(), json!(false));
         mapping.extend(choice(section.choice));
+        mapping.extend(conflict(section.name).map(|rule| ("allOf".to_owned(), json!([rule]))));
         mapping
     }
 
@@ -165,6 +167,7 @@ impl Definitions {
             property.insert("type".to_owned(), json!("object"));
             property.insert("minProperties".to_owned(), json!(1));
         }
+        property.extend(once(key.name));
         Value::Object(property)
     }
 
@@ -250,6 +253,41 @@ fn choice(choice: Choice) -> Map<String, Value> {
     rule.into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
+}
+
+/// What values of one key do to other keys of that mapping. The walk says it in words (`compile`).
+fn conflict(section: &str) -> Option<Value> {
+    let either = |names: &[&str]| any_of(names.iter().map(|name| json!({"required": [name]})));
+    match section {
+        "respond" => Some(json!({
+            "if": {
+                "properties": {"status": {"enum": [204, 205, 304, "204", "205", "304"]}},
+                "required": ["status"],
+            },
+            "then": {"not": either(&["body", "json", "body_file"])},
+        })),
+        "stale" => Some(json!({"not": {
+            "properties": {"share_credentials": {"enum": [true, "true"]}, "neutral": {"minItems": 1}},
+            "required": ["share_credentials", "neutral"],
+        }})),
+        "breaker_key" => Some(json!({"not": {
+            "properties": {"host": {"enum": [false, "false"]}},
+            "required": ["host"],
+        }})),
+        _ => None,
+    }
+}
+
+/// What stands in the list of that key once at the most. Of anything else than a list it says nothing.
+fn once(key: &str) -> Map<String, Value> {
+    let one = |what: Value| json!({"contains": what, "minContains": 0, "maxContains": 1});
+    let rule = match key {
+        "classify" => one(json!({"const": INHERITED})),
+        "fallback" => one(json!({"required": ["stale"], "type": "object"})),
+        "endpoints" | "servers" => json!({"uniqueItems": true}),
+        _ => Value::Null,
+    };
+    rule.as_object().cloned().unwrap_or_default()
 }
 
 /// A number as YAML has it, or the same in quotes.
