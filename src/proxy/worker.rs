@@ -50,17 +50,21 @@ pub struct Load {
     pub connections: AtomicUsize,
     /// Exchanges in flight.
     pub in_flight: AtomicUsize,
+    /// While we drain: connections whose last answer is still on its way.
+    pub sending: AtomicUsize,
     /// Exchanges begun so far; wraps.
     pub begun: AtomicUsize,
 }
 
 impl Shared {
-    /// Exchanges in flight and exchanges begun, over all workers.
+    /// Exchanges in flight, with answers that are still on their way, and exchanges begun, over all workers.
     #[must_use]
     pub fn activity(&self) -> (usize, usize) {
         self.loads.iter().fold((0, 0), |(in_flight, begun), load| {
             (
-                in_flight + load.in_flight.load(Ordering::Relaxed),
+                in_flight
+                    + load.in_flight.load(Ordering::Relaxed)
+                    + load.sending.load(Ordering::Relaxed),
                 begun.wrapping_add(load.begun.load(Ordering::Relaxed)),
             )
         })
@@ -218,12 +222,15 @@ impl Worker {
             self.telemetry.log.respec(self.shared.logging.spec());
             let http = &current.snapshot.plan.http;
             let phase = self.shared.phases.now();
+            let mut sending = 0;
             for state in self.connections.borrow().values() {
                 state.look(now, http);
                 if phase != Phase::Serving {
                     state.wind_down();
+                    sending += usize::from(state.is_sending());
                 }
             }
+            self.load().sending.store(sending, Ordering::Relaxed);
             if phase == Phase::Closing {
                 self.called_off.notify_waiters();
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::failure::{Blame, Failure};
+use crate::failure::Failure;
 use crate::resilience::{Identity, Key, Outcome};
 use crate::time;
 
@@ -17,6 +17,7 @@ use super::begin::{Begin, End};
 use super::byte_count::ByteCount;
 use super::correlation::CorrelationId;
 use super::names::{CodeClass, FallbackLabel, MethodLabel};
+use super::outcome::default_outcome;
 use super::refusal::is_refusal;
 use super::route_meters::{InFlight, RouteMeters};
 use super::waits::{HeldBy, Waits};
@@ -243,9 +244,12 @@ impl Exchange {
 
     /// Response headers go to the caller at `now`. What of the time until then was no wait is our overhead.
     pub fn answered(&mut self, status: StatusCode, now: Instant) {
-        let took = now.saturating_duration_since(self.begin.now);
-        self.overhead =
-            Some(took.saturating_sub(self.upstream_time.saturating_add(self.held.total())));
+        // What is called off is in the middle of a wait, which is in no sum yet.
+        if self.reason != Some(Failure::Draining) {
+            let took = now.saturating_duration_since(self.begin.now);
+            let others = self.upstream_time.saturating_add(self.held.total());
+            self.overhead = Some(took.saturating_sub(others));
+        }
         self.status = Some(status);
     }
 
@@ -365,18 +369,6 @@ impl Drop for Exchange {
             self.finish(end, time::now());
         }
     }
-}
-
-/// The default rules: a reason speaks for whoever is to blame for it, else the status speaks.
-fn default_outcome(reason: Option<Failure>, status: Option<StatusCode>) -> Outcome {
-    match reason.map(Failure::blame) {
-        Some(Blame::Upstream) => return Outcome::Failure,
-        Some(Blame::Ours | Blame::Caller) => return Outcome::Ignored,
-        None => {}
-    }
-    status.map_or(Outcome::Ignored, |status| {
-        Outcome::of_status(status.as_u16(), false)
-    })
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub mod line;
 pub mod logging;
 pub mod meters;
 pub mod names;
+mod outcome;
 mod pretty;
 mod process;
 pub mod refusal;

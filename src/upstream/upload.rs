@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use super::replay::{MOST, Record, Replay};
 use crate::telemetry::ByteCount;
 use crate::time::{Alarm, Deadline, now};
+use crate::wire::strip_trailers;
 
 /// A request body on its way up in one attempt.
 pub struct Upload {
@@ -307,8 +308,11 @@ impl Body for Upload {
         let polled = Pin::new(&mut *body).poll_frame(cx);
         source.progress.is_waiting.set(polled.is_pending());
         match polled {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 source.alarm.clear();
+                if let Some(trailers) = frame.trailers_mut() {
+                    strip_trailers(trailers);
+                }
                 // The connection does not ask again after trailers.
                 let is_last = body.is_end_stream() || frame.is_trailers();
                 source.progress.came(&frame, is_last);

@@ -4,9 +4,12 @@
 //! |---|---|
 //! | `hint` | how long an upstream wishes to be left alone, in the header fields that say so |
 //! | `timeout` | how long a caller will wait, in the header fields that say so |
+//! | `trailers` | what no trailer section carries on |
 
 mod hint;
 mod timeout;
+mod trailers;
 
 pub use hint::{MOST, PauseHints};
 pub use timeout::{grpc_timeout, request_timeout, write_grpc_timeout, write_request_timeout};
+pub use trailers::strip_trailers;

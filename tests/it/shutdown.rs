@@ -362,3 +362,36 @@ fn those_who_wait_for_anothers_call_beyond_the_drain_are_told_with_it() {
     }
     gate.open();
 }
+
+#[test]
+fn an_upload_under_way_at_the_end_of_the_drain_leaves_one_line_and_the_refusal_has_its_routes_form()
+{
+    let gate = Gate::closed();
+    let passing = gate.clone();
+    let origin = Origin::start(move |_| Answer::script().pass(&passing));
+    let config = config(&origin, "200ms").replace("{upstream", "{refusals: graph, upstream");
+    let mut sidefuse = Sidefuse::start(&config);
+    let mut caller = Client::connect(sidefuse.proxy());
+    caller.send("POST /crm/up HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\nsome of it");
+    let in_flight = || {
+        let metrics = Metrics::of(sidefuse.health());
+        metrics.value("sidefuse_in_flight_requests{route=\"crm\"}")
+    };
+    while in_flight() != Some(1.0) {}
+    sidefuse.process().signal(Signal::Term);
+    let told = caller.read();
+    assert_eq!(told.status(), 503);
+    let error = &told.json()["error"];
+    assert_eq!(error["type"], "SidefuseException", "{}", told.text());
+    // What is left of the body is no request.
+    caller.send("GET /crm/none HTTP/1.1\r\n");
+    assert_eq!(sidefuse.process().wait_exit(), 0);
+    let lines = sidefuse.process().lines();
+    let calls: Vec<_> = lines
+        .iter()
+        .filter(|line| line.get("requestMethod").is_some())
+        .collect();
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    assert_eq!(calls[0]["reason"], "draining");
+    gate.open();
+}

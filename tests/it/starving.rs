@@ -15,7 +15,7 @@ use tokio::task::spawn_local;
 
 use crate::streams::{begin, config, pass, told};
 use crate::support::http2::{self, Http2Origin, Then};
-use crate::support::memory::{always, on_stage};
+use crate::support::memory::{always, on_stage, silent};
 use crate::support::process::Sidefuse;
 use crate::support::traffic::Traffic;
 
@@ -37,6 +37,41 @@ async fn stream_on(stream: DuplexStream, gate: Arc<Notify>) {
     }
 }
 
+/// What another worker's call wants, for as long as it takes.
+fn wanting(purpose: Purpose) -> Wanted<'static> {
+    let start = now();
+    Wanted {
+        start,
+        deadline: Deadline::after(start, Duration::from_secs(3_600)),
+        chance: Chance::WHOLE,
+        purpose,
+        avoid: None,
+        recall: None,
+        held: None,
+    }
+}
+
+#[test]
+fn who_waits_for_one_that_waits_for_a_slot_waits_for_us() {
+    on_stage(&config("max: 1", "2s"), silent(), async |stage| {
+        // Another worker keeps the only connection that there may be, in use.
+        let other = Pool::new(Arc::clone(&stage.route("r").upstream), 1, 2);
+        let kept = other.checkout(wanting(Purpose::Switch)).await;
+        assert!(kept.is_ok());
+        let mut calls = Vec::new();
+        for _ in 0..3 {
+            let request = Request::get("/r/x").header("x-request-timeout", "1200ms");
+            calls.push(begin(&stage, request).await);
+        }
+        for call in calls {
+            assert_eq!(told(&call.await.unwrap()), (503, "overloaded"));
+        }
+        let counted = stage.route("r").breaker.view(now()).statistics;
+        assert_eq!(counted.failures, 0);
+        assert_eq!(stage.lines()[0]["heldBy"], "upstream.pool");
+    });
+}
+
 #[test]
 fn a_stream_that_never_ends_starves_only_those_for_whom_there_is_no_connection() {
     let config = config("max: 1", "60s").replace("breaker:", "idle_timeout: 1h, breaker:");
@@ -53,15 +88,7 @@ fn a_stream_that_never_ends_starves_only_those_for_whom_there_is_no_connection()
         let upstream = Arc::clone(&stage.route("r").upstream);
         let other = Pool::new(upstream, 1, 2);
         let begun = now();
-        let wanted = Wanted {
-            start: begun,
-            deadline: Deadline::after(begun, Duration::from_secs(3_600)),
-            chance: Chance::WHOLE,
-            purpose: Purpose::Call,
-            avoid: None,
-            recall: None,
-            held: None,
-        };
+        let wanted = wanting(Purpose::Call);
         let seeks = Rc::clone(&other);
         let waits = spawn_local(async move { seeks.checkout(wanted).await.map(|_| now()) });
         pass(10).await;

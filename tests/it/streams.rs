@@ -13,7 +13,7 @@ use sidefuse::time::{Deadline, now, sleep_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::{JoinHandle, spawn_local};
 
-use crate::support::memory::{Said, Speech, Stage, always, on_stage, silent};
+use crate::support::memory::{Said, Speech, Stage, always, on_stage};
 
 pub(super) async fn pass(millis: u64) {
     sleep_until(Deadline::after(now(), Duration::from_millis(millis))).await;
@@ -205,29 +205,6 @@ fn where_all_streams_are_taken_another_connection_is_opened_and_goes_when_it_is_
         assert!((3..=6).contains(&stage.origin.connections()));
         pass(3_000).await;
         assert_eq!(stage.route("r").upstream.statistics().size, 1);
-    });
-}
-
-#[test]
-fn who_waits_for_one_that_waits_for_a_slot_waits_for_us() {
-    on_stage(&config("max: 1", "2s"), silent(), async |stage| {
-        let mut socket = stage.caller().await;
-        let switch = Request::get("/r/x")
-            .header("connection", "upgrade")
-            .header("upgrade", "websocket");
-        spawn_local(async move { socket.ask(switch, "").await });
-        pass(10).await;
-        let mut calls = Vec::new();
-        for _ in 0..3 {
-            let request = Request::get("/r/x").header("x-request-timeout", "1200ms");
-            calls.push(begin(&stage, request).await);
-        }
-        for call in calls {
-            assert_eq!(told(&call.await.unwrap()), (503, "overloaded"));
-        }
-        let counted = stage.route("r").breaker.view(now()).statistics;
-        assert_eq!(counted.failures, 0);
-        assert_eq!(stage.lines()[0]["heldBy"], "upstream.pool");
     });
 }
 

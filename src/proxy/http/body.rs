@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::stale::Collector;
 use crate::time::{Alarm, Deadline};
 use crate::upstream::is_misframed;
+use crate::wire::strip_trailers;
 
 /// The body of an answer.
 pub(super) enum Body {
@@ -80,9 +81,10 @@ impl Body {
         })
     }
 
-    /// The upstream's answer; `collector` keeps a copy.
+    /// The upstream's answer; `collector` keeps a copy. Of an answer that by its status or the call's method has no body nobody reads to
+    /// the end, and over HTTP/2 the end may come in a frame of its own: such an exchange is over with the head.
     pub(super) fn relayed(
-        source: Source,
+        (source, has_no_body): (Source, bool),
         ending: Box<Ending>,
         pace: Pace,
         collector: Option<Box<Collector>>,
@@ -99,7 +101,7 @@ impl Body {
                 alarm
             }),
         };
-        if relayed.source.is_end_stream() {
+        if has_no_body || relayed.source.is_end_stream() {
             relayed.end(BodyEnd::Whole);
         }
         Self::Relayed(relayed)
@@ -141,7 +143,8 @@ impl Relayed {
                     ending.heard(trailers);
                 }
                 if let Some(trailers) = frame.trailers_mut() {
-                    ours::strip_trailers(trailers);
+                    strip_trailers(trailers);
+                    ours::remove_from_trailers(trailers);
                 }
                 if self.source.is_end_stream() || frame.is_trailers() {
                     self.end(BodyEnd::Whole);

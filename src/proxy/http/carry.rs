@@ -20,6 +20,7 @@ use super::peek::{Patience, Source};
 use super::reply::Refusal;
 use super::retrying::{Next, Retrying};
 use super::waiting::Held;
+use crate::config::plan::HttpVersion;
 use crate::failure::{Blame, Failure};
 use crate::net::Phase;
 use crate::proxy::worker::Current;
@@ -37,9 +38,9 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// No upstream is called any more once the time to drain is over.
-    fn refuse_when_closing(&self) -> Result<(), Refusal> {
+    pub(super) fn refuse_when_closing(&self, was_sent: bool) -> Result<(), Refusal> {
         if self.connection.worker.shared().phases.now() == Phase::Closing {
-            return Err(Refusal::draining());
+            return Err(Refusal::draining(was_sent));
         }
         Ok(())
     }
@@ -88,6 +89,10 @@ pub(super) async fn carry(
 ) -> Result<Answer, Refusal> {
     let route = &*context.current.snapshot.routes[way.route];
     exchange.routed(&route.meters, way.strip);
+    if route.plan.upstream.http == HttpVersion::Http2 {
+        // HTTP/2 has no such switch, and nobody has to follow the wish for one (RFC 9110 §7.8).
+        call.upgrade = None;
+    }
     call.find_key(route, way);
     exchange.keyed(call.key);
     let mut outgoing = Outgoing::new(call, route, way)?;
@@ -106,7 +111,7 @@ pub(super) async fn carry(
     loop {
         let passed = held.pass(exchange, call.key, begin).await;
         let admitted = passed.and_then(|pass| {
-            context.refuse_when_closing()?;
+            context.refuse_when_closing(exchange.attempts() > 0)?;
             begin = held.now(begin);
             admit(route, call.key, begin).map(|permit| (permit, pass))
         });

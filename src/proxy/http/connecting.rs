@@ -72,6 +72,18 @@ impl Attempt<'_, '_> {
             }
             Err(Unconnected { failure, .. }) => *failure == Failure::CircuitOpen,
         };
+        if let Err(refusal) = self
+            .context
+            .refuse_when_closing(self.exchange.attempts() > 0)
+        {
+            if let Ok(Checkout { lease, .. }) = checkout {
+                lease.keep(end);
+            }
+            return Err(Failed {
+                refusal: Some(Box::new(refusal)),
+                ..failed(Failure::Draining.into())
+            });
+        }
         // A breaker may have opened since the call was let pass, which would then be sent after the order to stop.
         if may_be_off
             && standing.is_off(end)

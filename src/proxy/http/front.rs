@@ -101,6 +101,11 @@ impl Gate {
         self.phase.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether an exchange has ended whose answer is not all written.
+    pub(super) fn is_unflushed(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == 2
+    }
+
     /// Whether bytes are no longer HTTP/1, or nothing is served any more.
     pub(super) fn is_open_for_good(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == 3

@@ -29,7 +29,7 @@ pub(super) fn remove(headers: &mut HeaderMap) {
 }
 
 /// Takes out of the trailers of an upstream's answer what only we may say.
-pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
+pub(super) fn remove_from_trailers(trailers: &mut HeaderMap) {
     remove(trailers);
     if trailers.contains_key(&PROXY_STATUS) {
         remove_status(trailers);

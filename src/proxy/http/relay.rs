@@ -6,6 +6,7 @@
 //! 4. relay the answer, or give our own
 //! 5. the body carries everything to the one ending (`body`, `ending`)
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Instant;
@@ -76,11 +77,12 @@ async fn serve(
         current: &current,
     };
     // Boxed: the library keeps room for this future in every idle connection, 2 KiB more without the box.
+    let found = Cell::new(None);
     let result = Box::pin(async {
         tokio::select! {
             biased;
             () = connection.worker.called_off() => None,
-            result = shield(answer(&context, exchange, request)) => Some(result),
+            result = shield(answer(&context, exchange, request, &found)) => Some(result),
         }
     });
     let result = match result.await {
@@ -93,7 +95,7 @@ async fn serve(
         None => {
             // What the attempt so far proved says nothing about how this ends.
             exchange.unsettled();
-            Err(Refusal::draining().anywhere())
+            Err((Refusal::draining(exchange.attempts() > 0), found.get()))
         }
     };
     let told = Told {
@@ -120,7 +122,7 @@ impl Refusal {
     }
 }
 
-/// The answer to a request.
+/// The answer to a request; `found` is told the place of its route, once that is known.
 ///
 /// # Errors
 /// Why the caller gets an answer of ours instead.
@@ -128,9 +130,11 @@ async fn answer(
     context: &Context<'_>,
     exchange: &mut Exchange,
     request: Request<Incoming>,
+    found: &Cell<Option<usize>>,
 ) -> Result<Reply, NoAnswer> {
     let mut call = Call::read(request, exchange.begun(), exchange.request_bytes());
     let way = context.find_way(&call).map_err(Refusal::anywhere)?;
+    found.set(Some(way.route));
     let reply = fallback::answer(context, exchange, &mut call, &way).await;
     // Nobody sends it again, and the answer may take long.
     call.upload.forget();
@@ -241,7 +245,13 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
     }
     told.close_if_draining(&mut response);
     busy.answering(pace.idle_timeout);
-    response.map(|body| Body::relayed(body, ending, pace, collector))
+    let has_no_body = told.head_only || is_bodiless(response.status());
+    response.map(|body| Body::relayed((body, has_no_body), ending, pace, collector))
+}
+
+/// Whether an answer with that status never has a body (RFC 9112 §6.3).
+fn is_bodiless(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
 /// Says in an answer what it is instead of the one of the route's upstream, if it is.
@@ -296,9 +306,7 @@ impl Told<'_> {
         exchange.answered(response.status(), now());
         self.close_if_draining(&mut response);
         busy.answering(plan.http.keep_alive);
-        let status = response.status();
-        let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED;
-        if self.head_only && has_body {
+        if self.head_only && !is_bodiless(response.status()) {
             let length = HeaderValue::from(response.body().len());
             response.headers_mut().insert(CONTENT_LENGTH, length);
             return response.map(|_| Body::own(Bytes::new(), ending));

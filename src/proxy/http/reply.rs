@@ -43,9 +43,13 @@ impl Refusal {
         }
     }
 
-    /// The time to drain is over.
-    pub(super) fn draining() -> Self {
-        let detail = "shutting down; call again, another instance answers";
+    /// The time to drain is over; whether the upstream may have seen the call decides what to advise.
+    pub(super) fn draining(was_sent: bool) -> Self {
+        let detail = if was_sent {
+            "shutting down before the upstream's answer; the upstream may have carried the call out"
+        } else {
+            "shutting down; call again, another instance answers"
+        };
         Self::new(Failure::Draining, detail)
     }
 

@@ -29,8 +29,12 @@ pub(crate) struct ConnectionState {
     /// Answers that are on their way may pause for so long.
     stall_after: Cell<Option<Duration>>,
     moved: Cell<u64>,
+    /// Bytes that had gone when this was last looked at.
+    sent: Cell<u64>,
     /// The last exchange ended with nothing left over, neither of its request nor of its answer.
     is_between: Cell<bool>,
+    /// What comes next is the head of another request.
+    awaits_head: Cell<bool>,
     is_resting: Cell<bool>,
     has_been_told: Cell<bool>,
     /// It is to end; stays so.
@@ -63,7 +67,9 @@ impl ConnectionState {
             heard: Cell::new(0),
             stall_after: Cell::new(None),
             moved: Cell::new(0),
+            sent: Cell::new(0),
             is_between: Cell::new(false),
+            awaits_head: Cell::new(true),
             is_resting: Cell::new(false),
             has_been_told: Cell::new(false),
             must_close: Cell::new(false),
@@ -83,7 +89,7 @@ impl ConnectionState {
     /// Records the request whose head has begun and never ended, if there is one: its caller was meant to be served. It gets no answer,
     /// for this reason.
     pub(crate) fn record_begun(&self, worker: &Worker, failure: Failure) {
-        if self.busy.get() > 0 || self.gate.is_open_for_good() {
+        if !self.awaits_head.get() || self.gate.is_open_for_good() {
             return;
         }
         let read = self.traffic.read();
@@ -102,6 +108,7 @@ impl ConnectionState {
         self.busy.set(self.busy.get() + 1);
         self.has_served.set(true);
         self.is_between.set(false);
+        self.awaits_head.set(false);
         self.gate.begin();
     }
 
@@ -131,6 +138,7 @@ impl ConnectionState {
             self.changed.set(now());
             self.heard.set(self.traffic.read());
             self.stall_after.set(None);
+            self.awaits_head.set(self.is_between.get());
             self.gate.end();
         }
     }
@@ -180,6 +188,13 @@ impl ConnectionState {
         }
     }
 
+    /// Whether an answer is still on its way to the caller although its exchange has ended: the HTTP library holds a part of it, or bytes
+    /// have moved since this was asked last.
+    pub(crate) fn is_sending(&self) -> bool {
+        let written = self.traffic.written();
+        written != self.sent.replace(written) || self.gate.is_unflushed()
+    }
+
     /// Whether the HTTP library holds nothing of the connection that matters: no request in part, no answer that is not sent.
     pub(super) fn may_rest(&self) -> bool {
         self.is_between.get() && self.busy.get() == 0 && self.gate.is_shut()
@@ -208,5 +223,30 @@ impl ConnectionState {
         if limit.is_some_and(|limit| now.saturating_duration_since(self.changed.get()) >= limit) {
             self.tell(&self.must_close);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::net::Metered;
+    use crate::proxy::http::front::Front;
+
+    #[tokio::test]
+    async fn an_answer_is_on_its_way_until_all_of_it_is_written() {
+        let (near, _far) = tokio::io::duplex(64);
+        let near = Metered::new(near);
+        let gate = Arc::new(Gate::default());
+        let state = ConnectionState::new(near.traffic(), Arc::clone(&gate));
+        let mut front = Front::new(near, gate);
+        state.begin();
+        front.write_all(b"an answer").await.unwrap();
+        state.end();
+        assert!(state.is_sending(), "bytes have moved");
+        assert!(state.is_sending(), "the library may hold more of them");
+        front.flush().await.unwrap();
+        assert!(!state.is_sending());
     }
 }

@@ -2,6 +2,7 @@
 
 mod broken;
 mod early;
+mod hops;
 mod slow;
 mod whole;
 

@@ -1,0 +1,60 @@
+//! Fields that no trailer section carries on (RFC 9110 §6.5.1).
+
+use http::HeaderMap;
+
+/// What frames or routes a message, belongs to one hop, or is said of the caller by whoever is next to it.
+const STAYS: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "te",
+    "trailer",
+    "content-length",
+    "host",
+    "expect",
+    "via",
+    "authorization",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "cookie",
+    "set-cookie",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-attempt",
+    "x-request-id",
+    "x-correlation-id",
+];
+
+/// Takes out of a trailer section what must stand in a head or nowhere. Over HTTP/2 some of these are an error of the whole stream
+/// (RFC 9113 §8.2.2), which would be blamed on whoever is on its other side.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    for name in STAYS {
+        trailers.remove(*name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn what_frames_routes_or_identifies_goes_and_the_rest_stays() {
+        let mut trailers = HeaderMap::new();
+        for name in STAYS.iter().chain(&["grpc-status", "x-checksum"]) {
+            trailers.append(HeaderName::from_static(name), HeaderValue::from_static("a"));
+            trailers.append(HeaderName::from_static(name), HeaderValue::from_static("b"));
+        }
+        strip_trailers(&mut trailers);
+        let mut left: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["grpc-status", "x-checksum"]);
+    }
+}

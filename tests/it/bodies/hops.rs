@@ -1,0 +1,104 @@
+//! What one side's HTTP/1.1 allows and the other side's HTTP/2 does not, or the reverse, is nobody's failure.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use serde_json::Value;
+
+use super::ending;
+use crate::support::client::{self, Client};
+use crate::support::config::{config, route_to};
+use crate::support::http2::{self, Http2Origin, Then};
+use crate::support::process::Sidefuse;
+
+fn to_http2(origin: &Http2Origin) -> Sidefuse {
+    let settings = "timeout: 30s, breaker: {failure_threshold: 1}";
+    let route = route_to("r", &origin.url(), "http: 2", settings);
+    Sidefuse::start(&config(&[route]))
+}
+
+fn is_closed(sidefuse: &Sidefuse) -> bool {
+    let breaker: Value = client::get(sidefuse.admin(), "/circuit-breakers/r").json();
+    breaker["state"] == "closed"
+}
+
+#[test]
+fn trailers_of_a_caller_that_http2_forbids_reach_no_upstream_and_move_no_breaker() {
+    let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+    let heard = Arc::clone(&seen);
+    let origin = Http2Origin::start(move |stream| {
+        let heard = Arc::clone(&heard);
+        let (mut body, respond) = (stream.body, stream.respond);
+        tokio::spawn(async move {
+            while let Some(data) = body.data().await {
+                let length = data.unwrap().len();
+                let _ = body.flow_control().release_capacity(length);
+            }
+            let trailers = body.trailers().await.unwrap();
+            heard.lock().unwrap().push(trailers.unwrap_or_default());
+            http2::ok(respond, "fine");
+        });
+        Then::Serve
+    });
+    let sidefuse = to_http2(&origin);
+    let mut caller = Client::connect(sidefuse.proxy());
+    caller.send(
+        "POST /r/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: Connection\r\n\r\n3\r\nabc\r\n0\r\n\
+         Connection: close\r\nKeep-Alive: 5\r\nTransfer-Encoding: chunked\r\nX-Correlation-ID: forged\r\nX-Checksum: 1\r\n\r\n",
+    );
+    assert_eq!(caller.read().text(), "fine");
+    let line = sidefuse.access_line("/r/x");
+    assert_eq!(ending(&line), "200 success - 1 there");
+    let seen = seen.lock().unwrap();
+    let names: Vec<&str> = seen[0].keys().map(http::HeaderName::as_str).collect();
+    assert!(names.iter().all(|name| *name == "x-checksum"), "{names:?}");
+    assert!(is_closed(&sidefuse));
+}
+
+#[test]
+fn an_answer_without_a_body_is_whole_however_http2_ends_it() {
+    let origin = Http2Origin::start(|stream| {
+        let number = stream.number;
+        let mut respond = stream.respond;
+        let answer = Response::builder()
+            .status(if number == 3 { 204 } else { 200 })
+            .body(())
+            .unwrap();
+        let mut body = respond.send_response(answer, false).unwrap();
+        if number == 2 {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("x-checksum", "1".parse().unwrap());
+            body.send_trailers(trailers).unwrap();
+        } else {
+            body.send_data(Bytes::new(), true).unwrap();
+        }
+        Then::Serve
+    });
+    let sidefuse = to_http2(&origin);
+    let mut caller = Client::connect(sidefuse.proxy());
+    for (method, path, status) in [
+        ("HEAD", "/r/data", 200),
+        ("HEAD", "/r/trailers", 200),
+        ("GET", "/r/nothing", 204),
+    ] {
+        caller.send(format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(caller.read_head().unwrap().status(), status, "{path}");
+        let line = sidefuse.access_line(path);
+        assert_eq!(ending(&line), format!("{status} success - 1 there"));
+    }
+}
+
+#[test]
+fn a_wish_to_switch_protocols_is_not_passed_to_an_upstream_that_speaks_http2() {
+    let origin = Http2Origin::start(|stream| {
+        http2::ok(stream.respond, "fine");
+        Then::Serve
+    });
+    let sidefuse = to_http2(&origin);
+    let mut caller = Client::connect(sidefuse.proxy());
+    caller
+        .send("GET /r/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(caller.read().text(), "fine");
+    assert!(is_closed(&sidefuse));
+}
