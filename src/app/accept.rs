@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge};
 use tokio::net::TcpListener;
@@ -16,6 +16,9 @@ use crate::time::{Deadline, now, sleep_until};
 /// After an accept that failed for want of descriptors or memory: long enough not to spin, short enough to recover at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Between two lines that say so: while callers come and go at the limit each may be the one too many.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// Accepts callers' connections for as long as the listener is wanted, then those that the system has let in for it already: closing it
 /// would reset them.
 pub(super) async fn accept(
@@ -24,7 +27,7 @@ pub(super) async fn accept(
     mut retired: oneshot::Receiver<()>,
 ) {
     let door = Door::new(dispatch);
-    let mut is_failing = false;
+    let mut told: Option<Instant> = None;
     loop {
         let arrival = tokio::select! {
             arrival = listener.accept() => arrival,
@@ -36,7 +39,6 @@ pub(super) async fn accept(
                     continue;
                 };
                 let Err(error) = door.let_in(stream, peer) else {
-                    is_failing = false;
                     continue;
                 };
                 error
@@ -44,15 +46,16 @@ pub(super) async fn accept(
             Err(error) if is_callers(&error) => continue,
             Err(error) => error,
         };
-        if !is_failing {
+        let now = now();
+        if told.is_none_or(|told| now.saturating_duration_since(told) >= QUIET) {
+            told = Some(now);
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 remedy = Shortage::of(&error).map(Shortage::remedy),
                 "Cannot accept connections; trying on"
             );
         }
-        is_failing = true;
-        sleep_until(Deadline::after(now(), PAUSE)).await;
+        sleep_until(Deadline::after(now, PAUSE)).await;
     }
     if let Ok(listener) = listener.into_std() {
         for (stream, peer) in waiting(&listener) {
@@ -105,16 +108,25 @@ impl Door {
             open,
         } = self;
         accepted.increment(1);
-        open.increment(1.0);
         let max = dispatch.shared().snapshot.load().plan.http.max_connections;
-        let spared = dispatch.descriptors().spare(&stream);
+        let there_are = dispatch.shared().connections();
+        let room = dispatch.descriptors().callers();
+        let spared = if there_are as u64 >= room {
+            Err(Shortage::Descriptors.into())
+        } else {
+            dispatch.descriptors().spare(&stream)
+        };
         let welcome = if spared.is_err() {
-            Welcome::Refuse(Failure::Exhausted)
-        } else if dispatch.shared().connections() >= max {
-            Welcome::Refuse(Failure::Overloaded)
+            let Some(refusing) = dispatch.may_refuse() else {
+                return spared;
+            };
+            Welcome::Refuse(Failure::Exhausted, Some(refusing))
+        } else if there_are >= max {
+            Welcome::Refuse(Failure::Overloaded, None)
         } else {
             Welcome::Serve
         };
+        open.increment(1.0);
         let handed = stream
             .set_nodelay(true)
             .and_then(|()| dispatch.hand(stream, peer.ip(), welcome));

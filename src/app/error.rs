@@ -28,6 +28,14 @@ pub enum StartError {
     /// The system refuses a thread, a signal handler or a runtime.
     #[error("cannot set up {0}")]
     System(&'static str, #[source] io::Error),
+    /// With so few descriptors no call could be served.
+    #[error(
+        "this process may open only {limit} files, which leaves too few for calls beside its own; raise the limit (ulimit -n, LimitNOFILE)"
+    )]
+    Descriptors {
+        /// How many it may open.
+        limit: u64,
+    },
     /// A worker thread ended although nobody asked it to.
     #[error("a worker thread died; its last words are in the log")]
     WorkerDied,
@@ -39,7 +47,7 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Build(_) => 78,
-            Self::Bind { .. } | Self::System(..) => 1,
+            Self::Bind { .. } | Self::System(..) | Self::Descriptors { .. } => 1,
             Self::WorkerDied => 70,
         }
     }

@@ -1,6 +1,8 @@
 //! From nothing to ready, and to the end.
 
+use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -126,6 +128,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         changed,
     });
     let workers = Workers::start(&shared, &writer.handle(), descriptors)?;
+    leaves_room(descriptors)?;
     let life = Life {
         shared,
         workers,
@@ -290,15 +293,30 @@ async fn forward(
     }
 }
 
+/// So many descriptors a process needs at least beside its own: four calls at once.
+const FEWEST: u64 = 8;
+
+/// A process whose own files leave none for a caller would be ready and refuse every call.
+fn leaves_room(descriptors: Descriptors) -> Result<(), StartError> {
+    let next = File::open("/").map_err(|error| StartError::System("files", error))?;
+    let number = u64::try_from(next.as_raw_fd()).unwrap_or(u64::MAX);
+    if descriptors.has_room(number + FEWEST) {
+        return Ok(());
+    }
+    Err(StartError::Descriptors {
+        limit: descriptors.limit(),
+    })
+}
+
 /// Callers that come after the last descriptor is used are refused, whatever `max_connections` would allow.
 fn warn_of_few(descriptors: Descriptors, snapshot: &Snapshot) {
     let max = snapshot.plan.http.max_connections;
-    if descriptors.count() < max as u64 {
+    if descriptors.callers() < max as u64 {
         tracing::warn!(
             max_connections = max,
-            descriptors = descriptors.count(),
+            callers = descriptors.callers(),
             remedy = Shortage::Descriptors.remedy(),
-            "There are fewer descriptors than http.max_connections"
+            "Descriptors allow fewer callers than http.max_connections"
         );
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Builder, LocalOptions};
@@ -25,12 +25,25 @@ struct Arrival {
 }
 
 /// What a connection can expect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Welcome {
     /// It is served.
     Serve,
     /// There is no room for it, for this reason: it is told so.
-    Refuse(Failure),
+    Refuse(Failure, Option<Refusing>),
+}
+
+/// So many connections may be told at once that no descriptors are left, over all listeners: each holds one of the last meanwhile.
+const MOST_REFUSED: usize = 4;
+
+/// One of the connections that are being told so.
+#[derive(Debug)]
+pub(super) struct Refusing(Arc<AtomicUsize>);
+
+impl Drop for Refusing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The worker threads.
@@ -45,6 +58,7 @@ pub(super) struct Workers {
 pub(super) struct Dispatch {
     shared: Arc<Shared>,
     descriptors: Descriptors,
+    refusing: Arc<AtomicUsize>,
     doors: Vec<mpsc::UnboundedSender<Arrival>>,
 }
 
@@ -103,6 +117,7 @@ impl Workers {
             dispatch: Dispatch {
                 shared: Arc::clone(shared),
                 descriptors,
+                refusing: Arc::default(),
                 doors,
             },
             threads,
@@ -166,7 +181,10 @@ async fn work(
         tokio::task::spawn_local(async move {
             match (tokio::net::TcpStream::from_std(stream), welcome) {
                 (Ok(stream), Welcome::Serve) => serve(worker, stream, peer).await,
-                (Ok(stream), Welcome::Refuse(failure)) => refuse(worker, stream, failure).await,
+                (Ok(stream), Welcome::Refuse(failure, refusing)) => {
+                    refuse(worker, stream, failure).await;
+                    drop(refusing);
+                }
                 (Err(_), _) => worker.forget_connection(),
             }
         });
@@ -184,6 +202,13 @@ impl Dispatch {
     /// Which descriptors are kept from callers.
     pub(super) fn descriptors(&self) -> Descriptors {
         self.descriptors
+    }
+
+    /// The right to tell one more connection that no descriptors are left.
+    pub(super) fn may_refuse(&self) -> Option<Refusing> {
+        let before = self.refusing.fetch_add(1, Ordering::Relaxed);
+        let refusing = Refusing(Arc::clone(&self.refusing));
+        (before < MOST_REFUSED).then_some(refusing)
     }
 
     /// Hands a connection to the worker with the fewest.

@@ -45,6 +45,7 @@ fn tell(error: &StartError) -> String {
         StartError::Build(_)
         | StartError::Bind { .. }
         | StartError::System(..)
+        | StartError::Descriptors { .. }
         | StartError::WorkerDied => {
             format!("error: {}", app::chain(error))
         }

@@ -5,8 +5,9 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
-use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::shortage::Shortage;
 
 /// So many are enough for everything: the most that Linux allows a process unless it is told otherwise (`fs.nr_open`).
 const PLENTY: u64 = 1 << 20;
@@ -15,6 +16,8 @@ const PLENTY: u64 = 1 << 20;
 /// when everything else is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptors {
+    /// How many there are in all.
+    limit: u64,
     /// The first number that is kept back.
     ceiling: u64,
 }
@@ -47,14 +50,21 @@ impl Descriptors {
             eighth
         };
         Self {
+            limit,
             ceiling: limit.saturating_sub(kept),
         }
     }
 
-    /// How many numbers there are besides those kept back.
+    /// How many there are in all.
     #[must_use]
-    pub const fn count(self) -> u64 {
-        self.ceiling
+    pub const fn limit(self) -> u64 {
+        self.limit
+    }
+
+    /// So many connections of callers may be open: half of what is not kept back, since each call needs one to its upstream, too.
+    #[must_use]
+    pub const fn callers(self) -> u64 {
+        self.ceiling / 2
     }
 
     /// Whether a connection with this descriptor leaves those that are kept back.
@@ -63,11 +73,17 @@ impl Descriptors {
     /// `EMFILE`, as the system says when none at all is left.
     pub fn spare(self, fd: &impl AsRawFd) -> io::Result<()> {
         let number = u64::try_from(fd.as_raw_fd()).unwrap_or(u64::MAX);
-        if number < self.ceiling {
+        if self.has_room(number) {
             Ok(())
         } else {
-            Err(Errno::MFILE.into())
+            Err(Shortage::Descriptors.into())
         }
+    }
+
+    /// Whether that number is none of those that are kept back.
+    #[must_use]
+    pub const fn has_room(self, number: u64) -> bool {
+        number < self.ceiling
     }
 }
 
@@ -77,14 +93,16 @@ mod tests {
 
     #[test]
     fn an_eighth_is_kept_back_but_at_least_16_and_at_most_64() {
-        for (limit, count) in [
+        for (limit, ceiling) in [
             (10, 0),
             (64, 48),
             (256, 224),
             (1024, 960),
             (1 << 20, (1 << 20) - 64),
         ] {
-            assert_eq!(Descriptors::of_limit(limit).count(), count, "{limit}");
+            let descriptors = Descriptors::of_limit(limit);
+            assert_eq!(descriptors.ceiling, ceiling, "{limit}");
+            assert_eq!(descriptors.callers(), ceiling / 2, "{limit}");
         }
     }
 
@@ -93,7 +111,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         Descriptors::of_limit(1 << 20).spare(&file).unwrap();
         let error = Descriptors::of_limit(16).spare(&file).unwrap_err();
-        assert_eq!(Errno::from_io_error(&error), Some(Errno::MFILE));
+        assert_eq!(Shortage::of(&error), Some(Shortage::Descriptors));
     }
 
     #[test]

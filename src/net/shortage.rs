@@ -64,6 +64,16 @@ impl Shortage {
     }
 }
 
+impl From<Shortage> for io::Error {
+    fn from(shortage: Shortage) -> Self {
+        match shortage {
+            Shortage::Descriptors => Errno::MFILE.into(),
+            Shortage::Memory => Errno::NOBUFS.into(),
+            Shortage::Ports => Errno::ADDRNOTAVAIL.into(),
+        }
+    }
+}
+
 impl Warned {
     /// Warns, unless that has just been done.
     pub fn warn(&self, shortage: Shortage, error: &io::Error, now: Instant) {
