@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics::{Counter, Gauge};
 use tokio::net::TcpListener;
@@ -10,14 +10,11 @@ use tokio::sync::oneshot;
 
 use super::workers::{Dispatch, Welcome};
 use crate::failure::Failure;
-use crate::net::Shortage;
+use crate::net::{Shortage, Warned};
 use crate::time::{Deadline, now, sleep_until};
 
 /// After an accept that failed for want of descriptors or memory: long enough not to spin, short enough to recover at once.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Between two lines that say so: while callers come and go at the limit each may be the one too many.
-const QUIET: Duration = Duration::from_secs(10);
 
 /// Accepts callers' connections for as long as the listener is wanted, then those that the system has let in for it already: closing it
 /// would reset them.
@@ -27,7 +24,7 @@ pub(super) async fn accept(
     mut retired: oneshot::Receiver<()>,
 ) {
     let door = Door::new(dispatch);
-    let mut told: Option<Instant> = None;
+    let warned = Warned::default();
     loop {
         let arrival = tokio::select! {
             arrival = listener.accept() => arrival,
@@ -47,8 +44,7 @@ pub(super) async fn accept(
             Err(error) => error,
         };
         let now = now();
-        if told.is_none_or(|told| now.saturating_duration_since(told) >= QUIET) {
-            told = Some(now);
+        if warned.is_due(now) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 remedy = Shortage::of(&error).map(Shortage::remedy),
@@ -110,11 +106,11 @@ impl Door {
         accepted.increment(1);
         let max = dispatch.shared().snapshot.load().plan.http.max_connections;
         let there_are = dispatch.shared().connections();
-        let room = dispatch.descriptors().callers();
-        let spared = if there_are as u64 >= room {
+        let descriptors = dispatch.descriptors();
+        let spared = if there_are >= descriptors.callers() {
             Err(Shortage::Descriptors.into())
         } else {
-            dispatch.descriptors().spare(&stream)
+            descriptors.spare(&stream)
         };
         let welcome = if spared.is_err() {
             let Some(refusing) = dispatch.may_refuse() else {

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -299,8 +298,7 @@ const FEWEST: u64 = 8;
 /// A process whose own files leave none for a caller would be ready and refuse every call.
 fn leaves_room(descriptors: Descriptors) -> Result<(), StartError> {
     let next = File::open("/").map_err(|error| StartError::System("files", error))?;
-    let number = u64::try_from(next.as_raw_fd()).unwrap_or(u64::MAX);
-    if descriptors.has_room(number + FEWEST) {
+    if descriptors.left_from(&next) > FEWEST {
         return Ok(());
     }
     Err(StartError::Descriptors {
@@ -311,7 +309,7 @@ fn leaves_room(descriptors: Descriptors) -> Result<(), StartError> {
 /// Callers that come after the last descriptor is used are refused, whatever `max_connections` would allow.
 fn warn_of_few(descriptors: Descriptors, snapshot: &Snapshot) {
     let max = snapshot.plan.http.max_connections;
-    if descriptors.callers() < max as u64 {
+    if descriptors.callers() < max {
         tracing::warn!(
             max_connections = max,
             callers = descriptors.callers(),

@@ -63,8 +63,8 @@ impl Descriptors {
 
     /// So many connections of callers may be open: half of what is not kept back, since each call needs one to its upstream, too.
     #[must_use]
-    pub const fn callers(self) -> u64 {
-        self.ceiling / 2
+    pub fn callers(self) -> usize {
+        usize::try_from(self.ceiling / 2).unwrap_or(usize::MAX)
     }
 
     /// Whether a connection with this descriptor leaves those that are kept back.
@@ -72,18 +72,18 @@ impl Descriptors {
     /// # Errors
     /// `EMFILE`, as the system says when none at all is left.
     pub fn spare(self, fd: &impl AsRawFd) -> io::Result<()> {
-        let number = u64::try_from(fd.as_raw_fd()).unwrap_or(u64::MAX);
-        if self.has_room(number) {
+        if self.left_from(fd) > 0 {
             Ok(())
         } else {
             Err(Shortage::Descriptors.into())
         }
     }
 
-    /// Whether that number is none of those that are kept back.
+    /// How many there are from this one on, with it, besides those that are kept back.
     #[must_use]
-    pub const fn has_room(self, number: u64) -> bool {
-        number < self.ceiling
+    pub fn left_from(self, fd: &impl AsRawFd) -> u64 {
+        let number = u64::try_from(fd.as_raw_fd()).unwrap_or(u64::MAX);
+        self.ceiling.saturating_sub(number)
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
         ] {
             let descriptors = Descriptors::of_limit(limit);
             assert_eq!(descriptors.ceiling, ceiling, "{limit}");
-            assert_eq!(descriptors.callers(), ceiling / 2, "{limit}");
+            assert_eq!(descriptors.callers() as u64, ceiling / 2, "{limit}");
         }
     }
 

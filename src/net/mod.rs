@@ -20,4 +20,4 @@ pub use dns::{NameError, Names};
 pub use drain::{Phase, Phases};
 pub use held::{Held, Hold};
 pub use io::{BoxIo, Io, Metered, Traffic};
-pub use shortage::Shortage;
+pub use shortage::{Shortage, Warned};

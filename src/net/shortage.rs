@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-/// Between two warnings: each call may meet the same shortage.
+/// Between two lines that tell of it: each call, and each caller, may meet the same shortage.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// What there is no more of.
@@ -22,7 +22,7 @@ pub enum Shortage {
     Ports,
 }
 
-/// Warns of a shortage now and then.
+/// Has a shortage told now and then.
 #[derive(Debug, Default)]
 pub struct Warned(Mutex<Option<Instant>>);
 
@@ -75,14 +75,21 @@ impl From<Shortage> for io::Error {
 }
 
 impl Warned {
+    /// Whether to tell it at `now`; if so, it counts as told.
+    pub fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= QUIET);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+
     /// Warns, unless that has just been done.
     pub fn warn(&self, shortage: Shortage, error: &io::Error, now: Instant) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| now.saturating_duration_since(last) < QUIET) {
+        if !self.is_due(now) {
             return;
         }
-        *last = Some(now);
-        drop(last);
         tracing::warn!(
             of = shortage.label(),
             error = error as &dyn std::error::Error,
