@@ -2,40 +2,34 @@
 
 use http::HeaderMap;
 
+use super::hop::{HOP_BY_HOP, OF_THE_CALLER, joined};
+
 /// What frames or routes a message, belongs to one hop, or is said of the caller by whoever is next to it.
-const STAYS: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "te",
-    "trailer",
-    "content-length",
-    "host",
-    "expect",
-    "via",
-    "authorization",
-    "proxy-authorization",
-    "proxy-authenticate",
-    "cookie",
-    "set-cookie",
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "x-attempt",
-    "x-request-id",
-    "x-correlation-id",
-];
+const STAYS: [&str; 25] = joined::<11, 14, 25>(
+    joined::<6, 5, 11>(HOP_BY_HOP, OF_THE_CALLER),
+    [
+        "te",
+        "trailer",
+        "content-length",
+        "host",
+        "expect",
+        "via",
+        "authorization",
+        "proxy-authorization",
+        "proxy-authenticate",
+        "cookie",
+        "set-cookie",
+        "x-forwarded-for",
+        "x-request-id",
+        "x-correlation-id",
+    ],
+);
 
 /// Takes out of a trailer section what must stand in a head or nowhere. Over HTTP/2 some of these are an error of the whole stream
 /// (RFC 9113 §8.2.2), which would be blamed on whoever is on its other side.
 pub fn strip_trailers(trailers: &mut HeaderMap) {
     for name in STAYS {
-        trailers.remove(*name);
+        trailers.remove(name);
     }
 }
 

@@ -8,6 +8,7 @@ use http::{Method, Version};
 
 use super::{ours, reply};
 use crate::snapshot::Edits;
+use crate::wire::{HOP_BY_HOP, OF_THE_CALLER, joined};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -38,34 +39,20 @@ const NEVER_HOP_BY_HOP: [&str; 10] = [
 ///
 /// `Trailer` is not among them (§6.6.2), and the HTTP library sends only the trailers that it announces.
 /// `Connection` stands first in both lists: [`strip`] looks there.
-const REQUEST_STAYS: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "te",
-    "proxy-authorization",
-    "forwarded",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "x-attempt",
-];
+const REQUEST_STAYS: &[&str] = &joined::<11, 2, 13>(
+    joined::<6, 5, 11>(HOP_BY_HOP, OF_THE_CALLER),
+    ["te", "proxy-authorization"],
+);
 
 /// What an answer does not take along.
-const RESPONSE_STAYS: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "proxy-authenticate",
-    // Stays but for our own members.
-    "proxy-status",
-];
+const RESPONSE_STAYS: &[&str] = &joined::<6, 2, 8>(
+    HOP_BY_HOP,
+    [
+        "proxy-authenticate",
+        // Stays but for our own members.
+        "proxy-status",
+    ],
+);
 
 /// The bit for fields that are ours alone, beyond the places of both lists.
 const OURS: u32 = 1 << 31;
