@@ -38,9 +38,9 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// No upstream is called any more once the time to drain is over.
-    pub(super) fn refuse_when_closing(&self, was_sent: bool) -> Result<(), Refusal> {
+    pub(super) fn refuse_when_closing(&self, exchange: &Exchange) -> Result<(), Refusal> {
         if self.connection.worker.shared().phases.now() == Phase::Closing {
-            return Err(Refusal::draining(was_sent));
+            return Err(Refusal::draining(exchange));
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ pub(super) async fn carry(
     loop {
         let passed = held.pass(exchange, call.key, begin).await;
         let admitted = passed.and_then(|pass| {
-            context.refuse_when_closing(exchange.attempts() > 0)?;
+            context.refuse_when_closing(exchange)?;
             begin = held.now(begin);
             admit(route, call.key, begin).map(|permit| (permit, pass))
         });

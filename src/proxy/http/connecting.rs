@@ -72,29 +72,21 @@ impl Attempt<'_, '_> {
             }
             Err(Unconnected { failure, .. }) => *failure == Failure::CircuitOpen,
         };
-        if let Err(refusal) = self
-            .context
-            .refuse_when_closing(self.exchange.attempts() > 0)
-        {
-            if let Ok(Checkout { lease, .. }) = checkout {
-                lease.keep(end);
-            }
-            return Err(Failed {
-                refusal: Some(Box::new(refusal)),
-                ..failed(Failure::Draining.into())
-            });
-        }
-        // A breaker may have opened since the call was let pass, which would then be sent after the order to stop.
-        if may_be_off
-            && standing.is_off(end)
-            && let Some(refusal) = standing.refusal(end)
-        {
+        // The drain may have ended, or a breaker opened, since the call was let pass: it would be sent after the order to stop.
+        let called_off = match self.context.refuse_when_closing(self.exchange) {
+            Err(refusal) => Some((Box::new(refusal), Failure::Draining)),
+            Ok(()) if may_be_off && standing.is_off(end) => standing
+                .refusal(end)
+                .map(|refusal| (refusal, Failure::CircuitOpen)),
+            Ok(()) => None,
+        };
+        if let Some((refusal, failure)) = called_off {
             if let Ok(Checkout { lease, .. }) = checkout {
                 lease.keep(end);
             }
             return Err(Failed {
                 refusal: Some(refusal),
-                ..failed(Failure::CircuitOpen.into())
+                ..failed(failure.into())
             });
         }
         match checkout {

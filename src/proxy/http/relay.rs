@@ -76,8 +76,8 @@ async fn serve(
         connection: &connection,
         current: &current,
     };
-    // Boxed: the library keeps room for this future in every idle connection, 2 KiB more without the box.
     let found = Cell::new(None);
+    // Boxed: the library keeps room for this future in every idle connection, 2 KiB more without the box.
     let result = Box::pin(async {
         tokio::select! {
             biased;
@@ -95,7 +95,7 @@ async fn serve(
         None => {
             // What the attempt so far proved says nothing about how this ends.
             exchange.unsettled();
-            Err((Refusal::draining(exchange.attempts() > 0), found.get()))
+            Err((Refusal::draining(exchange), found.get()))
         }
     };
     let told = Told {

@@ -13,7 +13,7 @@ use http::{Response, StatusCode};
 use serde::{Serialize, Serializer};
 
 use crate::failure::Failure;
-use crate::telemetry::CorrelationId;
+use crate::telemetry::{CorrelationId, Exchange};
 use crate::time::wall_at;
 
 const X_SIDEFUSE_REASON: HeaderName = HeaderName::from_static("x-sidefuse-reason");
@@ -44,8 +44,8 @@ impl Refusal {
     }
 
     /// The time to drain is over; whether the upstream may have seen the call decides what to advise.
-    pub(super) fn draining(was_sent: bool) -> Self {
-        let detail = if was_sent {
+    pub(super) fn draining(exchange: &Exchange) -> Self {
+        let detail = if exchange.attempts() > 0 {
             "shutting down before the upstream's answer; the upstream may have carried the call out"
         } else {
             "shutting down; call again, another instance answers"
