@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Choice, FILE, Form, Key, Kind, Section, Unwritten};
+use super::keys::{BODILESS, Choice, FILE, Form, Key, Kind, Section, Unwritten};
 use super::preset::INHERITED;
 use super::units::{spell_size, spell_time};
 
@@ -150,7 +150,7 @@ impl Definitions {
         }
         mapping.insert("additionalProperties".to_owned(), json!(false));
         mapping.extend(choice(section.choice));
-        mapping.extend(conflict(section.name).map(|rule| ("allOf".to_owned(), json!([rule]))));
+        mapping.extend(conflict(section).map(|rule| ("allOf".to_owned(), json!([rule]))));
         mapping
     }
 
@@ -231,8 +231,12 @@ impl Definitions {
     }
 }
 
+/// With that key.
+fn has(name: &str) -> Value {
+    json!({"required": [name]})
+}
+
 fn choice(choice: Choice) -> Map<String, Value> {
-    let has = |name: &str| json!({"required": [name]});
     let rule = match choice {
         Choice::Any => None,
         Choice::Some => Some(("minProperties", json!(1))),
@@ -256,16 +260,21 @@ fn choice(choice: Choice) -> Map<String, Value> {
 }
 
 /// What values of one key do to other keys of that mapping. The walk says it in words (`compile`).
-fn conflict(section: &str) -> Option<Value> {
-    let either = |names: &[&str]| any_of(names.iter().map(|name| json!({"required": [name]})));
-    match section {
-        "respond" => Some(json!({
-            "if": {
-                "properties": {"status": {"enum": [204, 205, 304, "204", "205", "304"]}},
-                "required": ["status"],
-            },
-            "then": {"not": either(&["body", "json", "body_file"])},
-        })),
+fn conflict(section: &Section) -> Option<Value> {
+    match section.name {
+        "respond" => {
+            let plain = BODILESS.map(|status| json!(status.as_u16()));
+            let quoted = BODILESS.map(|status| json!(status.as_str()));
+            let statuses = [plain, quoted].concat();
+            let bodies = section.choices().iter().copied().map(has);
+            Some(json!({
+                "if": {
+                    "properties": {"status": {"enum": statuses}},
+                    "required": ["status"],
+                },
+                "then": {"not": any_of(bodies)},
+            }))
+        }
         "stale" => Some(json!({"not": {
             "properties": {"share_credentials": {"enum": [true, "true"]}, "neutral": {"minItems": 1}},
             "required": ["share_credentials", "neutral"],

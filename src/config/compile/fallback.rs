@@ -7,19 +7,12 @@ use super::stale::stale;
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping, scalar};
 use crate::config::files::{Secrecy, file};
-use crate::config::keys::{FALLBACK, MOST_FALLBACKS, MOST_SET};
+use crate::config::keys::{BODILESS, FALLBACK, MOST_FALLBACKS, MOST_SET};
 use crate::config::plan::{FallbackKind, FallbackPlan, RespondPlan};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::suggest::nearest;
 use crate::config::template::{Template, TemplateBuilder, UnknownPlace, names};
 use crate::config::tree::{Entry, Node, Scalar, Span, Value};
-
-/// Statuses whose answers have no body (RFC 9110 §6.4.1, §15.3.6).
-const BODILESS: [StatusCode; 3] = [
-    StatusCode::NO_CONTENT,
-    StatusCode::RESET_CONTENT,
-    StatusCode::NOT_MODIFIED,
-];
 
 /// Reads `fallback`: a mapping, a list of mappings, or `off`.
 pub(super) fn fallbacks(

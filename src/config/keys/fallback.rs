@@ -1,5 +1,7 @@
 //! `fallback:` of a route.
 
+use http::StatusCode;
+
 use super::follow;
 use super::forms;
 use super::policies::MOST_SET;
@@ -11,6 +13,13 @@ pub(crate) const MOST_FALLBACKS: usize = 8;
 pub(crate) const MOST_VARY: usize = 16;
 /// The most headers of `neutral`.
 pub(crate) const MOST_NEUTRAL: usize = 16;
+
+/// Statuses whose answers have no body (RFC 9110 §6.4.1, §15.3.6).
+pub(crate) const BODILESS: [StatusCode; 3] = [
+    StatusCode::NO_CONTENT,
+    StatusCode::RESET_CONTENT,
+    StatusCode::NOT_MODIFIED,
+];
 
 /// One thing that callers get instead.
 pub(crate) const FALLBACK: Section = Section::new(

@@ -22,7 +22,7 @@ use super::tree::Node;
 
 pub(crate) use breaker::CANDIDATE;
 pub(crate) use classify::{MOST_RULES, RULE, judged};
-pub(crate) use fallback::{FALLBACK, MOST_FALLBACKS, MOST_NEUTRAL, MOST_VARY};
+pub(crate) use fallback::{BODILESS, FALLBACK, MOST_FALLBACKS, MOST_NEUTRAL, MOST_VARY};
 pub(crate) use follow::{Beside, Follows, name};
 pub(crate) use policies::{HEADER_FILE, MOST_SET, RATE_KEY};
 pub(crate) use route::{DEFAULTS, MOST_CANDIDATES, PRESET, ROUTE};
