@@ -130,6 +130,10 @@ impl AccessRecord<'_> {
     pub fn message(&self) -> &'static str {
         match self.reason {
             _ if self.fallback.is_some() => "Request answered by a fallback",
+            // What the caller got is no refusal: its answer had begun.
+            Some(reason) if is_refusal(reason) && self.status != reason.answer().0 => {
+                "Request cut off"
+            }
             Some(reason) if is_refusal(reason) => "Request refused",
             Some(reason) if is_failure(reason) => "Request failed",
             Some(_) => "Request abandoned",
@@ -354,7 +358,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn variants(id: &CorrelationId) -> [AccessRecord<'_>; 8] {
+    fn variants(id: &CorrelationId) -> [AccessRecord<'_>; 9] {
         let mut headers = HeaderMap::new();
         let parent =
             HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
@@ -424,6 +428,11 @@ pub(crate) mod tests {
                 path: b"/x\r\n\x1b[31m\"\xff",
                 method: "FOO",
                 user_id: Some(b"007"),
+                ..ignored
+            },
+            AccessRecord {
+                reason: Some(Failure::Draining),
+                status: 200,
                 ..ignored
             },
         ]

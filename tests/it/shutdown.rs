@@ -211,6 +211,7 @@ fn who_waits_beyond_the_drain_is_told_and_what_is_on_its_way_is_cut_and_recorded
             _ => continue,
         };
         assert_eq!(line["outcome"], outcome, "{line}");
+        assert_eq!(line["msg"], "Request cut off", "{line}");
         assert_eq!(line["bytesOut"], bytes, "{line}");
     }
     assert!(
