@@ -232,6 +232,9 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
     };
     headers::prepare_response(response.headers_mut(), &facts, &route.response_headers);
     mark_fallback(response.headers_mut(), exchange);
+    if has_no_length(response.status()) {
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
     let most = route.plan.max_duration;
     let pace = Pace {
         idle_timeout: route.plan.idle_timeout,
@@ -252,6 +255,11 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
 /// Whether an answer with that status never has a body (RFC 9112 §6.3).
 fn is_bodiless(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+}
+
+/// Whether an answer with that status never has a `Content-Length` (RFC 9110 §8.6).
+fn has_no_length(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status.is_informational()
 }
 
 /// Says in an answer what it is instead of the one of the route's upstream, if it is.

@@ -49,14 +49,19 @@ fn bodies_of_both_framings_pass_both_ways_and_are_counted_to_the_byte() {
 #[test]
 fn case_48_answers_without_a_body_leave_the_connection_clean() {
     let origin = Origin::start(|request| match request.head.target() {
-        "/204" => Answer::script().send("HTTP/1.1 204 No Content\r\n\r\n"),
+        "/204" => Answer::script().send("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n"),
         "/304" => Answer::script().send("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"),
         "/head" => Answer::script().send("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"),
         _ => Answer::ok("next"),
     });
     let sidefuse = sidefuse_to(&origin, "timeout: 30s");
     let mut client = Client::connect(sidefuse.proxy());
-    assert_eq!(client.get("/r/204").status(), 204);
+    let nothing = client.get("/r/204");
+    // RFC 9110 §8.6: a 204 has no length.
+    assert_eq!(
+        (nothing.status(), nothing.header("content-length")),
+        (204, None)
+    );
     assert_eq!(client.get("/r/304").status(), 304);
     let head = client.request("HEAD", "/r/head", &[], "");
     assert_eq!(
