@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -30,6 +31,8 @@ struct Source {
     replay: Option<Box<Replay>>,
     idle_timeout: Duration,
     alarm: Alarm,
+    /// The field that carries the correlation id.
+    correlation: HeaderName,
 }
 
 /// A caller's request body, and what is known of it while a connection reads it.
@@ -204,8 +207,13 @@ impl Upload {
     }
 
     /// The body for the next attempt; it may pause for `idle_timeout` at the most. An upload of an attempt before is at its end.
+    /// No trailer of the caller's passes for `correlation`, the field that carries the correlation id.
     #[must_use]
-    pub fn of(progress: &Rc<UploadProgress>, idle_timeout: Duration) -> Self {
+    pub fn of(
+        progress: &Rc<UploadProgress>,
+        idle_timeout: Duration,
+        correlation: &HeaderName,
+    ) -> Self {
         if progress.is_empty {
             return Self::empty();
         }
@@ -228,6 +236,7 @@ impl Upload {
                 replay,
                 idle_timeout,
                 alarm: Alarm::default(),
+                correlation: correlation.clone(),
             }),
         }
     }
@@ -311,7 +320,7 @@ impl Body for Upload {
             Poll::Ready(Some(Ok(mut frame))) => {
                 source.alarm.clear();
                 if let Some(trailers) = frame.trailers_mut() {
-                    strip_trailers(trailers);
+                    strip_trailers(trailers, &source.correlation);
                 }
                 // The connection does not ask again after trailers.
                 let is_last = body.is_end_stream() || frame.is_trailers();

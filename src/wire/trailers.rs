@@ -1,6 +1,6 @@
 //! Fields that no trailer section carries on (RFC 9110 §6.5.1).
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::hop::{HOP_BY_HOP, OF_THE_CALLER, joined};
 
@@ -26,27 +26,31 @@ const STAYS: [&str; 25] = joined::<11, 14, 25>(
 );
 
 /// Takes out of a trailer section what must stand in a head or nowhere. Over HTTP/2 some of these are an error of the whole stream
-/// (RFC 9113 §8.2.2), which would be blamed on whoever is on its other side.
-pub fn strip_trailers(trailers: &mut HeaderMap) {
+/// (RFC 9113 §8.2.2), which would be blamed on whoever is on its other side. `correlation` is the field that carries the correlation id.
+pub fn strip_trailers(trailers: &mut HeaderMap, correlation: &HeaderName) {
     for name in STAYS {
         trailers.remove(name);
     }
+    trailers.remove(correlation);
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     use super::*;
 
     #[test]
     fn what_frames_routes_or_identifies_goes_and_the_rest_stays() {
         let mut trailers = HeaderMap::new();
-        for name in STAYS.iter().chain(&["grpc-status", "x-checksum"]) {
+        for name in STAYS
+            .iter()
+            .chain(&["grpc-status", "x-checksum", "x-trace-no"])
+        {
             trailers.append(HeaderName::from_static(name), HeaderValue::from_static("a"));
             trailers.append(HeaderName::from_static(name), HeaderValue::from_static("b"));
         }
-        strip_trailers(&mut trailers);
+        strip_trailers(&mut trailers, &HeaderName::from_static("x-trace-no"));
         let mut left: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["grpc-status", "x-checksum"]);

@@ -2,7 +2,7 @@
 
 use crate::support::answer::Answer;
 use crate::support::client::Client;
-use crate::support::config::{config, route};
+use crate::support::config::{config_with, route};
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
@@ -16,8 +16,8 @@ fn no_upstream_and_no_caller_speaks_as_us() {
     let origin = Origin::start(move |request| {
         if request.head.target().ends_with("/trailers") {
             return Answer::script().send(
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Sidefuse-Reason, Proxy-Status\r\n\r\n\
-                 2\r\nok\r\n0\r\nX-Sum: 42\r\nX-Sidefuse-Reason: timeout\r\nProxy-Status: sidefuse; error=x, cdn\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Sidefuse-Reason, Proxy-Status, X-Trace-No\r\n\r\n\
+                 2\r\nok\r\n0\r\nX-Sum: 42\r\nX-Sidefuse-Reason: timeout\r\nX-Trace-No: forged\r\nProxy-Status: sidefuse; error=x, cdn\r\n\r\n",
             );
         }
         let status = (
@@ -26,7 +26,10 @@ fn no_upstream_and_no_caller_speaks_as_us() {
         );
         Answer::status(503, &[&forged[..], &[status]].concat(), "")
     });
-    let sidefuse = Sidefuse::start(&config(&[route("r", &origin.url(), "timeout: 30s")]));
+    let sidefuse = Sidefuse::start(&config_with(
+        "correlation: {header: X-Trace-No}",
+        &[route("r", &origin.url(), "timeout: 30s")],
+    ));
     let mut client = Client::connect(sidefuse.proxy());
     let response = client.request("GET", "/r/", &forged, "");
     assert_eq!(response.status(), 503);
@@ -51,4 +54,5 @@ fn no_upstream_and_no_caller_speaks_as_us() {
     );
     let (_, trailers) = bytes.rsplit_once("\r\n0\r\n").unwrap();
     assert!(!trailers.contains("sidefuse"), "{trailers}");
+    assert!(!trailers.contains("forged"), "{trailers}");
 }

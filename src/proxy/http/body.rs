@@ -12,13 +12,11 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::ending::{BodyEnd, Ending};
-use super::ours;
 use super::peek::Source;
 use crate::failure::Failure;
 use crate::stale::Collector;
 use crate::time::{Alarm, Deadline};
 use crate::upstream::is_misframed;
-use crate::wire::strip_trailers;
 
 /// The body of an answer.
 pub(super) enum Body {
@@ -139,12 +137,12 @@ impl Relayed {
                 if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_ref()) {
                     ending.relayed_bytes(data.len());
                 }
-                if let (Some(ending), Some(trailers)) = (&mut self.ending, frame.trailers_ref()) {
-                    ending.heard(trailers);
-                }
                 if let Some(trailers) = frame.trailers_mut() {
-                    strip_trailers(trailers);
-                    ours::remove_from_trailers(trailers);
+                    // Those of an answer without a body, which was over with its head, nobody waits for.
+                    let Some(ending) = &mut self.ending else {
+                        return Poll::Ready(None);
+                    };
+                    ending.heard(trailers);
                 }
                 if self.source.is_end_stream() || frame.is_trailers() {
                     self.end(BodyEnd::Whole);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -219,6 +219,12 @@ impl Connection {
 }
 
 impl Busy {
+    /// The field that carries the correlation id, as the configuration in force says.
+    pub(super) fn correlation_header(&self) -> HeaderName {
+        let current = self.worker.current();
+        current.snapshot.plan.correlation.header.clone()
+    }
+
     /// The answer's body is on its way: from now on the caller may not stop reading for longer than this.
     pub(super) fn answering(&self, idle_timeout: Duration) {
         self.state.answering(idle_timeout);

@@ -8,11 +8,13 @@ use http::HeaderMap;
 use super::classify::{Judged, sample};
 use super::connection::Busy;
 use super::kept::Kept;
+use super::ours;
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Permit, Verdict};
 use crate::telemetry::{End, Exchange};
 use crate::time::{Deadline, now};
 use crate::upstream::{Lease, UploadProgress};
+use crate::wire::strip_trailers;
 
 /// How a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +90,13 @@ impl Ending {
         }
     }
 
-    /// Hears what the trailers say.
-    pub(super) fn heard(&mut self, trailers: &HeaderMap) {
+    /// Hears what the trailers say, and takes out of them what goes no further.
+    pub(super) fn heard(&mut self, trailers: &mut HeaderMap) {
         if let Some(upstream) = &mut self.upstream {
             upstream.judged.hear(trailers);
         }
+        strip_trailers(trailers, &self.busy.correlation_header());
+        ours::remove_from_trailers(trailers);
     }
 
     /// Until when the answer may pause because the upload still moves.

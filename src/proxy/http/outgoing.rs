@@ -102,7 +102,9 @@ impl<'a> Outgoing<'a> {
             }
         };
         let plan = &self.route.plan;
-        let mut request = Request::new(Upload::of(&call.upload, plan.idle_timeout));
+        let correlation = &context.current.snapshot.plan.correlation.header;
+        let upload = Upload::of(&call.upload, plan.idle_timeout, correlation);
+        let mut request = Request::new(upload);
         *request.method_mut() = call.method.clone();
         let path = self.path.clone();
         if lease.is_http2() {

@@ -8,14 +8,18 @@ use serde_json::Value;
 
 use super::ending;
 use crate::support::client::{self, Client};
-use crate::support::config::{config, route_to};
+use crate::support::config::{config_with, route_to};
 use crate::support::http2::{self, Http2Origin, Then};
 use crate::support::process::Sidefuse;
 
 fn to_http2(origin: &Http2Origin) -> Sidefuse {
+    to_http2_with("", origin)
+}
+
+fn to_http2_with(top: &str, origin: &Http2Origin) -> Sidefuse {
     let settings = "timeout: 30s, breaker: {failure_threshold: 1}";
     let route = route_to("r", &origin.url(), "http: 2", settings);
-    Sidefuse::start(&config(&[route]))
+    Sidefuse::start(&config_with(top, &[route]))
 }
 
 fn is_closed(sidefuse: &Sidefuse) -> bool {
@@ -23,8 +27,8 @@ fn is_closed(sidefuse: &Sidefuse) -> bool {
     breaker["state"] == "closed"
 }
 
-#[test]
-fn trailers_of_a_caller_that_http2_forbids_reach_no_upstream_and_move_no_breaker() {
+/// An origin that keeps the trailers of each call.
+fn hearing() -> (Http2Origin, Arc<Mutex<Vec<HeaderMap>>>) {
     let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
     let heard = Arc::clone(&seen);
     let origin = Http2Origin::start(move |stream| {
@@ -41,6 +45,12 @@ fn trailers_of_a_caller_that_http2_forbids_reach_no_upstream_and_move_no_breaker
         });
         Then::Serve
     });
+    (origin, seen)
+}
+
+#[test]
+fn trailers_of_a_caller_that_http2_forbids_reach_no_upstream_and_move_no_breaker() {
+    let (origin, seen) = hearing();
     let sidefuse = to_http2(&origin);
     let mut caller = Client::connect(sidefuse.proxy());
     caller.send(
@@ -54,6 +64,23 @@ fn trailers_of_a_caller_that_http2_forbids_reach_no_upstream_and_move_no_breaker
     let names: Vec<&str> = seen[0].keys().map(http::HeaderName::as_str).collect();
     assert!(names.iter().all(|name| *name == "x-checksum"), "{names:?}");
     assert!(is_closed(&sidefuse));
+}
+
+#[test]
+fn a_trailer_of_a_caller_does_not_pass_for_the_configured_correlation_header() {
+    let (origin, seen) = hearing();
+    let sidefuse = to_http2_with("correlation: {header: X-Trace-No}", &origin);
+    let mut caller = Client::connect(sidefuse.proxy());
+    caller.send(
+        "POST /r/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Trace-No, X-Sum\r\n\r\n\
+         0\r\nX-Trace-No: forged\r\nX-Sum: 42\r\n\r\n",
+    );
+    assert_eq!(caller.read().text(), "fine");
+    let seen = seen.lock().unwrap();
+    assert_eq!(
+        (seen[0].get("x-trace-no"), &seen[0]["x-sum"]),
+        (None, &"42".parse().unwrap())
+    );
 }
 
 #[test]
