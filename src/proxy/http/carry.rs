@@ -73,6 +73,8 @@ pub(super) struct Ended {
     pub(super) at: Instant,
     /// The upstream cannot have seen the call.
     pub(super) is_unsent: bool,
+    /// We called it off before it was sent: a breaker opened, or the time to drain was over.
+    pub(super) was_called_off: bool,
     /// The call could be sent again from its first byte to its last.
     pub(super) is_whole: bool,
 }
@@ -109,7 +111,10 @@ pub(super) async fn carry(
     held.enter(call)?;
     let mut retrying = Retrying::new(route, call);
     loop {
-        let passed = held.pass(exchange, call.key, begin).await;
+        let passed = match context.refuse_when_closing(exchange) {
+            Ok(()) => held.pass(exchange, call.key, begin).await,
+            Err(refusal) => Err(refusal),
+        };
         let admitted = passed.and_then(|pass| {
             context.refuse_when_closing(exchange)?;
             begin = held.now(begin);
@@ -151,7 +156,10 @@ pub(super) async fn carry(
             Next::Again(at) => {
                 held.backs_off();
                 exchange.holding(HeldBy::Backoff, now);
-                sleep_until(at).await;
+                tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = context.connection.worker.called_off() => {}
+                }
                 begin = self::now();
                 exchange.let_go(begin);
             }
@@ -222,6 +230,7 @@ async fn conclude(
             Ended {
                 at,
                 is_unsent: false,
+                was_called_off: false,
                 is_whole: outgoing.can_go_again(call),
                 result: Ok(answer(call, place, response, upstream)),
             }
@@ -242,6 +251,7 @@ async fn conclude(
             }
             let throttle = &route.limits.throttle;
             throttle.settle(pass, verdict.outcome, verdict.signal, at);
+            let was_called_off = refusal.is_some();
             let refusal = if let Some(refusal) = refusal {
                 permit.withdraw();
                 *refusal
@@ -252,6 +262,7 @@ async fn conclude(
             Ended {
                 at,
                 is_unsent,
+                was_called_off,
                 is_whole: outgoing.can_go_again(call),
                 result: Err(refusal),
             }

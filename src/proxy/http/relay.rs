@@ -81,8 +81,9 @@ async fn serve(
     let result = Box::pin(async {
         tokio::select! {
             biased;
-            () = connection.worker.called_off() => None,
+            // First: what an upstream has said is worth more than that we are about to end.
             result = shield(answer(&context, exchange, request, &found)) => Some(result),
+            () = connection.worker.called_off() => None,
         }
     });
     let result = match result.await {

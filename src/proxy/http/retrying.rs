@@ -126,7 +126,7 @@ impl<'a> Retrying<'a> {
         if let Some(further) = self.further.take() {
             further.ended(ended.as_retry());
         }
-        if ended.was_called_off()
+        if ended.was_called_off
             && let Some(before) = spare.and_then(Spare::take)
         {
             return Next::Done(before);
@@ -200,14 +200,9 @@ impl Ended {
                 Outcome::Success | Outcome::Alive | Outcome::Ignored => RetryResult::Answered,
                 Outcome::Failure | Outcome::Throttled => RetryResult::Failed,
             },
-            Err(_) if self.was_called_off() => RetryResult::Refused,
+            Err(_) if self.was_called_off => RetryResult::Refused,
             Err(_) => RetryResult::Failed,
         }
-    }
-
-    /// A breaker opened before it was sent.
-    fn was_called_off(&self) -> bool {
-        matches!(&self.result, Err(refusal) if refusal.state.is_some())
     }
 
     /// How long the upstream wishes to be left alone.

@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Request;
+use http::header::{HeaderValue, RETRY_AFTER};
+use sidefuse::net::Phase;
 use sidefuse::resilience::{ForceRequest, Order};
 use sidefuse::time::now;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
 use tokio::task::spawn_local;
 
 use super::{GET, config, pass, retries};
@@ -179,6 +182,63 @@ fn who_waits_to_go_again_when_the_breaker_opens_gets_what_the_upstream_said_befo
             assert_eq!(
                 (&line["attempts"], &line["outcome"], &line["breakerState"]),
                 (&1.into(), &"failure".into(), &"open".into()),
+                "{line}"
+            );
+        });
+    }
+}
+
+#[test]
+fn who_waits_to_go_again_when_the_drain_ends_gets_what_the_upstream_said_before() {
+    let config = "version: 1\nroutes: {r: {upstream: {url: http://origin, pool: {max: 1}}, timeout: 60s, breaker: {failure_threshold: 1000}, retry: {attempts: 2, retry_on: [500], max_retry_after: 10s}}}\n";
+    for has_waited in [false, true] {
+        let (calls, release) = (AtomicUsize::new(0), Arc::new(Notify::new()));
+        let released = Arc::clone(&release);
+        let script: Script = Arc::new(move |request| {
+            if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+                return Box::pin(async move {
+                    let mut answer = always(500)(request).await;
+                    let wait = HeaderValue::from_static("10");
+                    answer.headers_mut().insert(RETRY_AFTER, wait);
+                    answer
+                });
+            }
+            let released = Arc::clone(&released);
+            Box::pin(async move {
+                released.notified().await;
+                always(200)(request).await
+            })
+        });
+        on_stage(config, script, async |stage| {
+            let mut calls = Vec::new();
+            for _ in 0..2 {
+                let mut caller = stage.caller().await;
+                calls.push(spawn_local(async move {
+                    caller.ask(Request::get("/r/x"), "").await
+                }));
+                pass(Duration::from_millis(1)).await;
+            }
+            if has_waited {
+                // The other call has the one connection by now, and this one waits for it.
+                pass(Duration::from_secs(11)).await;
+                assert_eq!(stage.route("r").upstream.statistics().waiting, 1);
+            }
+            stage.worker.shared().phases.advance(Phase::Closing);
+            if has_waited {
+                release.notify_one();
+            }
+            let said = calls.remove(0).await.unwrap();
+            assert_eq!(
+                (said.status, said.header("x-sidefuse-reason"), said.text()),
+                (500, "", "{}")
+            );
+            assert_eq!(stage.origin.calls(), 1 + usize::from(has_waited));
+            assert_eq!(retries(&stage.metrics(), "refused"), 1);
+            let lines = stage.lines();
+            let line = lines.iter().find(|line| line["statusCode"] == 500).unwrap();
+            assert_eq!(
+                (&line["attempts"], &line["outcome"], line.get("reason")),
+                (&1.into(), &"failure".into(), None),
                 "{line}"
             );
         });

@@ -153,7 +153,7 @@ pub(crate) struct Stage {
     /// By `host:port`.
     pub(crate) others: BTreeMap<String, Arc<MemoryOrigin>>,
     pub(crate) snapshot: Arc<Snapshot>,
-    worker: Rc<Worker>,
+    pub(crate) worker: Rc<Worker>,
     pipes: Arc<Pipes>,
     lines: Arc<Mutex<Vec<u8>>>,
     writer: RefCell<Option<LogWriter>>,
