@@ -1,10 +1,11 @@
 //! Accepting and serving connections, so bounded that nobody can starve the others or the traffic.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, StatusCode};
@@ -14,8 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{AbortHandle, Id, JoinSet};
 
 use super::access::{Caller, Reach};
 use super::api::Desk;
@@ -25,7 +26,8 @@ use super::reply::Problem;
 use crate::net::BoxIo;
 use crate::time::{Deadline, now, sleep_until, timeout_at};
 
-/// Connections of one listener open at once; one more is closed as soon as it is accepted.
+/// Connections of one listener open at once. One more takes the place of the one that has been waited for longest, or is closed as soon
+/// as it is accepted if there is none: an operator gets in, however many connect and send nothing.
 const MOST_CONNECTIONS: usize = 64;
 /// For each step of a connection: a request's head (and the leisure before it), its body, and writing the answer.
 const STEP: Duration = Duration::from_secs(10);
@@ -70,32 +72,28 @@ pub async fn serve_health(
 /// Serves one connection to the operators' port that came over loopback, whatever stream it is, until it ends.
 pub async fn serve_one(context: Arc<Context>, io: BoxIo, peer: SocketAddr) {
     let desk = Arc::new(Desk::new(context, Port::Admin));
-    let reach = Reach::Loopback;
-    connection(desk, io, Caller::Tcp { peer, reach }).await;
+    let caller = Caller::Tcp {
+        peer,
+        reach: Reach::Loopback,
+    };
+    connection(desk, io, caller, Arc::new(Patience::new())).await;
 }
 
 async fn run(desk: Desk, listener: Listener, mut retired: oneshot::Receiver<()>) {
     let desk = Arc::new(desk);
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let reach = listener.reach();
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
     let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept(reach) => accepted,
-            Some(_) = connections.join_next() => continue,
+            () = connections.ended(), if !connections.are_none() => continue,
             _ = &mut retired => break,
         };
         match accepted {
             Ok((io, caller)) => {
                 is_failing = false;
-                if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                    let served = connection(Arc::clone(&desk), io, caller);
-                    connections.spawn(async move {
-                        served.await;
-                        drop(place);
-                    });
-                }
+                connections.take(&desk, io, caller);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -112,9 +110,66 @@ async fn run(desk: Desk, listener: Listener, mut retired: oneshot::Receiver<()>)
     let late = Deadline::after(now(), LEAVE);
     // What has not ended by then is cut.
     let _ = timeout_at(late, async {
-        while connections.join_next().await.is_some() {}
+        while !connections.are_none() {
+            connections.ended().await;
+        }
     })
     .await;
+}
+
+/// The connections of one listener.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    places: HashMap<Id, Place>,
+}
+
+/// One of them.
+struct Place {
+    task: AbortHandle,
+    patience: Arc<Patience>,
+}
+
+impl Connections {
+    /// Serves one more, if there is a place for it.
+    fn take(&mut self, desk: &Arc<Desk>, io: BoxIo, caller: Caller) {
+        if self.places.len() >= MOST_CONNECTIONS && !self.make_room() {
+            return;
+        }
+        let patience = Arc::new(Patience::new());
+        let served = connection(Arc::clone(desk), io, caller, Arc::clone(&patience));
+        let task = self.tasks.spawn(served);
+        self.places.insert(task.id(), Place { task, patience });
+    }
+
+    /// Ends the one whose client is waited for longest; false when all have work under way.
+    fn make_room(&mut self) -> bool {
+        let waiting = self.places.iter().filter_map(|(id, place)| {
+            let since = place.patience.waits_since()?;
+            Some((since, *id))
+        });
+        let Some((_, id)) = waiting.min_by_key(|(since, _)| *since) else {
+            return false;
+        };
+        if let Some(place) = self.places.remove(&id) {
+            place.task.abort();
+        }
+        true
+    }
+
+    fn are_none(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Waits for the end of one, where there is any.
+    async fn ended(&mut self) {
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => error.id(),
+            None => return,
+        };
+        self.places.remove(&id);
+    }
 }
 
 impl Listener {
@@ -161,16 +216,22 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// One connection, until it ends or a step takes too long.
-pub(super) async fn connection(desk: Arc<Desk>, io: BoxIo, caller: Caller) {
-    let patience = Patience::new();
+pub(super) async fn connection(
+    desk: Arc<Desk>,
+    io: BoxIo,
+    caller: Caller,
+    patience: Arc<Patience>,
+) {
     let service = service_fn(|request: Request<Incoming>| {
         let (desk, patience) = (&desk, &patience);
         async move {
-            patience.grant(WORK);
+            // The body has its time within that of the work, so that its sender hears when it is over.
+            patience.grant(WORK, Whose::Client);
             let (parts, body) = request.into_parts();
             let body = read(body).await;
+            patience.grant(WORK, Whose::Ours);
             let answer = desk.answer(&parts, body, &caller).await;
-            patience.grant(STEP);
+            patience.grant(STEP, Whose::Client);
             Ok::<_, Infallible>(answer)
         }
     });
@@ -226,24 +287,59 @@ fn too_slow() -> Problem {
 }
 
 /// Until when the present step of a connection must be done.
-struct Patience(watch::Sender<Deadline>);
+pub(super) struct Patience(watch::Sender<Step>);
+
+#[derive(Clone, Copy)]
+struct Step {
+    since: Instant,
+    until: Deadline,
+    turn: Whose,
+}
+
+/// Whose turn it is to do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The client's: to send, or to read the answer.
+    Client,
+    /// Ours: the work on its request.
+    Ours,
+}
+
+impl Step {
+    /// One that begins now and may take so long.
+    fn of(time: Duration, turn: Whose) -> Self {
+        let since = now();
+        Self {
+            since,
+            until: Deadline::after(since, time),
+            turn,
+        }
+    }
+}
 
 impl Patience {
-    fn new() -> Self {
-        Self(watch::Sender::new(Deadline::after(now(), STEP)))
+    /// That for a connection which begins now.
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(Step::of(STEP, Whose::Client)))
     }
 
     /// A step begins that may take so long.
-    fn grant(&self, time: Duration) {
-        self.0.send_replace(Deadline::after(now(), time));
+    fn grant(&self, time: Duration, turn: Whose) {
+        self.0.send_replace(Step::of(time, turn));
+    }
+
+    /// Since when the client is waited for, if it is.
+    fn waits_since(&self) -> Option<Instant> {
+        let step = *self.0.borrow();
+        (step.turn == Whose::Client).then_some(step.since)
     }
 
     /// Ready once a step took too long.
     async fn lost(&self) {
-        let mut deadline = self.0.subscribe();
+        let mut step = self.0.subscribe();
         loop {
-            let until = *deadline.borrow_and_update();
-            if timeout_at(until, deadline.changed()).await.is_err() {
+            let until = step.borrow_and_update().until;
+            if timeout_at(until, step.changed()).await.is_err() {
                 return;
             }
         }

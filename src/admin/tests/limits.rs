@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -87,48 +88,79 @@ async fn a_body_beyond_64_kib_is_refused_and_its_sender_hears_it_case_178() {
     );
 }
 
-#[tokio::test]
-async fn the_sixty_fifth_connection_is_closed_and_the_health_listener_still_answers_case_178() {
-    let bench = Bench::new(Tokens::None);
+/// The operators' port and the health listener on sockets of their own, with what keeps them.
+async fn listeners(bench: &Bench) -> ([SocketAddr; 2], Vec<oneshot::Sender<()>>) {
     let (admin, health) = (
         TcpListener::bind("127.0.0.1:0").await.unwrap(),
         TcpListener::bind("127.0.0.1:0").await.unwrap(),
     );
-    let (to_admin, to_health) = (admin.local_addr().unwrap(), health.local_addr().unwrap());
-    let (_admin_stays, retired) = oneshot::channel();
-    let serving = tokio::spawn(serve(bench.context.clone(), Listener::Tcp(admin), retired));
-    let (_health_stays, retired) = oneshot::channel();
+    let at = [admin.local_addr().unwrap(), health.local_addr().unwrap()];
+    let (admin_stays, retired) = oneshot::channel();
+    tokio::spawn(serve(bench.context.clone(), Listener::Tcp(admin), retired));
+    let (health_stays, retired) = oneshot::channel();
     tokio::spawn(serve_health(bench.context.clone(), health, retired));
-    let mut kept = Vec::new();
+    (at, vec![admin_stays, health_stays])
+}
+
+/// A connection on which those bytes are sent.
+async fn sending(to: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut io = TcpStream::connect(to).await.unwrap();
+    io.write_all(bytes).await.unwrap();
+    io
+}
+
+async fn is_answered(io: &mut TcpStream) -> bool {
     let mut answer = [0; 15];
+    io.read_exact(&mut answer).await.is_ok() && &answer == b"HTTP/1.1 200 OK"
+}
+
+#[tokio::test]
+async fn who_sends_nothing_on_64_connections_and_more_keeps_no_operator_out_case_178() {
+    let bench = Bench::new(Tokens::None);
+    let ([admin, health], _stay) = listeners(&bench).await;
+    let half = &LIVE[..LIVE.len() - 4];
+    let slow = b"POST /circuit-breakers/email/open HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{";
+    for bytes in [&b""[..], half, slow, LIVE] {
+        let mut kept = Vec::new();
+        for _ in 0..200 {
+            kept.push(sending(admin, bytes).await);
+        }
+        for to in [admin, health] {
+            let mut operator = sending(to, LIVE).await;
+            assert!(is_answered(&mut operator).await);
+        }
+        // Those that came first gave way.
+        let mut rest = Vec::new();
+        let _ = kept.remove(0).read_to_end(&mut rest).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_gives_way_only_to_the_sixty_fifth_case_178() {
+    let bench = Bench::new(Tokens::None);
+    let ([admin, _], mut stay) = listeners(&bench).await;
+    let mut kept = Vec::new();
     for _ in 0..64 {
-        let mut io = TcpStream::connect(to_admin).await.unwrap();
-        io.write_all(LIVE).await.unwrap();
-        io.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        let mut io = sending(admin, LIVE).await;
+        assert!(is_answered(&mut io).await);
         kept.push(io);
     }
-    let mut one_more = TcpStream::connect(to_admin).await.unwrap();
-    assert_eq!(one_more.read(&mut answer).await.unwrap_or(0), 0);
-    let mut probe = TcpStream::connect(to_health).await.unwrap();
-    probe.write_all(LIVE).await.unwrap();
-    probe.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200 OK");
-
-    // A place that is given back is taken again.
-    drop(kept.pop());
-    loop {
-        let mut io = TcpStream::connect(to_admin).await.unwrap();
-        let _ = io.write_all(LIVE).await;
-        if io.read_exact(&mut answer).await.is_ok() {
-            break;
-        }
-    }
-    serving.abort();
-    let mut last = kept.pop().unwrap();
     let mut rest = Vec::new();
-    let _ = last.read_to_end(&mut rest).await;
-    assert!(TcpStream::connect(to_admin).await.is_err());
+    kept[0].write_all(LIVE).await.unwrap();
+    // The head that was asked for last is there, so this one is not who has been waited for longest.
+    while !rest.ends_with(b"HTTP/1.1 200 OK") {
+        rest.push(kept[0].read_u8().await.unwrap());
+    }
+    let mut one_more = sending(admin, LIVE).await;
+    assert!(is_answered(&mut one_more).await);
+    let _ = kept[1].read_to_end(&mut rest).await;
+    kept[0].write_all(LIVE).await.unwrap();
+    rest.clear();
+    while !rest.ends_with(b"HTTP/1.1 200 OK") {
+        rest.push(kept[0].read_u8().await.unwrap());
+    }
+    drop(stay.remove(0));
+    while TcpStream::connect(admin).await.is_ok() {}
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::admin::access::{Caller, Reach};
 use crate::admin::api::Desk;
 use crate::admin::context::{ConfigStatus, Context, ReloadRequest};
 use crate::admin::endpoint::Port;
-use crate::admin::serve::connection;
+use crate::admin::serve::{Patience, connection};
 use crate::net::Phases;
 use crate::net::tcp::Tcp;
 use crate::net::{Descriptors, Names};
@@ -178,7 +178,13 @@ routes:
 
     fn open(desk: &Arc<Desk>, caller: Caller) -> DuplexStream {
         let (near, far) = duplex(1 << 20);
-        tokio::spawn(connection(Arc::clone(desk), Box::new(far), caller));
+        let patience = Arc::new(Patience::new());
+        tokio::spawn(connection(
+            Arc::clone(desk),
+            Box::new(far),
+            caller,
+            patience,
+        ));
         near
     }
 
