@@ -26,8 +26,12 @@ pub enum Landed {
     Failed(Failure),
     /// Its answer is for its caller alone: the others make the call themselves.
     Alone,
-    /// It came to nothing, or to an answer that is no success: another of them makes it.
+    /// It came to nothing: another of them makes it.
     Again,
+    /// Its caller's time was over: another of them makes it, if one has enough of its own.
+    Late,
+    /// Its answer is a failure: another of them makes it, as long as they have time to wait for one another.
+    Unfit,
 }
 
 /// A caller's part in a shared call.

@@ -121,6 +121,11 @@ impl Allowance {
         !self.chance(held).was_given(self.until.remaining(now))
     }
 
+    /// The last moment from which the upstream would still have its fair time.
+    pub(super) fn fair_until(self, now: Instant) -> Deadline {
+        Deadline::after(now, self.until.remaining(now).saturating_sub(self.fair))
+    }
+
     /// Names a failure of an upstream that had the call for `had` until `now`.
     pub(super) fn judge(
         self,

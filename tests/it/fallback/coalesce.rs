@@ -195,7 +195,7 @@ fn who_has_enough_of_his_own_time_does_not_fail_because_anothers_is_over() {
 
 #[test]
 fn a_failing_upstream_is_asked_by_one_at_a_time_until_the_breaker_opens() {
-    let config = one_route(COALESCE).replace("threshold: 1", "threshold: 3");
+    let config = one_route(COALESCE).replace("threshold: 1", "threshold: 2");
     on_stage(&config, slow(500, &[]), async |stage| {
         let mut calls = Vec::new();
         for _ in 0..50 {
@@ -204,7 +204,48 @@ fn a_failing_upstream_is_asked_by_one_at_a_time_until_the_breaker_opens() {
         let said = all(calls).await;
         let failed = said.iter().filter(|said| said.status == 500).count();
         let refused = said.iter().filter(|said| said.status == 503).count();
-        assert_eq!((failed, refused, stage.origin.calls()), (3, 47, 3));
+        assert_eq!((failed, refused, stage.origin.calls()), (2, 48, 2));
+    });
+}
+
+#[test]
+fn who_waits_for_an_upstream_that_goes_on_failing_makes_his_own_call_while_it_can_be_answered() {
+    let config = one_route(COALESCE).replace("threshold: 1", "threshold: 99");
+    on_stage(&config, slow(500, &[]), async |stage| {
+        let begin = now();
+        let mut calls = Vec::new();
+        for _ in 0..30 {
+            calls.push(calling(&stage, Request::get("/r/a")).await);
+        }
+        let said = all(calls).await;
+        assert!(said.iter().all(|said| said.status == 500));
+        assert_eq!(stage.origin.calls(), 30);
+        // Two one after the other, and half of the five seconds later all that are left.
+        let times = said.iter().map(|said| (said.at - begin).as_millis() / 10);
+        let [one, two, three] =
+            [100, 200, 300].map(|at| times.clone().filter(|time| *time == at).count());
+        let together = times.clone().filter(|time| *time == 350).count();
+        assert_eq!((one, two, three, together), (1, 1, 1, 27));
+    });
+}
+
+#[test]
+fn a_leader_whose_attempt_took_too_long_fails_for_all_however_much_time_they_have() {
+    let config = one_route(COALESCE)
+        .replace("threshold: 1", "threshold: 9")
+        .replace("timeout: 5s", "timeout: 5s\n    attempt_timeout: 1s");
+    on_stage(&config, silent(), async |stage| {
+        let begin = now();
+        let mut calls = Vec::new();
+        for _ in 0..20 {
+            calls.push(calling(&stage, Request::get("/r/a")).await);
+        }
+        for said in all(calls).await {
+            let reason = said.header("x-sidefuse-reason");
+            let at = (said.at - begin).as_millis() / 10;
+            assert_eq!((said.status, reason, at), (504, "timeout", 100));
+        }
+        assert_eq!(stage.origin.calls(), 1);
     });
 }
 

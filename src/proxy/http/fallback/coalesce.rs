@@ -32,7 +32,8 @@ use crate::upstream::is_misframed;
 /// # Errors
 /// Why there is no answer. A follower of a call that failed fails as its leader did: were they all to try again, the upstream would get
 /// at once what they had saved it. Only that its leader's time was over does not concern one that has enough of its own: of those one
-/// makes the call again.
+/// makes the call again. So it is where the upstream answered with a failure; but then nobody waits for the others any longer than
+/// leaves the upstream a fair time for a call of its own.
 pub(super) async fn carry_for_many(
     context: &Context<'_>,
     exchange: &mut Exchange,
@@ -47,6 +48,7 @@ pub(super) async fn carry_for_many(
     };
     let allowance = Allowance::of_call(call, &route.plan);
     let deadline = allowance.until;
+    let mut patience = deadline;
     let refused = |failure, exchange: &Exchange| {
         let detail = detail(failure, route, allowance, exchange);
         Err(Refusal::new(failure, detail))
@@ -60,20 +62,22 @@ pub(super) async fn carry_for_many(
         };
         exchange.routed(&route.meters, way.strip);
         let begin = now();
-        let landed = timeout_at(deadline, follow.landed()).await;
+        let landed = timeout_at(patience, follow.landed()).await;
         let end = now();
         let wait = end.saturating_duration_since(begin);
         let gone = end.saturating_duration_since(call.begin);
         let landed = match landed {
-            Ok(Landed::Failed(Failure::Timeout)) if !allowance.is_scant(gone, end) => {
-                Ok(Landed::Again)
+            Ok(Landed::Late) if allowance.is_scant(gone, end) => {
+                Ok(Landed::Failed(Failure::Timeout))
             }
+            Ok(Landed::Late) => Ok(Landed::Again),
+            Err(_) if !deadline.has_passed(end) => Ok(Landed::Alone),
             landed => landed,
         };
         match landed {
             Ok(Landed::Answer(_) | Landed::Failed(_)) | Err(_) => exchange.waited(wait),
             // It has waited for nothing, and what is left of its time is less by that.
-            Ok(Landed::Alone | Landed::Again) => {
+            Ok(Landed::Alone | Landed::Again | Landed::Late | Landed::Unfit) => {
                 exchange.held_back(HeldBy::Coalesce, wait);
                 call.free = end;
             }
@@ -91,8 +95,11 @@ pub(super) async fn carry_for_many(
                 exchange.coalesced();
                 return refused(failure, exchange);
             }
-            Ok(Landed::Again) if !deadline.has_passed(end) => {}
-            Ok(Landed::Again) | Err(_) => {
+            Ok(Landed::Unfit) if !deadline.has_passed(end) => {
+                patience = allowance.fair_until(end);
+            }
+            Ok(Landed::Again | Landed::Late) if !deadline.has_passed(end) => {}
+            Ok(Landed::Again | Landed::Late | Landed::Unfit) | Err(_) => {
                 exchange.coalesced();
                 let chance = allowance.chance(Duration::ZERO);
                 let named = allowance.judge(Failure::Timeout, (wait, end), chance);
@@ -113,7 +120,14 @@ async fn lead_on(
     let mut answer = match carry(context, exchange, call, way).await {
         Ok(answer) => answer,
         Err(refusal) => {
+            let is_over = Allowance::of_call(call, &route.plan)
+                .until
+                .has_passed(now());
             match refusal.failure.blame() {
+                // What one attempt may take is the same for all, but not what was left of the leader's time.
+                Blame::Upstream if refusal.failure == Failure::Timeout && is_over => {
+                    lead.landed(Landed::Late);
+                }
                 Blame::Upstream => lead.landed(Landed::Failed(refusal.failure)),
                 // Each is refused by itself, or not.
                 Blame::Ours => lead.landed(Landed::Alone),
@@ -125,8 +139,8 @@ async fn lead_on(
     };
     let Some(collector) = collect(route, asked, &answer, now()) else {
         match answer.upstream.judged.verdict.outcome {
-            // One by one they find out whether it goes on so; the breaker ends it before long.
-            Outcome::Failure | Outcome::Throttled => lead.landed(Landed::Again),
+            // One by one they find out whether it goes on so; the breaker may end it before long.
+            Outcome::Failure | Outcome::Throttled => lead.landed(Landed::Unfit),
             Outcome::Success | Outcome::Alive | Outcome::Ignored => lead.landed(Landed::Alone),
         }
         return Ok(Reply::Upstream(answer));
