@@ -13,7 +13,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
-use super::front::{Front, Gate, Refused};
+use super::front::Front;
+use super::gate::{Gate, Refused};
 use super::relay::{record_refused, relay};
 use super::reply;
 use super::state::{ConnectionState, Notice};

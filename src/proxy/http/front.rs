@@ -7,14 +7,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
 
+use super::gate::{Gate, Refused};
 use super::reply;
 use crate::failure::Failure;
 use crate::telemetry::CorrelationId;
@@ -33,84 +32,6 @@ const DELAY: Duration = Duration::from_millis(1);
 
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// Whether an exchange is open on the connection. Atomic only because the HTTP library may send an upgraded stream to another thread.
-#[derive(Debug, Default)]
-pub(super) struct Gate {
-    /// 0: none is open. 1: one is. 2: it has ended but is not yet flushed. 3: bytes are no longer HTTP/1.
-    phase: AtomicU8,
-    refused: Mutex<Option<Refused>>,
-    stir: Notify,
-}
-
-/// A request that the HTTP library refused by itself.
-#[derive(Debug)]
-pub(super) struct Refused {
-    /// As what.
-    pub(super) failure: Failure,
-    /// The id that our answer gave it.
-    pub(super) correlation: CorrelationId,
-    /// The length of our answer.
-    pub(super) bytes: u64,
-}
-
-impl Gate {
-    pub(super) fn begin(&self) {
-        let _ = self
-            .phase
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |phase| {
-                (phase != 3).then_some(1)
-            });
-    }
-
-    pub(super) fn end(&self) {
-        let _ = self
-            .phase
-            .compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    pub(super) fn open_for_good(&self) {
-        self.phase.store(3, Ordering::Relaxed);
-    }
-
-    /// Has whoever serves the connection look what is new.
-    pub(super) fn stir(&self) {
-        self.stir.notify_one();
-    }
-
-    /// Waits until there may be something new: a request that the HTTP library refused, or what the connection is told.
-    pub(super) async fn stirred(&self) {
-        self.stir.notified().await;
-    }
-
-    pub(super) fn take_refused(&self) -> Option<Refused> {
-        self.refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
-
-    fn flushed(&self) {
-        let _ = self
-            .phase
-            .compare_exchange(2, 0, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    /// Whether no exchange is open: the last one's answer is flushed.
-    pub(super) fn is_shut(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == 0
-    }
-
-    /// Whether an exchange has ended whose answer is not all written.
-    pub(super) fn is_unflushed(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == 2
-    }
-
-    /// Whether bytes are no longer HTTP/1, or nothing is served any more.
-    pub(super) fn is_open_for_good(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == 3
-    }
-}
 
 /// The stream of a caller.
 pub(super) struct Front<I> {
@@ -205,13 +126,7 @@ impl<I> Front<I> {
             correlation,
             bytes,
         };
-        *self
-            .gate
-            .refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(refused);
-        self.gate.stir();
-        self.gate.open_for_good();
+        self.gate.refuse(refused);
     }
 }
 

@@ -17,6 +17,7 @@ mod ending;
 mod fallback;
 mod framing;
 mod front;
+mod gate;
 mod headers;
 mod kept;
 mod key;

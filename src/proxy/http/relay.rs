@@ -22,7 +22,7 @@ use super::carry::{Answer, Context};
 use super::connection::Connection;
 use super::ending::Ending;
 use super::fallback::{self, Reply, X_SIDEFUSE_FALLBACK};
-use super::front::Refused;
+use super::gate::Refused;
 use super::headers::{self, Facts};
 use super::reply::{self, Circumstances, Form, Refusal};
 use super::shield::{Panicked, shield};

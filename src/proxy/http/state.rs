@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::front::{Gate, Refused};
+use super::gate::{Gate, Refused};
 use super::relay::record_refused;
 use crate::config::plan::HttpPlan;
 use crate::failure::Failure;
