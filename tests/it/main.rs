@@ -51,6 +51,7 @@ mod start;
 mod starving;
 mod state;
 mod streams;
+mod strict;
 mod support;
 mod throttle;
 mod timeouts;

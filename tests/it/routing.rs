@@ -65,8 +65,7 @@ fn case_4_the_targets_host_wins_over_the_field_and_both_are_logged() {
     assert_eq!(line["hostHeader"], "other.example");
 
     let target = "http://evil.example/case/4b";
-    let hosts = [("Host", "user:canary@other.example")];
-    let response = client.request("GET", target, &hosts, "");
+    let response = client.request("GET", target, &[("Host", "other.example")], "");
     assert_eq!(response.status(), 403);
     let line = sidefuse.access_line("/case/4b");
     assert_eq!(

@@ -90,7 +90,7 @@ pub async fn serve<I: Io>(worker: Rc<Worker>, io: I, peer: IpAddr) {
 /// Tells a caller's connection that it is not served, and closes it. It is recorded as an exchange, for a call was surely meant.
 pub async fn refuse<I: Io>(worker: Rc<Worker>, mut io: I, failure: Failure) {
     let correlation = CorrelationId::random();
-    let answer = reply::bare_refusal(failure, &correlation);
+    let answer = reply::bare_refusal(failure, None, &correlation);
     let bytes = answer.len() as u64;
     record_refused(
         &worker,
@@ -122,6 +122,7 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
         }
     };
     let mut front = front;
+    front.be_strict();
     loop {
         // In a block of its own, at whose end all that the library had is gone, before the wait.
         front = {

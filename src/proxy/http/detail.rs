@@ -57,7 +57,7 @@ pub(super) fn detail(
             "sidefuse has no descriptor, no memory or no local port left for a connection to {to}; its log says what and what to do"
         ),
         Failure::RequestTimeout => format!("the request body paused for {:?}", plan.idle_timeout),
-        Failure::BadRequest => "the request body broke off".to_owned(),
+        Failure::BadRequest => "the request body is not framed as RFC 9112 §7.1 says".to_owned(),
         Failure::NoRoute
         | Failure::HostNotAllowed
         | Failure::MethodNotAllowed

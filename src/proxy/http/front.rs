@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::gate::{Gate, Refused};
 use super::reply;
+use super::sieve::Sieve;
 use crate::failure::Failure;
 use crate::telemetry::CorrelationId;
 use crate::time::{Alarm, Deadline, now};
@@ -37,7 +38,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Front<I> {
     io: I,
     gate: Arc<Gate>,
-    /// The first bytes, read to tell the version, and how far they have been read again.
+    /// Of an HTTP/1 caller that is read strictly.
+    sieve: Option<Sieve>,
+    /// Bytes that were read before somebody asked for them, and how far they have been read again.
     head: Vec<u8>,
     reread: usize,
     /// Our answer in the place of the library's, and how far it is written.
@@ -54,6 +57,7 @@ impl<I: AsyncRead + Unpin> Front<I> {
         Self {
             io,
             gate,
+            sieve: None,
             head: Vec::new(),
             reread: 0,
             instead: Vec::new(),
@@ -84,6 +88,56 @@ impl<I: AsyncRead + Unpin> Front<I> {
 }
 
 impl<I: AsyncRead + Unpin> Front<I> {
+    /// From now on, and for what was read to tell the version, the requests are read strictly.
+    pub(super) fn be_strict(&mut self) {
+        self.sieve = Some(Sieve::default());
+        let head = std::mem::take(&mut self.head);
+        self.offer(head);
+    }
+
+    /// Has these bytes read next, as far as they may be.
+    fn offer(&mut self, mut bytes: Vec<u8>) {
+        let count = self.sift(&bytes);
+        bytes.truncate(count);
+        // What came in the place of others is behind these.
+        bytes.append(&mut self.head);
+        (self.head, self.reread) = (bytes, 0);
+    }
+
+    /// Hands out what was read before.
+    fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
+        let rest = &self.head[self.reread..];
+        let count = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..count]);
+        self.reread += count;
+        if self.reread == self.head.len() {
+            (self.head, self.reread) = (Vec::new(), 0);
+        }
+    }
+
+    /// The caller sends no more, which may be told now or later.
+    fn poll_end(&mut self, cx: &mut Context<'_>, buf: &ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(delay) = &mut self.delay
+            && buf.remaining() > 0
+        {
+            if !delay.is_set() {
+                delay.set(Deadline::after(now(), DELAY));
+            }
+            ready!(delay.poll(cx));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// How many of the bytes that have come may be read.
+    fn sift(&mut self, bytes: &[u8]) -> usize {
+        let Some(sieve) = &mut self.sieve else {
+            return bytes.len();
+        };
+        let count = sieve.sift(bytes, &self.gate);
+        self.head.extend_from_slice(sieve.take_instead());
+        count
+    }
+
     /// Takes back what the HTTP library has read and not used.
     pub(super) fn unread(&mut self, bytes: &[u8]) {
         let mut head = bytes.to_vec();
@@ -101,7 +155,8 @@ impl<I: AsyncRead + Unpin> Front<I> {
             let mut first = ReadBuf::new(&mut room);
             // An end or an error is met again by whoever reads next.
             let _ = ready!(Pin::new(&mut self.io).poll_read(cx, &mut first));
-            self.head = first.filled().to_vec();
+            let first = first.filled().to_vec();
+            self.offer(first);
             Poll::Ready(())
         })
         .await;
@@ -118,7 +173,9 @@ impl<I> Front<I> {
             Some(_) | None => Failure::BadRequest,
         };
         let correlation = CorrelationId::random();
-        self.instead = reply::bare_refusal(failure, &correlation);
+        let flaw = self.sieve.as_ref().and_then(Sieve::flaw);
+        let flaw = flaw.filter(|_| failure == Failure::BadRequest);
+        self.instead = reply::bare_refusal(failure, flaw, &correlation);
         self.written = 0;
         let bytes = self.instead.len() as u64;
         let refused = Refused {
@@ -171,29 +228,36 @@ impl<I: AsyncRead + Unpin> AsyncRead for Front<I> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.reread < this.head.len() {
-            let rest = &this.head[this.reread..];
-            let count = rest.len().min(buf.remaining());
-            buf.put_slice(&rest[..count]);
-            this.reread += count;
-            if this.reread == this.head.len() {
-                this.head = Vec::new();
-                this.reread = 0;
+        loop {
+            if this.reread < this.head.len() {
+                this.hand_out(buf);
+                return Poll::Ready(Ok(()));
             }
-            return Poll::Ready(Ok(()));
-        }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
-        if let Some(delay) = &mut this.delay
-            && buf.filled().len() == before
-            && buf.remaining() > 0
-        {
-            if !delay.is_set() {
-                delay.set(Deadline::after(now(), DELAY));
+            if let Some(sieve) = &mut this.sieve {
+                if sieve.flaw().is_some() {
+                    return Poll::Ready(Ok(()));
+                }
+                if sieve.is_holding() {
+                    let Some(held) = sieve.release(&this.gate) else {
+                        sieve.wait(cx.waker());
+                        return Poll::Pending;
+                    };
+                    this.offer(held);
+                    continue;
+                }
             }
-            ready!(delay.poll(cx));
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+            let came = &buf.filled()[before..];
+            if came.is_empty() {
+                return this.poll_end(cx, buf);
+            }
+            let count = this.sift(came);
+            buf.set_filled(before + count);
+            if count > 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -237,6 +301,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Front<I> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
         self.gate.flushed();
+        if let Some(sieve) = &mut self.sieve {
+            sieve.stir();
+        }
         Poll::Ready(Ok(()))
     }
 

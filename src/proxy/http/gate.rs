@@ -1,6 +1,6 @@
 //! Whether an exchange is open on a caller's connection, as the stream and whoever serves it tell each other.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -13,6 +13,8 @@ use crate::telemetry::CorrelationId;
 pub(super) struct Gate {
     /// 0: none is open. 1: one is. 2: it has ended but is not yet flushed. 3: bytes are no longer HTTP/1.
     phase: AtomicU8,
+    /// How many exchanges have ended.
+    over: AtomicU64,
     refused: Mutex<Option<Refused>>,
     stir: Notify,
 }
@@ -41,6 +43,12 @@ impl Gate {
         let _ = self
             .phase
             .compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed);
+        self.over.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many exchanges have ended.
+    pub(super) fn over(&self) -> u64 {
+        self.over.load(Ordering::Relaxed)
     }
 
     pub(super) fn open_for_good(&self) {

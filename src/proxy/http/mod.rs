@@ -30,6 +30,7 @@ mod relay;
 mod reply;
 mod retrying;
 mod shield;
+mod sieve;
 pub(crate) mod state;
 mod target;
 mod upgrade;

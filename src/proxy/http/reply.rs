@@ -15,6 +15,7 @@ use serde::{Serialize, Serializer};
 use crate::failure::Failure;
 use crate::telemetry::{CorrelationId, Exchange};
 use crate::time::wall_at;
+use crate::wire::Flaw;
 
 const X_SIDEFUSE_REASON: HeaderName = HeaderName::from_static("x-sidefuse-reason");
 pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -153,12 +154,17 @@ pub(super) fn mark(headers: &mut HeaderMap, refusal: &Refusal, route: Option<&st
     }
 }
 
-/// The whole answer, as bytes, to a request that the HTTP library refused before it was one.
-pub(super) fn bare_refusal(failure: Failure, correlation: &CorrelationId) -> Vec<u8> {
-    let refusal = Refusal::new(
-        failure,
-        "the request is not well-formed HTTP/1.1, or beyond a limit of `http` in the configuration",
+/// The whole answer, as bytes, to a request that was refused before it was one, for this flaw if that is known.
+pub(super) fn bare_refusal(
+    failure: Failure,
+    flaw: Option<Flaw>,
+    correlation: &CorrelationId,
+) -> Vec<u8> {
+    let detail = flaw.map_or_else(
+        || "the request is not well-formed HTTP/1.1, or beyond a limit of `http` in the configuration".to_owned(),
+        |flaw| flaw.to_string(),
     );
+    let refusal = Refusal::new(failure, detail);
     let circumstances = Circumstances {
         route: None,
         correlation: correlation.as_str(),

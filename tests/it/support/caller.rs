@@ -1,7 +1,8 @@
 //! A caller on the stage, and what it got.
 
 use bytes::Bytes;
-use http::Request;
+use http::header::HOST;
+use http::{HeaderValue, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::SendRequest;
 use sidefuse::time::now;
@@ -36,10 +37,11 @@ impl Caller {
         request: http::request::Builder,
         body: impl Into<Bytes>,
     ) -> Said {
-        let request = request
-            .header("host", "stage")
-            .body(Full::new(body.into()))
-            .unwrap();
+        let mut request = request.body(Full::new(body.into())).unwrap();
+        let headers = request.headers_mut();
+        headers
+            .entry(HOST)
+            .or_insert(HeaderValue::from_static("stage"));
         let response = self.sender.send_request(request).await.unwrap();
         let at = now();
         let (parts, body) = response.into_parts();

@@ -1,0 +1,174 @@
+//! The requests of an HTTP/1 connection, followed from byte to byte: where each begins and ends, and what is wrong with its framing.
+//!
+//! Whoever parses the requests need not be as strict as RFC 9112 allows: two `Host` fields, a length beside a transfer coding or a bare
+//! LF may be mended in silence, and then the next one on the way reads another request than we did. [`Requests`] stands before the
+//! parser. It keeps none of the bytes, gives the same verdict however they are cut, and passes over a body of known length without a
+//! look.
+//!
+//! What every parser refuses by itself (a name that is no token, a control character in a value) is left to it: it ends the connection,
+//! so where the next request would begin is nobody's question.
+
+mod chunks;
+mod flaw;
+mod head;
+mod name;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use chunks::Chunks;
+pub use flaw::Flaw;
+use head::Head;
+
+/// The requests of one connection.
+///
+/// ```
+/// use sidefuse::wire::{Flaw, Reading, Requests};
+///
+/// let mut requests = Requests::default();
+/// assert_eq!(requests.read(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\nGET / HT"), Reading::Clear);
+/// assert_eq!(requests.read(b"TP/1.1\r\n\r\n"), Reading::Refused { at: 9, flaw: Flaw::NoHost });
+/// ```
+#[derive(Debug, Default)]
+pub struct Requests {
+    place: Place,
+    head: Head,
+    heads: u64,
+}
+
+/// What is known of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// All may be read.
+    Clear,
+    /// Those before `at` may be read, and nothing after them.
+    Refused {
+        /// The place of the first byte that must not be read.
+        at: usize,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// Those before `at` may be read. What the others are depends on the answer to the request before them, which may switch protocols.
+    Open {
+        /// The place of the first byte after that request.
+        at: usize,
+    },
+}
+
+/// A part of a request is over after so many bytes; `None` when they all belong to it.
+type Over = Result<Option<usize>, Wrong>;
+
+/// The place of a byte, and what is wrong with it.
+type Wrong = (usize, Flaw);
+
+#[derive(Debug, Default)]
+enum Place {
+    #[default]
+    Head,
+    /// Within a body, so many bytes before its end.
+    Length(u64),
+    Chunks(Chunks),
+    /// Behind a request that may switch protocols.
+    Open,
+}
+
+impl Requests {
+    /// Follows the bytes that come next. After anything but [`Reading::Clear`] it is to be asked no more, until [`Requests::go_on`] where
+    /// the answer is still open.
+    pub fn read(&mut self, bytes: &[u8]) -> Reading {
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let over = match &mut self.place {
+                Place::Head => self.head.read(rest),
+                Place::Length(left) => Ok(pass(left, rest.len())),
+                Place::Chunks(chunks) => chunks.read(rest),
+                Place::Open => return Reading::Open { at },
+            };
+            match over {
+                Ok(None) => return Reading::Clear,
+                Ok(Some(count)) => at += count,
+                Err((place, flaw)) => {
+                    return Reading::Refused {
+                        at: at + place,
+                        flaw,
+                    };
+                }
+            }
+            self.turn();
+        }
+        Reading::Clear
+    }
+
+    /// The request that could have switched protocols has not: what follows is another.
+    pub fn go_on(&mut self) {
+        self.place = Place::Head;
+    }
+
+    /// Whether what comes next depends on the answer to the last request.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.place, Place::Open)
+    }
+
+    /// How many heads were read to their end.
+    #[must_use]
+    pub fn heads(&self) -> u64 {
+        self.heads
+    }
+
+    /// Whether a head has begun and is not over.
+    #[must_use]
+    pub fn is_within_head(&self) -> bool {
+        matches!(self.place, Place::Head) && self.head.has_begun()
+    }
+
+    /// Whether all requests so far are whole, and no other has begun.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        match self.place {
+            Place::Head => !self.head.has_begun(),
+            Place::Length(_) | Place::Chunks(_) => false,
+            Place::Open => true,
+        }
+    }
+
+    /// A part is over: finds what comes after it.
+    fn turn(&mut self) {
+        let after_body = if self.head.may_switch() {
+            Place::Open
+        } else {
+            Place::Head
+        };
+        self.place = match self.place {
+            Place::Head => {
+                self.heads += 1;
+                match self.head.length() {
+                    _ if self.head.is_chunked() => Place::Chunks(Chunks::default()),
+                    0 => after_body,
+                    length => Place::Length(length),
+                }
+            }
+            Place::Length(_) | Place::Chunks(_) => after_body,
+            Place::Open => Place::Open,
+        };
+        if !matches!(self.place, Place::Length(_) | Place::Chunks(_)) {
+            self.head = Head::default();
+        }
+    }
+}
+
+/// Goes on by `count` bytes where `left` are left; tells how many of them those were if that is the end.
+fn pass(left: &mut u64, count: usize) -> Option<usize> {
+    match usize::try_from(*left) {
+        Ok(rest) if rest <= count => {
+            *left = 0;
+            Some(rest)
+        }
+        Ok(_) | Err(_) => {
+            *left -= count as u64;
+            None
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The name of a field, as far as it matters to a request's framing.
+
+use memchr::memchr;
+
+use crate::wire::OF_THE_CALLER;
+
+/// A name that has come in pieces so far.
+#[derive(Debug, Default)]
+pub(super) struct Name {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+/// What a field means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// `Host`.
+    Host,
+    /// `Content-Length`.
+    Length,
+    /// `Transfer-Encoding`.
+    Coding,
+    /// `Upgrade`.
+    Upgrade,
+    /// With a hyphen for each underscore it would be a field that frames a request or that only we may set: some servers read it as
+    /// that one.
+    Alias,
+    /// Its name ends in a space.
+    Spaced,
+    /// Nothing that is asked here.
+    Nothing,
+}
+
+/// Longer than all names that matter, but for those that are known by their beginning.
+const LONGEST: usize = 24;
+
+/// The fields that nobody may name otherwise, besides [`OF_THE_CALLER`].
+const OURS: [&str; 6] = [
+    "content-length",
+    "transfer-encoding",
+    "x-correlation-id",
+    "x-request-id",
+    "x-forwarded-for",
+    "proxy-connection",
+];
+
+/// All fields that begin so are ours.
+const OUR_PREFIXES: [&str; 2] = ["x-forwarded-", "x-sidefuse-"];
+
+impl Name {
+    /// Whether a name that begins with that byte can mean anything.
+    pub(super) fn may_matter(first: u8) -> bool {
+        matches!(
+            first,
+            b'h' | b'H' | b'c' | b'C' | b't' | b'T' | b'u' | b'U' | b'x' | b'X'
+        )
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// So many bytes more are looked at.
+    pub(super) fn room(&self) -> usize {
+        LONGEST - self.length
+    }
+
+    /// Adds bytes, for which there must be room.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        self.bytes[self.length..end].copy_from_slice(bytes);
+        self.length = end;
+    }
+
+    pub(super) fn meaning(&self) -> Meaning {
+        Meaning::of(&self.bytes[..self.length])
+    }
+}
+
+impl Meaning {
+    /// That of a whole name, or of its beginning if that is all that is looked at.
+    pub(super) fn of(name: &[u8]) -> Self {
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        match name.len() {
+            4 if is(b"host") => Self::Host,
+            14 if is(b"content-length") => Self::Length,
+            17 if is(b"transfer-encoding") => Self::Coding,
+            7 if is(b"upgrade") => Self::Upgrade,
+            _ if name.ends_with(b" ") || name.ends_with(b"\t") => Self::Spaced,
+            _ if memchr(b'_', name).is_some() && is_alias(name) => Self::Alias,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+fn is_alias(name: &[u8]) -> bool {
+    let is = |other: &str| name.len() == other.len() && begins(name, other);
+    let names = OURS.iter().chain(&OF_THE_CALLER);
+    names.into_iter().any(|other| is(other))
+        || OUR_PREFIXES.iter().any(|prefix| begins(name, prefix))
+}
+
+/// Whether `name` begins with `other`, a hyphen being as good as an underscore.
+fn begins(name: &[u8], other: &str) -> bool {
+    let same = |(a, b): (&u8, u8)| a.to_ascii_lowercase() == b || *a == b'_' && b == b'-';
+    name.len() >= other.len() && name.iter().zip(other.bytes()).all(same)
+}

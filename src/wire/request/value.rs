@@ -1,0 +1,145 @@
+//! The values of the fields that frame or route a request, from byte to byte.
+//!
+//! Each has white space around it, which is not part of it (RFC 9110 §5.5).
+
+use super::Flaw;
+
+/// `uri-host [ ":" port ]`, or nothing, which is what a target without an authority has (RFC 9112 §3.2).
+#[derive(Debug, Default)]
+pub(super) enum Host {
+    #[default]
+    Before,
+    Name,
+    /// Behind a `%`, so many digits before the escape's end.
+    Escape(u8),
+    /// Behind `[`.
+    Bracket,
+    Address,
+    /// Behind `]`.
+    Bracketed,
+    Port,
+    After,
+}
+
+impl Host {
+    pub(super) fn step(&mut self, byte: u8) -> Result<(), Flaw> {
+        *self = match (&*self, byte) {
+            (Self::Before, b' ' | b'\t') => Self::Before,
+            (Self::Before, b'[') => Self::Bracket,
+            (Self::Before | Self::Name, b'%') => Self::Escape(2),
+            (Self::Before | Self::Name, _) if is_of_a_name(byte) => Self::Name,
+            (Self::Name | Self::Bracketed, b':') | (Self::Port, b'0'..=b'9') => Self::Port,
+            (Self::Name | Self::Bracketed | Self::Port | Self::After, b' ' | b'\t') => Self::After,
+            (Self::Escape(2), _) if byte.is_ascii_hexdigit() => Self::Escape(1),
+            (Self::Escape(1), _) if byte.is_ascii_hexdigit() => Self::Name,
+            (Self::Address, b']') => Self::Bracketed,
+            (Self::Bracket | Self::Address, b':' | b'.') => Self::Address,
+            (Self::Bracket | Self::Address, _) if byte.is_ascii_hexdigit() => Self::Address,
+            _ => return Err(Flaw::Host),
+        };
+        Ok(())
+    }
+
+    pub(super) fn end(&self) -> Result<(), Flaw> {
+        match self {
+            Self::Before | Self::Name | Self::Bracketed | Self::Port | Self::After => Ok(()),
+            Self::Escape(_) | Self::Bracket | Self::Address => Err(Flaw::Host),
+        }
+    }
+}
+
+/// Whether a registered name or an IPv4 address may have it (RFC 3986 §3.2.2).
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+        )
+}
+
+/// A number of bytes.
+#[derive(Debug, Default)]
+pub(super) enum Length {
+    #[default]
+    Before,
+    Digits(u64),
+    After(u64),
+}
+
+/// The HTTP library keeps the numbers beyond it for itself.
+const MOST: u64 = u64::MAX - 2;
+
+impl Length {
+    pub(super) fn step(&mut self, byte: u8) -> Result<(), Flaw> {
+        *self = match (&*self, byte) {
+            (Self::Before, b' ' | b'\t') => Self::Before,
+            (Self::Before, b'0'..=b'9') => Self::Digits(u64::from(byte - b'0')),
+            (Self::Digits(length), b'0'..=b'9') => {
+                let longer = length.checked_mul(10);
+                let longer = longer.and_then(|longer| longer.checked_add(u64::from(byte - b'0')));
+                Self::Digits(longer.filter(|it| *it <= MOST).ok_or(Flaw::Length)?)
+            }
+            (Self::Digits(length) | Self::After(length), b' ' | b'\t') => Self::After(*length),
+            _ => return Err(Flaw::Length),
+        };
+        Ok(())
+    }
+
+    pub(super) fn end(&self) -> Result<u64, Flaw> {
+        match self {
+            Self::Digits(length) | Self::After(length) => Ok(*length),
+            Self::Before => Err(Flaw::Length),
+        }
+    }
+}
+
+/// `chunked`, and nothing else.
+#[derive(Debug, Default)]
+pub(super) enum Coding {
+    #[default]
+    Before,
+    /// Within the word.
+    Word(usize),
+    After,
+}
+
+const CHUNKED: &[u8] = b"chunked";
+
+impl Coding {
+    pub(super) fn step(&mut self, byte: u8) -> Result<(), Flaw> {
+        let at = match &*self {
+            Self::Before => 0,
+            Self::Word(at) => *at,
+            Self::After => CHUNKED.len(),
+        };
+        *self = match byte {
+            b' ' | b'\t' if at == 0 => Self::Before,
+            b' ' | b'\t' if at == CHUNKED.len() => Self::After,
+            _ if matches!(self, Self::After) => return Err(Flaw::Coding),
+            _ if CHUNKED.get(at) == Some(&byte.to_ascii_lowercase()) => Self::Word(at + 1),
+            _ => return Err(Flaw::Coding),
+        };
+        Ok(())
+    }
+
+    pub(super) fn end(&self) -> Result<(), Flaw> {
+        match self {
+            Self::After => Ok(()),
+            Self::Word(at) if *at == CHUNKED.len() => Ok(()),
+            Self::Before | Self::Word(_) => Err(Flaw::Coding),
+        }
+    }
+}
