@@ -2,7 +2,7 @@
 
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
-use crate::support::config::{config, route, route_to};
+use crate::support::config::{config, config_with, route, route_to};
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
@@ -64,20 +64,28 @@ fn case_4_the_targets_host_wins_over_the_field_and_both_are_logged() {
     assert_eq!(line["targetHost"], origin.address().to_string());
     assert_eq!(line["hostHeader"], "other.example");
 
-    let target = "http://evil.example/case/4b";
-    let response = client.request("GET", target, &[("Host", "other.example")], "");
-    assert_eq!(response.status(), 403);
-    let line = sidefuse.access_line("/case/4b");
-    assert_eq!(
-        (line["targetHost"].as_str(), line["hostHeader"].as_str()),
-        (Some("evil.example"), Some("other.example"))
-    );
-
     let same = format!("http://{}/case/4c", origin.address());
     client.request("GET", &same, &[("Host", &origin.address().to_string())], "");
     assert!(
         sidefuse.access_line("/case/4c").get("targetHost").is_none(),
         "nothing to tell where they agree"
+    );
+}
+
+#[test]
+fn credentials_in_a_host_that_is_not_read_strictly_are_not_logged_case_187() {
+    let origin = telling();
+    let routes = [route("api", &origin.url(), "timeout: 30s")];
+    let sidefuse = Sidefuse::start(&config_with("http: {strict: false}", &routes));
+    let mut client = Client::connect(sidefuse.proxy());
+    let target = "http://evil.example/case/4b";
+    let hosts = [("Host", "user:canary@other.example")];
+    let response = client.request("GET", target, &hosts, "");
+    assert_eq!(response.status(), 403);
+    let line = sidefuse.access_line("/case/4b");
+    assert_eq!(
+        (line["targetHost"].as_str(), line["hostHeader"].as_str()),
+        (Some("evil.example"), Some("other.example"))
     );
 }
 

@@ -10,5 +10,6 @@ pub(super) fn http(fields: &mut Fields<'_, '_>) -> HttpPlan {
         max_connections: fields.setting("max_connections"),
         first_request_timeout: fields.setting("first_request_timeout"),
         keep_alive: fields.setting("keep_alive"),
+        strict: fields.setting("strict"),
     }
 }

@@ -248,9 +248,14 @@ const HTTP: Section = Section::new(
             "How long an idle connection of a caller is kept.",
         )
         .or("75s"),
+        key(
+            "strict",
+            Kind::Flag,
+            "Refuses a request over HTTP/1 that another server could read otherwise.",
+        )
+        .or("true"),
     ]],
-)
-.later(&["strict"]);
+);
 
 const DNS: Section = Section::new(
     "dns",

@@ -123,6 +123,8 @@ pub struct HttpPlan {
     pub first_request_timeout: Duration,
     /// How long an idle connection of a caller is kept.
     pub keep_alive: Duration,
+    /// Whether requests over HTTP/1 are refused that another server could read otherwise.
+    pub strict: bool,
 }
 
 /// A named destination with its policies.

@@ -122,7 +122,9 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
         }
     };
     let mut front = front;
-    front.be_strict();
+    if plan.strict {
+        front.be_strict();
+    }
     loop {
         // In a block of its own, at whose end all that the library had is gone, before the wait.
         front = {

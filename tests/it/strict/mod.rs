@@ -8,6 +8,7 @@ use crate::support::process::Sidefuse;
 
 mod bodies;
 mod heads;
+mod lenient;
 
 fn stage() -> (Origin, Sidefuse) {
     let origin = Origin::start(|request| Answer::ok(request.head.target()));
