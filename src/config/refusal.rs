@@ -3,6 +3,7 @@
 use serde_yaml::granit_parser::{ErrorKind, ScanError};
 
 use super::excerpt::lines;
+use super::fields::SPACE;
 use super::problem::{Code, Problem};
 use super::tree::Span;
 
@@ -76,16 +77,39 @@ pub(crate) fn syntax(error: &ScanError, span: Span, text: &str) -> Fatal {
         span,
         format!("not valid YAML: {}", error.info()),
     );
-    let line = span
-        .line
-        .checked_sub(1)
-        .and_then(|line| lines(text).get(line).copied());
-    Box::new(match line {
-        // Inside `{…}` and `[…]` a plain `${VAR}` ends at its brace.
-        Some(line) if line.contains("${") => problem.hint("put references in quotes: `\"${VAR}\"`"),
-        Some(_) | None => match advice(kind) {
+    let lines = lines(text);
+    let line = |up: usize| {
+        let at = span.line.checked_sub(up);
+        at.and_then(|line| lines.get(line).copied())
+            .unwrap_or_default()
+    };
+    let is_about_a_colon = matches!(
+        kind,
+        ErrorKind::SimpleKeyExpected | ErrorKind::MappingValueNotAllowed
+    );
+    // Inside `{…}` and `[…]` a plain `${VAR}` ends at its brace.
+    Box::new(if line(1).contains("${") {
+        problem.hint("put references in quotes: `\"${VAR}\"`")
+    } else if is_about_a_colon && (is_stuck(line(1)) || is_stuck(line(2))) {
+        // A text goes on below, so the parser may notice it one line later.
+        problem.hint(SPACE)
+    } else {
+        match advice(kind) {
             Some(advice) => problem.hint(advice),
             None => problem,
-        },
+        }
     })
+}
+
+/// Whether a line is a key whose colon has no space behind it: `timeout:5s`.
+fn is_stuck(line: &str) -> bool {
+    let Some((key, value)) = line.split_once(':') else {
+        return false;
+    };
+    let is_key = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    let key = key.trim_start();
+    !key.is_empty()
+        && key.bytes().all(is_key)
+        && !value.starts_with([' ', '\t', '/'])
+        && !value.is_empty()
 }

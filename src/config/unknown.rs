@@ -30,6 +30,10 @@ fn meant(name: &str, node: &Node, section: &Section) -> Option<String> {
     if let Some(path) = called_here(name, section) {
         return Some(format!("it is called `{path}` here"));
     }
+    let before_colon = name.split_once(':').map(|(key, _)| key);
+    if before_colon.is_some_and(|key| section.key(key).is_some()) {
+        return Some(SPACE.to_owned());
+    }
     if let Some(meant) = nearest(name, section.names()) {
         return Some(format!("did you mean `{meant}`?"));
     }
