@@ -31,18 +31,29 @@ pub(crate) fn advice(problem: &Problem, lines: &[&str]) -> Option<&'static str> 
     })
 }
 
-fn found(text: &str) -> Option<&'static str> {
-    text.chars().find_map(|c| match c {
+/// What to do about a text that is its curly quotes with what they were to enclose.
+pub(crate) fn quoted(text: &str) -> Option<&'static str> {
+    text.chars().next().and_then(quote)
+}
+
+fn quote(c: char) -> Option<&'static str> {
+    match c {
         '\u{201c}'..='\u{201f}' | '\u{ab}' | '\u{bb}' => {
             Some("YAML knows no curly quotes: write `\"`")
         }
         '\u{2018}'..='\u{201b}' | '\u{b4}' => Some("YAML knows no curly quotes: write `'`"),
+        _ => None,
+    }
+}
+
+fn found(text: &str) -> Option<&'static str> {
+    text.chars().find_map(|c| match c {
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200b}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
             Some("one of the spaces is not an ordinary one (but U+00A0 or the like): type it anew")
         }
         '\u{ff1a}' => Some("there is a wide colon: write `:` and a space"),
         '\u{ff0c}' => Some("there is a wide comma: write `,`"),
-        _ => None,
+        _ => quote(c),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use ::http::{HeaderName, HeaderValue, StatusCode};
 
-use super::headers::{UNPRINTABLE, header_key, refuse_owned};
+use super::headers::{UNPRINTABLE, header_key, refuse_owned, warn_of_quotes};
 use super::stale::stale;
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping, scalar};
@@ -271,6 +271,7 @@ fn headers(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> Vec<(Header
             fields.problems.push(problem);
             continue;
         }
+        warn_of_quotes(&name, text, span, fields.problems);
         let value = template(name.as_str(), text, span, fields.problems);
         headers.extend(value.map(|value| (name, value)));
     }

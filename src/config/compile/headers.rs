@@ -6,9 +6,10 @@ use crate::config::excerpt::{is_secret_name, show};
 use crate::config::fields::{Fields, mapping, scalar, value};
 use crate::config::files::{Secrecy, file};
 use crate::config::keys::{HEADER_FILE, MOST_SET};
+use crate::config::lookalike::quoted;
 use crate::config::plan::{HeaderEdits, HeaderText, HeadersPlan};
 use crate::config::problem::{Code, Problem, Problems};
-use crate::config::tree::{Entry, Key, Node, Span, Value};
+use crate::config::tree::{Entry, Key, Node, Scalar, Span, Value};
 use crate::config::units::Invalid;
 
 /// Headers that belong to one connection, or that the proxy sets after all edits. `x-forwarded-` and `x-sidefuse-` are more by their
@@ -142,6 +143,7 @@ fn header_text(name: &HeaderName, node: &Node, problems: &mut Problems) -> Optio
         ));
         return None;
     };
+    warn_of_quotes(name, text, span, problems);
     if is_secret_name(name.as_str()) {
         literal.set_sensitive(true);
         if text.reference.is_none() {
@@ -188,6 +190,19 @@ fn secret_file(fields: &mut Fields<'_, '_>, name: &HeaderName) -> Option<HeaderT
     };
     value.set_sensitive(true);
     Some(HeaderText::File { path, value })
+}
+
+/// Reports a value in curly quotes, which are no quotes of YAML's and are sent with it.
+pub(super) fn warn_of_quotes(
+    name: &HeaderName,
+    text: &Scalar,
+    span: Span,
+    problems: &mut Problems,
+) {
+    if let Some(advice) = quoted(&text.text) {
+        let message = format!("the curly quotes around the value of `{name}` are sent with it");
+        problems.push(Problem::warning(Code::Header, span, message).hint(advice));
+    }
 }
 
 /// The header that a key names.

@@ -197,3 +197,11 @@ routes:
     assert_eq!(trusted.unwrap().path.file_name(), Some("ca.pem".as_ref()));
     assert_eq!((tls("plain"), tls("shouted")), (None, None));
 }
+
+#[test]
+fn curly_quotes_around_the_value_of_a_header_are_worth_a_warning() {
+    let text = route(
+        "headers: {request: {set: {X-A: “b”, X-B: it’s}}}\nfallback: {respond: {headers: {X-C: ‘d’}}}",
+    );
+    insta::assert_snapshot!(warned(&text));
+}
