@@ -1,7 +1,7 @@
 //! Switched protocols (case 57): transparent both ways, one verdict at the 101, one line at the end.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 
 use serde_json::Value;
@@ -200,4 +200,24 @@ fn of_several_protocols_the_caller_is_told_the_one_that_the_upstream_chose() {
         (head.status(), head.header("upgrade")),
         (101, Some("websocket"))
     );
+}
+
+#[test]
+fn a_wish_that_http2_cannot_follow_is_there_again_for_a_fallback_that_can() {
+    let origin = echoing();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let fallback = "timeout: 30s, fallback: {route: other, on_failure: true}";
+    let sidefuse = Sidefuse::start(&config(&[
+        route_to("r", &url, "http: 2", fallback),
+        route("other", &origin.url(), "timeout: 30s"),
+    ]));
+    let mut client = switch(&sidefuse, "/r/ws", "early");
+    let answer = client.read();
+    assert_eq!(
+        (answer.status(), answer.header("x-sidefuse-fallback")),
+        (101, Some("route"))
+    );
+    assert_eq!(client.read_bytes(5), b"early");
 }

@@ -29,8 +29,10 @@ pub(super) struct Call {
     /// Another route may get the call after this one.
     is_for_another: bool,
     pub(super) upload: Rc<UploadProgress>,
-    /// The protocol that the caller would switch to, and its side of the switch.
+    /// The protocol that the caller would switch to, and its side of the switch, where the route that now has the call can switch.
     pub(super) upgrade: Option<(HeaderValue, OnUpgrade)>,
+    /// The same, where that one cannot and another may.
+    spare_upgrade: Option<(HeaderValue, OnUpgrade)>,
     /// Whom the route that now has the call keeps its breakers and pauses for.
     pub(super) key: Option<Key>,
     /// Until when the caller will wait, if it says so.
@@ -68,12 +70,28 @@ impl Call {
             is_for_another: false,
             upload: Rc::new(UploadProgress::new(body, bytes)),
             upgrade,
+            spare_upgrade: None,
             key: None,
             patience,
             begin,
             free: begin,
             held_before: Duration::ZERO,
         }
+    }
+
+    /// Keeps the wish to switch protocols from a route that cannot follow it, and has it again for one that can.
+    pub(super) fn may_switch(&mut self, may: bool) {
+        let wish = self.upgrade.take().or(self.spare_upgrade.take());
+        if may {
+            self.upgrade = wish;
+        } else {
+            self.spare_upgrade = wish;
+        }
+    }
+
+    /// Whether the caller would switch protocols.
+    pub(super) fn wants_to_switch(&self) -> bool {
+        self.upgrade.is_some() || self.spare_upgrade.is_some()
     }
 
     /// Finds its key for the route that now has it.

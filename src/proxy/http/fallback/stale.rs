@@ -28,7 +28,7 @@ pub(super) fn asked(context: &Context<'_>, call: &Call, way: &Way) -> Option<Ask
     let snapshot = &context.current.snapshot;
     let route = &snapshot.routes[way.route];
     let store = route.stale.as_ref()?;
-    if call.upgrade.is_some() || !call.upload.is_empty() {
+    if call.wants_to_switch() || !call.upload.is_empty() {
         return None;
     }
     let target = target::rewrite(&call.target(), way, &route.plan.upstream.base_path).ok()?;
