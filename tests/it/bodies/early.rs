@@ -80,3 +80,16 @@ fn an_http2_upstream_that_answers_without_reading_holds_neither_caller_nor_conne
     assert_eq!(origin.connections(), 2, "the stuck one takes no more calls");
     origin.wait_for_an_end();
 }
+
+#[test]
+fn case_44_who_expects_to_be_told_to_go_on_is_refused_without_that() {
+    let origin = Origin::start(|_| Answer::status(500, &[], ""));
+    let sidefuse = sidefuse_to(&origin, "timeout: 30s, breaker: {failure_threshold: 1}");
+    Client::connect(sidefuse.proxy()).get("/r/fails");
+    let mut client = Client::connect(sidefuse.proxy());
+    client.send("POST /r/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    let all = String::from_utf8(client.read_to_end()).unwrap();
+    assert!(all.starts_with("HTTP/1.1 503 "), "{all}");
+    assert!(all.contains("x-sidefuse-reason: circuit_open"), "{all}");
+    assert_eq!(origin.requests().len(), 1);
+}
