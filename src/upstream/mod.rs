@@ -17,6 +17,7 @@
 pub mod balance;
 mod endpoint;
 mod endpoints;
+mod go_ahead;
 mod http1;
 mod http2;
 mod lease;
@@ -26,6 +27,7 @@ mod replay;
 mod send_error;
 pub mod slots;
 mod upload;
+mod upload_end;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -39,7 +41,8 @@ pub use pool::{Checkout, Pool, Recall, Unconnected, Wanted, Way};
 pub use probe::{Probe, ProbeNews, ProbeTurn, Report, Urgency};
 pub use send_error::{Fate, SendError};
 pub use slots::{Shed, Slots};
-pub use upload::{Upload, UploadEnd, UploadProgress, is_misframed};
+pub use upload::{Upload, UploadProgress};
+pub use upload_end::{UploadEnd, is_misframed};
 
 use crate::config::plan::{EndpointPlan, HttpVersion, UpstreamPlan};
 use crate::net::tls::{Offer, Tls, TlsError};

@@ -1,19 +1,19 @@
 //! The request body on its way up: counted, and watched for a caller that stalls.
 
 use std::cell::{Cell, RefCell};
-use std::error::Error as _;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderName, Request};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::go_ahead::GoAhead;
 use super::replay::{MOST, Record, Replay};
+use super::upload_end::{UploadEnd, UploadError, is_misframed};
 use crate::telemetry::ByteCount;
 use crate::time::{Alarm, Deadline, now};
 use crate::wire::strip_trailers;
@@ -33,6 +33,8 @@ struct Source {
     alarm: Alarm,
     /// The field that carries the correlation id.
     correlation: HeaderName,
+    /// Until it is given, the caller is not asked for a byte.
+    go_ahead: Option<Box<GoAhead>>,
 }
 
 /// A caller's request body, and what is known of it while a connection reads it.
@@ -60,24 +62,10 @@ pub struct UploadProgress {
     /// When a byte last moved, in either direction.
     moved: Cell<Option<Instant>>,
     is_waiting: Cell<bool>,
+    /// The upstream's response headers have come.
+    is_answered: Cell<bool>,
     end: Cell<Option<UploadEnd>>,
 }
-
-/// How an upload ended before its end, and neither by us nor by the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UploadEnd {
-    /// The caller broke off.
-    Gone,
-    /// The caller's framing is none.
-    Malformed,
-    /// The caller sent nothing for the idle timeout.
-    Stalled,
-}
-
-/// The caller's body did not end well; which is all the connection has to know.
-#[derive(Debug, thiserror::Error)]
-#[error("the caller's request body broke off")]
-pub struct UploadError;
 
 impl UploadProgress {
     /// That of `body`, whose bytes, as they are handed to a connection, go into `bytes`.
@@ -159,6 +147,11 @@ impl UploadProgress {
         (!until.has_passed(now())).then_some(until)
     }
 
+    /// The upstream's response headers have come: what is held back for it stays back.
+    pub fn answered(&self) {
+        self.is_answered.set(true);
+    }
+
     /// Whether all of it was handed to the connection; only then can the connection carry another call.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -222,6 +215,7 @@ impl Upload {
         progress.is_held.set(true);
         progress.is_whole.set(false);
         progress.is_waiting.set(false);
+        progress.is_answered.set(false);
         // An upload of an attempt before shall notice that it is over.
         if let Some(waker) = progress.waker.take() {
             waker.wake();
@@ -237,7 +231,17 @@ impl Upload {
                 idle_timeout,
                 alarm: Alarm::default(),
                 correlation: correlation.clone(),
+                go_ahead: None,
             }),
+        }
+    }
+
+    /// Has the body of `request`, of which nothing has gone up yet, wait until the upstream asks for it.
+    pub fn hold_back(request: &mut Request<Self>) {
+        let go_ahead = Box::new(GoAhead::of(request));
+        let source = request.body_mut().source.as_mut();
+        if let Some(source) = source.filter(|source| !source.progress.is_touched.get()) {
+            source.go_ahead = Some(go_ahead);
         }
     }
 }
@@ -274,17 +278,6 @@ impl Drop for Source {
     }
 }
 
-/// Whether a body broke off because its framing is none, which the HTTP library reports as `InvalidInput` or `InvalidData`.
-#[must_use]
-pub fn is_misframed(error: &hyper::Error) -> bool {
-    let source = error
-        .source()
-        .and_then(|source| source.downcast_ref::<io::Error>());
-    source.is_some_and(|source| {
-        [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData].contains(&source.kind())
-    })
-}
-
 impl std::fmt::Debug for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Upload")
@@ -314,6 +307,16 @@ impl Body for Upload {
         let Some(body) = body.as_mut() else {
             return Poll::Ready(Some(Err(UploadError)));
         };
+        if let Some(go_ahead) = &mut source.go_ahead {
+            if go_ahead
+                .poll(cx, source.progress.is_answered.get())
+                .is_pending()
+            {
+                source.progress.waker.replace(Some(cx.waker().clone()));
+                return Poll::Pending;
+            }
+            source.go_ahead = None;
+        }
         let polled = Pin::new(&mut *body).poll_frame(cx);
         source.progress.is_waiting.set(polled.is_pending());
         match polled {

@@ -17,6 +17,7 @@ mod demo;
 mod downstream;
 mod drill;
 mod endpoints;
+mod expect;
 mod fallback;
 mod forcing;
 mod fuzz;

@@ -203,6 +203,7 @@ impl Attempt<'_, '_> {
             }
             Ok(Ok(response)) => {
                 lease.took(took);
+                call.upload.answered();
                 outgoing.route.doubt.ends();
                 return Ok(Answered {
                     response,

@@ -1,8 +1,8 @@
 //! Header fields on their way through: what belongs to one hop goes, what is ours is set after that.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE, USER_AGENT, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
 };
 use http::{Method, Version};
 
@@ -224,6 +224,12 @@ pub(super) fn upgrade_of(
         .get(UPGRADE)
         .filter(|protocol| !has_body && !is_listed(protocol, "h2c"))
         .cloned()
+}
+
+/// Whether a caller holds its body back until it is asked for it (RFC 9110 §10.1.1).
+pub(super) fn expects_go_ahead(version: Version, headers: &HeaderMap) -> bool {
+    let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    version == Version::HTTP_11 && headers.get(EXPECT).is_some_and(expects)
 }
 
 fn apply(headers: &mut HeaderMap, edits: &Edits) {

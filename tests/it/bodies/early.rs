@@ -87,7 +87,8 @@ fn case_44_who_expects_to_be_told_to_go_on_is_refused_without_that() {
     let sidefuse = sidefuse_to(&origin, "timeout: 30s, breaker: {failure_threshold: 1}");
     Client::connect(sidefuse.proxy()).get("/r/fails");
     let mut client = Client::connect(sidefuse.proxy());
-    client.send("POST /r/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    client
+        .send("POST /r/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     let all = String::from_utf8(client.read_to_end()).unwrap();
     assert!(all.starts_with("HTTP/1.1 503 "), "{all}");
     assert!(all.contains("x-sidefuse-reason: circuit_open"), "{all}");

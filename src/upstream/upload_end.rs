@@ -1,0 +1,31 @@
+//! How a request body comes to an end before its end.
+
+use std::error::Error as _;
+use std::io;
+
+/// How an upload ended before its end, and neither by us nor by the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadEnd {
+    /// The caller broke off.
+    Gone,
+    /// The caller's framing is none.
+    Malformed,
+    /// The caller sent nothing for the idle timeout.
+    Stalled,
+}
+
+/// The caller's body did not end well; which is all the connection has to know.
+#[derive(Debug, thiserror::Error)]
+#[error("the caller's request body broke off")]
+pub struct UploadError;
+
+/// Whether a body broke off because its framing is none, which the HTTP library reports as `InvalidInput` or `InvalidData`.
+#[must_use]
+pub fn is_misframed(error: &hyper::Error) -> bool {
+    let source = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| {
+        [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData].contains(&source.kind())
+    })
+}
