@@ -15,6 +15,8 @@ pub(super) struct Gate {
     phase: AtomicU8,
     /// How many exchanges have ended.
     over: AtomicU64,
+    /// Of a caller that is read strictly. 0: nobody knows. 1: no head has begun that is not over. 2: one has.
+    head: AtomicU8,
     refused: Mutex<Option<Refused>>,
     stir: Notify,
 }
@@ -53,6 +55,19 @@ impl Gate {
 
     pub(super) fn open_for_good(&self) {
         self.phase.store(3, Ordering::Relaxed);
+    }
+
+    /// So far a head has begun that is not over, or none has.
+    pub(super) fn reads(&self, has_begun: bool) {
+        self.head.store(1 + u8::from(has_begun), Ordering::Relaxed);
+    }
+
+    /// Whether a head has begun and is not over, if that is known.
+    pub(super) fn has_begun_head(&self) -> Option<bool> {
+        match self.head.load(Ordering::Relaxed) {
+            0 => None,
+            head => Some(head == 2),
+        }
     }
 
     /// Has whoever serves the connection look what is new.

@@ -35,7 +35,9 @@ impl Sieve {
         if self.requests.is_open() && self.is_answered(gate) {
             self.requests.go_on();
         }
-        match self.requests.read(bytes) {
+        let reading = self.requests.read(bytes);
+        gate.reads(self.requests.is_within_head());
+        match reading {
             Reading::Clear => bytes.len(),
             Reading::Refused { at, flaw } => {
                 self.flaw = Some(flaw);

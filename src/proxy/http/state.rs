@@ -24,7 +24,7 @@ pub(crate) struct ConnectionState {
     busy: Cell<usize>,
     has_served: Cell<bool>,
     changed: Cell<Instant>,
-    /// Bytes that had come when the last exchange ended: more of them are a request whose head is not whole yet.
+    /// Bytes that had come when the last exchange ended: more of them are a request whose head is not whole yet, where nobody knows better.
     heard: Cell<u64>,
     /// Answers that are on their way may pause for so long.
     stall_after: Cell<Option<Duration>>,
@@ -35,6 +35,8 @@ pub(crate) struct ConnectionState {
     is_between: Cell<bool>,
     /// What comes next is the head of another request.
     awaits_head: Cell<bool>,
+    /// The request whose head has begun is recorded.
+    is_begun_recorded: Cell<bool>,
     is_resting: Cell<bool>,
     has_been_told: Cell<bool>,
     /// It is to end; stays so.
@@ -70,6 +72,7 @@ impl ConnectionState {
             sent: Cell::new(0),
             is_between: Cell::new(false),
             awaits_head: Cell::new(true),
+            is_begun_recorded: Cell::new(false),
             is_resting: Cell::new(false),
             has_been_told: Cell::new(false),
             must_close: Cell::new(false),
@@ -89,11 +92,14 @@ impl ConnectionState {
     /// Records the request whose head has begun and never ended, if there is one: its caller was meant to be served. It gets no answer,
     /// for this reason.
     pub(crate) fn record_begun(&self, worker: &Worker, failure: Failure) {
-        if !self.awaits_head.get() || self.gate.is_open_for_good() {
+        if self.busy.get() > 0 || self.gate.is_open_for_good() {
             return;
         }
-        let read = self.traffic.read();
-        if read != self.heard.replace(read) {
+        let has_begun = self
+            .gate
+            .has_begun_head()
+            .unwrap_or_else(|| self.awaits_head.get() && self.traffic.read() != self.heard.get());
+        if has_begun && !self.is_begun_recorded.replace(true) {
             let refused = Refused {
                 failure,
                 correlation: CorrelationId::random(),
@@ -109,6 +115,7 @@ impl ConnectionState {
         self.has_served.set(true);
         self.is_between.set(false);
         self.awaits_head.set(false);
+        self.is_begun_recorded.set(false);
         self.gate.begin();
     }
 

@@ -59,6 +59,21 @@ fn half_a_head_after_an_answer_is_counted_and_an_idle_connection_is_not() {
 }
 
 #[test]
+fn half_a_head_that_came_with_the_call_before_it_is_counted_and_half_a_body_is_not() {
+    on_stage(ROUTE, as_asked(), async |stage| {
+        let mut half = stage.pipe();
+        let both = b"GET /r/1 HTTP/1.1\r\nhost: stage\r\n\r\nGET /r/2 HT";
+        half.write_all(both).await.unwrap();
+        let mut whole = stage.pipe();
+        let post = b"POST /r/3 HTTP/1.1\r\nhost: stage\r\ncontent-length: 5\r\n\r\nhello";
+        whole.write_all(post).await.unwrap();
+        pass(80_000).await;
+        assert_eq!(metric(&stage, COUNTED), 1);
+        assert_eq!(stage.lines().len(), 3);
+    });
+}
+
+#[test]
 fn an_endpoint_that_a_call_passed_over_is_counted_case_116() {
     let config = "version: 1\nroutes: {r: {upstream: {url: http://origin, endpoints: [\"a:80\", \"b:80\"]}}}\n";
     let others = [("a:80", always(200)), ("b:80", always(200))];
