@@ -173,7 +173,7 @@ impl<I> Front<I> {
             Some(_) | None => Failure::BadRequest,
         };
         let correlation = CorrelationId::random();
-        let flaw = self.sieve.as_ref().and_then(Sieve::flaw);
+        let flaw = self.gate.flaw();
         let flaw = flaw.filter(|_| failure == Failure::BadRequest);
         self.instead = reply::bare_refusal(failure, flaw, &correlation);
         self.written = 0;
@@ -234,7 +234,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Front<I> {
                 return Poll::Ready(Ok(()));
             }
             if let Some(sieve) = &mut this.sieve {
-                if sieve.flaw().is_some() {
+                if this.gate.flaw().is_some() {
                     return Poll::Ready(Ok(()));
                 }
                 if sieve.is_holding() {

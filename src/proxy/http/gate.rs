@@ -1,12 +1,13 @@
 //! Whether an exchange is open on a caller's connection, as the stream and whoever serves it tell each other.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::failure::Failure;
 use crate::telemetry::CorrelationId;
+use crate::wire::Flaw;
 
 /// Whether an exchange is open on the connection. Atomic only because the HTTP library may send an upgraded stream to another thread.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(super) struct Gate {
     over: AtomicU64,
     /// Of a caller that is read strictly. 0: nobody knows. 1: no head has begun that is not over. 2: one has.
     head: AtomicU8,
+    /// What is wrong with the request that was read last.
+    flaw: OnceLock<Flaw>,
     refused: Mutex<Option<Refused>>,
     stir: Notify,
 }
@@ -68,6 +71,16 @@ impl Gate {
             0 => None,
             head => Some(head == 2),
         }
+    }
+
+    /// Something is wrong with a request; nothing is read behind it.
+    pub(super) fn found(&self, flaw: Flaw) {
+        let _ = self.flaw.set(flaw);
+    }
+
+    /// What is wrong with the request that was read last.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        self.flaw.get().copied()
     }
 
     /// Has whoever serves the connection look what is new.

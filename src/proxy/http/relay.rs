@@ -34,6 +34,7 @@ use crate::proxy::worker::{Current, Worker};
 use crate::telemetry::correlation::trace_id;
 use crate::telemetry::{Acceptance, Begin, Correlation, End, Exchange};
 use crate::time::{Deadline, now};
+use crate::upstream::UploadEnd;
 
 /// Relays one request.
 ///
@@ -139,7 +140,14 @@ async fn answer(
     let reply = fallback::answer(context, exchange, &mut call, &way).await;
     // Nobody sends it again, and the answer may take long.
     call.upload.forget();
-    reply.map_err(|refusal| (refusal, Some(way.route)))
+    reply.map_err(|mut refusal| {
+        if call.upload.end() == Some(UploadEnd::Malformed)
+            && let Some(flaw) = context.connection.state.flaw()
+        {
+            refusal.detail = flaw.to_string();
+        }
+        (refusal, Some(way.route))
+    })
 }
 
 /// Leaves the record of a request that was refused before it was read as one.

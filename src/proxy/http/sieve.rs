@@ -7,7 +7,7 @@
 use std::task::Waker;
 
 use super::gate::Gate;
-use crate::wire::{Flaw, Reading, Requests};
+use crate::wire::{Reading, Requests};
 
 /// Nothing in a head, in chunks or in a trailer section may go on like this. The library looks at a head that came in pieces only once
 /// it seems whole, hence the empty line.
@@ -21,7 +21,6 @@ pub(super) struct Sieve {
     held: Vec<u8>,
     /// Told when that may be known.
     waiting: Option<Waker>,
-    flaw: Option<Flaw>,
     /// The bytes in the place of those that were refused, until they are taken.
     instead: &'static [u8],
 }
@@ -40,7 +39,7 @@ impl Sieve {
         match reading {
             Reading::Clear => bytes.len(),
             Reading::Refused { at, flaw } => {
-                self.flaw = Some(flaw);
+                gate.found(flaw);
                 self.instead = REFUSED;
                 at
             }
@@ -54,11 +53,6 @@ impl Sieve {
     /// The bytes in the place of those that were refused, once.
     pub(super) fn take_instead(&mut self) -> &'static [u8] {
         std::mem::take(&mut self.instead)
-    }
-
-    /// What is wrong with the request that was refused.
-    pub(super) fn flaw(&self) -> Option<Flaw> {
-        self.flaw
     }
 
     /// Whether bytes are held back.

@@ -12,6 +12,7 @@ use crate::net::Traffic;
 use crate::proxy::worker::Worker;
 use crate::telemetry::CorrelationId;
 use crate::time::now;
+use crate::wire::Flaw;
 
 /// A connection that is idle for so long gives back what the HTTP library keeps for it, two buffers of 8 KiB above all. A second costs a
 /// busy caller nothing; pools keep connections idle for minutes.
@@ -162,6 +163,11 @@ impl ConnectionState {
     /// A request that the HTTP library refused and nobody has heard of yet.
     pub(super) fn take_refused(&self) -> Option<Refused> {
         self.gate.take_refused()
+    }
+
+    /// What is wrong with the request that was read last, where requests are read strictly.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        self.gate.flaw()
     }
 
     fn tell(&self, what: &Cell<bool>) {

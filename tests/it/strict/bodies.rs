@@ -134,3 +134,22 @@ fn what_follows_a_wish_to_switch_that_was_not_granted_is_read_strictly_case_54()
     assert_eq!(statuses(&sidefuse, &[&together]), [200, 200, 200, 200, 400]);
     assert_eq!(origin.requests().len(), 6);
 }
+
+#[test]
+fn the_answer_to_a_body_that_is_refused_says_what_is_wrong_with_it() {
+    let (_origin, sidefuse) = stage();
+    for (body, flaw) in [
+        ("+5\r\nhello\r\n", "the size of a chunk"),
+        ("5\r\nhello!\r\n", "longer or shorter"),
+        ("5;a\0\r\nhello\r\n", "the extensions of the chunks"),
+        ("0\r\nX-A: b\n", "LF without CR"),
+        ("0\r\nX-A : b\r\n\r\n", "is not framed"),
+    ] {
+        let mut client = Client::connect(sidefuse.proxy());
+        client.send("POST /r/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.send(body);
+        let problem = client.read().json();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(flaw), "{body:?}: {detail}");
+    }
+}
