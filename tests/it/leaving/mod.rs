@@ -2,11 +2,12 @@
 
 mod ends;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 use sidefuse::time::{Deadline, now, sleep_until};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::memory::{Stage, always, on_stage, silent};
 
@@ -88,4 +89,46 @@ fn the_line_of_a_caller_that_leaves_the_queue_for_a_connection_says_how_long_it_
         assert!((2_990.0..3_010.0).contains(&held), "{}", lines[0]);
         assert!(lines[1].get("heldBy").is_none(), "{}", lines[1]);
     });
+}
+
+/// That the caller of HTTP/2's first stream wants no more of it.
+const CANCEL: &[u8] = b"\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x08";
+
+#[test]
+fn case_75_a_stream_that_its_caller_resets_ends_at_the_upstream_too_and_is_nobodys_failure() {
+    for answer in ["", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf"] {
+        on_stage(ROUTE, silent(), async |stage| {
+            let end = Arc::new(Mutex::new(None));
+            let told = Arc::clone(&end);
+            stage.origin.speaks(Arc::new(move |mut stream| {
+                let told = Arc::clone(&told);
+                Box::pin(async move {
+                    let mut call = Vec::new();
+                    while !call.ends_with(b"\r\n\r\n") {
+                        call.push(stream.read_u8().await.unwrap());
+                    }
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    let _ = stream.read_to_end(&mut call).await;
+                    *told.lock().unwrap() = Some(now());
+                })
+            }));
+            let mut caller = stage.pipe();
+            caller.write_all(HTTP2).await.unwrap();
+            pass(1).await;
+            let begin = now();
+            caller.write_all(CANCEL).await.unwrap();
+            settle().await;
+            let took = end.lock().unwrap().expect("the upstream is let go") - begin;
+            assert!(took <= Duration::from_millis(100), "{took:?}");
+            let line = the_line(&stage);
+            assert_eq!(
+                (&line["reason"], &line["outcome"], &line["clientGone"]),
+                (&"client_gone".into(), &"ignored".into(), &true.into()),
+                "{line}"
+            );
+            let counted = stage.route("r").breaker.view(now()).statistics;
+            assert_eq!((counted.failures, counted.ignored), (0, 1));
+            assert_eq!(stage.connections(), 1, "its other streams go on");
+        });
+    }
 }
