@@ -77,7 +77,7 @@ impl Head {
                         rest.len()
                     }
                 },
-                Line::Host(host) => match each(rest, |byte| host.step(byte), at)? {
+                Line::Host(host) => match each(rest, |bytes| host.read(bytes), at)? {
                     (count, true) => {
                         host.end().map_err(|flaw| (at + count - 1, flaw))?;
                         self.line = Line::Cr;
@@ -85,23 +85,27 @@ impl Head {
                     }
                     (count, false) => count,
                 },
-                Line::Length(length) => match each(rest, |byte| length.step(byte), at)? {
-                    (count, true) => {
-                        let length = length.end().map_err(|flaw| (at + count - 1, flaw))?;
-                        self.length = Some(length);
-                        self.line = Line::Cr;
-                        count
+                Line::Length(length) => {
+                    match each(rest, |bytes| length.step(bytes[0]).map(|()| 1), at)? {
+                        (count, true) => {
+                            let length = length.end().map_err(|flaw| (at + count - 1, flaw))?;
+                            self.length = Some(length);
+                            self.line = Line::Cr;
+                            count
+                        }
+                        (count, false) => count,
                     }
-                    (count, false) => count,
-                },
-                Line::Coding(coding) => match each(rest, |byte| coding.step(byte), at)? {
-                    (count, true) => {
-                        coding.end().map_err(|flaw| (at + count - 1, flaw))?;
-                        self.line = Line::Cr;
-                        count
+                }
+                Line::Coding(coding) => {
+                    match each(rest, |bytes| coding.step(bytes[0]).map(|()| 1), at)? {
+                        (count, true) => {
+                            coding.end().map_err(|flaw| (at + count - 1, flaw))?;
+                            self.line = Line::Cr;
+                            count
+                        }
+                        (count, false) => count,
                     }
-                    (count, false) => count,
-                },
+                }
                 Line::Cr => {
                     self.line = after_cr(*first, Line::Start).map_err(|flaw| (at, flaw))?;
                     1
@@ -155,11 +159,10 @@ impl Head {
     fn request(&mut self, bytes: &[u8]) -> Result<usize, Wrong> {
         let end = memchr(b'\n', bytes);
         let line = &bytes[..end.unwrap_or(bytes.len())];
-        if let Some(at) = line
-            .iter()
-            .position(|byte| *byte == b'#' || !byte.is_ascii())
-        {
-            return Err((at, Flaw::Target));
+        if !line.is_ascii() || memchr(b'#', line).is_some() {
+            let is_bad = |byte: &u8| *byte == b'#' || !byte.is_ascii();
+            let at = line.iter().position(is_bad);
+            return Err((at.unwrap_or_default(), Flaw::Target));
         }
         push(&mut self.tail, line);
         let Some(end) = end else {
@@ -278,18 +281,19 @@ fn after_cr(byte: u8, next: Line) -> Result<Line, Flaw> {
     }
 }
 
-/// Reads a value up to its CR: the bytes that were read, and whether the CR is among them.
+/// Reads a value up to its CR, by some bytes at a time: how many were read, and whether the CR is among them.
 fn each(
     bytes: &[u8],
-    mut step: impl FnMut(u8) -> Result<(), Flaw>,
-    at: usize,
+    mut step: impl FnMut(&[u8]) -> Result<usize, Flaw>,
+    before: usize,
 ) -> Result<(usize, bool), Wrong> {
-    for (place, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'\r' => return Ok((place + 1, true)),
-            b'\n' => return Err((at + place, Flaw::BareLf)),
-            byte => step(*byte).map_err(|flaw| (at + place, flaw))?,
-        }
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        at += match byte {
+            b'\r' => return Ok((at + 1, true)),
+            b'\n' => return Err((before + at, Flaw::BareLf)),
+            _ => step(&bytes[at..]).map_err(|flaw| (before + at, flaw))?,
+        };
     }
     Ok((bytes.len(), false))
 }

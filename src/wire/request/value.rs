@@ -22,12 +22,28 @@ pub(super) enum Host {
 }
 
 impl Host {
-    pub(super) fn step(&mut self, byte: u8) -> Result<(), Flaw> {
+    /// Reads the first byte, and all that only go on with what it begins or belongs to.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, Flaw> {
+        self.step(bytes[0])?;
+        let rest = bytes[1..].iter();
+        Ok(1 + match self {
+            Self::Name => rest.take_while(|byte| is_of_a_name(**byte)).count(),
+            Self::Port => rest.take_while(|byte| byte.is_ascii_digit()).count(),
+            Self::Before
+            | Self::Escape(_)
+            | Self::Bracket
+            | Self::Address
+            | Self::Bracketed
+            | Self::After => 0,
+        })
+    }
+
+    fn step(&mut self, byte: u8) -> Result<(), Flaw> {
         *self = match (&*self, byte) {
+            (Self::Before | Self::Name, _) if is_of_a_name(byte) => Self::Name,
             (Self::Before, b' ' | b'\t') => Self::Before,
             (Self::Before, b'[') => Self::Bracket,
             (Self::Before | Self::Name, b'%') => Self::Escape(2),
-            (Self::Before | Self::Name, _) if is_of_a_name(byte) => Self::Name,
             (Self::Name | Self::Bracketed, b':') | (Self::Port, b'0'..=b'9') => Self::Port,
             (Self::Name | Self::Bracketed | Self::Port | Self::After, b' ' | b'\t') => Self::After,
             (Self::Escape(2), _) if byte.is_ascii_hexdigit() => Self::Escape(1),
@@ -48,26 +64,25 @@ impl Host {
     }
 }
 
-/// Whether a registered name or an IPv4 address may have it (RFC 3986 §3.2.2).
+/// What a registered name or an IPv4 address may have (RFC 3986 §3.2.2).
+const OF_A_NAME: [bool; 256] = {
+    let mut is_of_a_name = [false; 256];
+    let others = b"-._~!$&'()*+,;=";
+    let mut byte = 0;
+    while byte < 128_u8 {
+        is_of_a_name[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        is_of_a_name[others[at] as usize] = true;
+        at += 1;
+    }
+    is_of_a_name
+};
+
 fn is_of_a_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.'
-                | b'_'
-                | b'~'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-        )
+    OF_A_NAME[usize::from(byte)]
 }
 
 /// A number of bytes.
