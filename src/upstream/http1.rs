@@ -1,16 +1,19 @@
 //! A connection that carries one call at a time.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
+use super::download::Download;
+use super::driven::Driven;
 use super::endpoint::Connected;
 use super::send_error::{Fate, SendError};
 use super::slots::Slot;
@@ -24,6 +27,7 @@ pub(super) const SETTLING: Duration = Duration::from_millis(100);
 /// A connection that carries one call at a time.
 pub(super) struct Http1 {
     sender: http1::SendRequest<Upload>,
+    driven: Loan,
     traffic: Arc<Traffic>,
     expires: Instant,
     idle_since: Instant,
@@ -33,6 +37,9 @@ pub(super) struct Http1 {
     _living: Rc<()>,
     _wanted: Wanted,
 }
+
+/// The library's half; whatever becomes of a call, it is given back.
+struct Loan(Rc<Driven>);
 
 /// Its drop tells a connection's task that nobody wants the connection any more.
 pub(super) type Wanted = oneshot::Sender<Infallible>;
@@ -54,9 +61,11 @@ impl Http1 {
         let traffic = io.traffic();
         let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(io)).await?;
         let (wanted, unwanted) = oneshot::channel();
-        tokio::task::spawn_local(run(connection.with_upgrades(), unwanted));
+        let driven = Driven::new(connection.with_upgrades());
+        tokio::task::spawn_local(run(Rc::clone(&driven), unwanted));
         Ok(Box::new(Self {
             sender,
+            driven: Loan(driven),
             traffic,
             expires: birth.expires,
             idle_since: birth.now,
@@ -85,6 +94,7 @@ impl Http1 {
 
     /// Notes that its call ended well and whole.
     pub(super) fn has_served(&mut self, now: Instant) {
+        self.driven.0.give_back_at_rest();
         self.is_reused = true;
         self.idle_since = now;
     }
@@ -101,13 +111,24 @@ impl Http1 {
     pub(super) fn send(
         &mut self,
         request: Request<Upload>,
-    ) -> impl Future<Output = Result<Response<Incoming>, SendError>> + use<'_> {
+    ) -> impl Future<Output = Result<Response<Download>, SendError>> + use<'_> {
         let (read, written) = (self.traffic.read(), self.traffic.written());
+        let progress = request.body().progress();
+        self.driven.0.lend();
         // Before the future, which then need not carry the request.
-        let sent = self.sender.try_send_request(request);
-        let (traffic, is_reused) = (&self.traffic, self.is_reused);
+        let sender = &mut self.sender;
+        let sent = self.driven.0.quietly(|_| sender.try_send_request(request));
+        let (traffic, is_reused, driven) = (&self.traffic, self.is_reused, &self.driven.0);
         async move {
-            sent.await.map_err(|error| {
+            let mut sent = pin!(sent);
+            let sent = poll_fn(|cx| driven.poll_for(cx, |cx| sent.as_mut().poll(cx))).await;
+            let driver = if progress.is_none_or(|progress| progress.is_whole()) {
+                Some(Rc::clone(driven))
+            } else {
+                driven.give_back();
+                None
+            };
+            sent.map_err(|error| {
                 let fate = if traffic.written() == written {
                     Fate::NeverSent
                 } else if is_reused && traffic.read() == read {
@@ -117,6 +138,7 @@ impl Http1 {
                 };
                 SendError::new(error, fate)
             })
+            .map(|response| response.map(|body| Download::driving(body, driver)))
         }
     }
 
@@ -128,17 +150,19 @@ impl Http1 {
 
 /// Runs a connection until it ends or nobody wants it any more. Then it may say goodbye, but not go on with an upload that its upstream
 /// does not read: that would hold a socket for as long as the upstream likes.
-async fn run(
-    connection: impl Future<Output = hyper::Result<()>>,
-    unwanted: oneshot::Receiver<Infallible>,
-) {
-    let mut connection = std::pin::pin!(connection);
+async fn run(driven: Rc<Driven>, unwanted: oneshot::Receiver<Infallible>) {
+    let mut connection = pin!(driven.at_home());
     tokio::select! {
         biased;
-        // The call that is under way hears of an error; without one there is nobody to tell.
-        _ = connection.as_mut() => {}
+        () = connection.as_mut() => {}
         _ = unwanted => {
             let _ = timeout_at(Deadline::after(now(), SETTLING), connection).await;
         }
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.0.give_back();
     }
 }

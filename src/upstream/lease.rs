@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
+use super::download::Download;
 use super::endpoint::Endpoint;
 use super::http1::Http1;
 use super::http2::Http2;
@@ -86,7 +86,7 @@ impl Lease {
     pub fn send(
         &mut self,
         request: Request<Upload>,
-    ) -> impl Future<Output = Result<Response<Incoming>, SendError>> + use<'_> {
+    ) -> impl Future<Output = Result<Response<Download>, SendError>> + use<'_> {
         let sent = match &mut self.lent {
             Lent::Http1(connection) => Sent::Http1(connection.send(request)),
             // Boxed: it is several times as large as the other.
@@ -95,7 +95,7 @@ impl Lease {
         async move {
             match sent {
                 Sent::Http1(sent) => sent.await,
-                Sent::Http2(sent) => sent.await,
+                Sent::Http2(sent) => sent.await.map(|response| response.map(Download::of_stream)),
             }
         }
     }

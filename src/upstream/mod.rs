@@ -15,6 +15,8 @@
 //! the breaker opens for is what the ejector cannot keep away from callers.
 
 pub mod balance;
+mod download;
+mod driven;
 mod endpoint;
 mod endpoints;
 mod go_ahead;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+pub use download::Download;
 pub use endpoint::{Endpoint, EndpointId, EndpointView};
 pub use endpoints::Endpoints;
 pub use http2::LocalExecutor;

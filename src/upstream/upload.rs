@@ -199,6 +199,13 @@ impl Upload {
         Self { source: None }
     }
 
+    /// What is known of it; `None` where there is no body.
+    pub(super) fn progress(&self) -> Option<Rc<UploadProgress>> {
+        self.source
+            .as_ref()
+            .map(|source| Rc::clone(&source.progress))
+    }
+
     /// The body for the next attempt; it may pause for `idle_timeout` at the most. An upload of an attempt before is at its end.
     /// No trailer of the caller's passes for `correlation`, the field that carries the correlation id.
     #[must_use]

@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
 
 use super::allowance::{Allowance, Named};
 use super::call::{Call, Keep};
@@ -19,7 +18,7 @@ use crate::resilience::Chance;
 use crate::telemetry::Exchange;
 use crate::telemetry::names::RetryResult;
 use crate::time::{now, timeout_at};
-use crate::upstream::{Fate, Lease, SendError, UploadEnd};
+use crate::upstream::{Download, Fate, Lease, SendError, UploadEnd};
 
 /// What an attempt is made with.
 pub(super) struct Attempt<'a, 'c> {
@@ -49,7 +48,7 @@ pub(super) struct Time {
 
 /// Response headers and the connection that they came over.
 pub(super) struct Answered {
-    pub(super) response: Response<Incoming>,
+    pub(super) response: Response<Download>,
     pub(super) lease: Lease,
     /// When they came.
     pub(super) at: Instant,

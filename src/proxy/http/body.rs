@@ -42,6 +42,8 @@ pub(super) struct Relayed {
     collector: Option<Box<Collector>>,
     /// Rings when the exchange has taken as long as it may.
     most: Option<Box<Alarm>>,
+    /// The upstream broke it off as this, which the caller is about to hear.
+    broken: Option<Failure>,
 }
 
 /// How long an answer may take.
@@ -98,6 +100,7 @@ impl Body {
                 alarm.set(until);
                 alarm
             }),
+            broken: None,
         };
         if has_no_body || relayed.source.is_end_stream() {
             relayed.end(BodyEnd::Whole);
@@ -130,6 +133,9 @@ impl Relayed {
         if most.is_some_and(|most| most.poll(cx).is_ready()) {
             return Poll::Ready(Some(Err(self.fail(Failure::MaxDuration))));
         }
+        if let Some(failure) = self.broken.take() {
+            return Poll::Ready(Some(Err(self.fail(failure))));
+        }
         match Pin::new(&mut self.source).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 self.alarm.clear();
@@ -155,7 +161,10 @@ impl Relayed {
                 } else {
                     Failure::Truncated
                 };
-                Poll::Ready(Some(Err(self.fail(failure))))
+                // At an error the library drops what it has not written yet: what came before gets a moment to go out.
+                self.broken = Some(failure);
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             Poll::Ready(None) => {
                 self.end(BodyEnd::Whole);

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::peek::{Patience, Source, announce_json};
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Answer, Label, Outcome, Rules, Sample, Verdict, grpc};
 use crate::time::{Deadline, now};
+use crate::upstream::Download;
 
 /// An answer up to this length is waited for even by a probe.
 const SHORT: u64 = 64 * 1024;
@@ -46,7 +46,7 @@ pub(super) struct Judged {
 /// Reads the body ahead where a rule asks for it and it can be read as JSON, or a probe has to know its end; says when that was done of a
 /// head that came at `at`.
 pub(super) async fn look_into(
-    (response, at): (Response<Incoming>, Instant),
+    (response, at): (Response<Download>, Instant),
     (rules, is_probe): (&Rules, bool),
     mut patience: Patience,
 ) -> (Response<Source>, Instant) {

@@ -14,10 +14,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use serde_json::Value;
 
 use crate::time::{Deadline, now, timeout_at};
+use crate::upstream::Download;
 
 /// The most bytes of a body that are read ahead.
 const MOST: u64 = 64 * 1024;
@@ -25,7 +25,7 @@ const MOST: u64 = 64 * 1024;
 const MOST_PIECES: usize = 1024;
 
 /// An upstream's body, of which some may have been read already.
-pub(super) struct Source<B: Body = Incoming> {
+pub(super) struct Source<B: Body = Download> {
     seen: Option<Box<Seen<B::Error>>>,
     rest: B,
 }
@@ -37,8 +37,6 @@ struct Seen<E> {
     length: u64,
     /// How the body ended, if it has.
     end: Option<Result<(), E>>,
-    /// The pieces have had a moment to go out before the error that follows them.
-    has_paused: bool,
 }
 
 /// How long a look may take.
@@ -103,7 +101,6 @@ where
             pieces: VecDeque::new(),
             length: 0,
             end: None,
-            has_paused: false,
         });
         while seen.end.is_none() && seen.length <= MOST && seen.pieces.len() < MOST_PIECES {
             let until = patience
@@ -190,13 +187,6 @@ where
             Some(Ok(())) => {
                 seen.end = Some(Ok(()));
                 Poll::Ready(None)
-            }
-            // At an error the library drops what it has not written yet, and the caller would not even see the head.
-            Some(Err(error)) if !seen.has_paused => {
-                seen.end = Some(Err(error));
-                seen.has_paused = true;
-                cx.waker().wake_by_ref();
-                Poll::Pending
             }
             Some(Err(error)) => {
                 seen.end = Some(Ok(()));

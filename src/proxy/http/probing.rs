@@ -21,7 +21,7 @@ use http::header::{HOST, RETRY_AFTER};
 use http::uri::PathAndQuery;
 use http::{HeaderName, Request, Response, Version};
 use http_body_util::BodyExt;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 
 use super::classify::{self, of_failure};
 use super::framing::is_ambiguous;
@@ -34,7 +34,8 @@ use crate::telemetry::CorrelationId;
 use crate::telemetry::names::ProbeResult;
 use crate::time::{Deadline, now, timeout_at};
 use crate::upstream::{
-    Checkout, Fate, Lease, Pool, ProbeNews, ProbeTurn, Purpose, Report, Upload, Urgency, Wanted,
+    Checkout, Download, Fate, Lease, Pool, ProbeNews, ProbeTurn, Purpose, Report, Upload, Urgency,
+    Wanted,
 };
 
 /// Of a longer answer only the beginning is read; its connection is not used again.
@@ -238,7 +239,7 @@ fn in_time(failure: Failure, sent: Instant, chance: Chance) -> Failure {
 
 /// The answer, once its body has ended well or has proved long.
 async fn read(
-    mut response: Response<Incoming>,
+    mut response: Response<Download>,
     lease: Lease,
     deadline: Deadline,
 ) -> Result<Answered, Failure> {

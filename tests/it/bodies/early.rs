@@ -2,6 +2,10 @@
 
 use super::*;
 
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::Mutex;
@@ -11,6 +15,7 @@ use crate::support::answer::Answer;
 use crate::support::client::Client;
 use crate::support::config::route_to;
 use crate::support::http2::{self, Http2Origin, Then};
+use crate::support::memory::{always, on_stage};
 
 /// More than all sockets on its way can hold.
 const MUCH: usize = 32 * 1024 * 1024;
@@ -93,4 +98,40 @@ fn case_44_who_expects_to_be_told_to_go_on_is_refused_without_that() {
     assert!(all.starts_with("HTTP/1.1 503 "), "{all}");
     assert!(all.contains("x-sidefuse-reason: circuit_open"), "{all}");
     assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn a_caller_can_send_all_before_it_reads_anything_of_an_answer_that_came_early() {
+    /// More than the buffers on the way hold.
+    const LENGTH: usize = 4 * 1024 * 1024;
+    let config = "version: 1\nroutes: {r: {upstream: http://origin}}\n";
+    on_stage(config, always(200), async |stage| {
+        stage.origin.speaks(Arc::new(|stream| {
+            Box::pin(async move {
+                let (mut reading, mut writing) = tokio::io::split(stream);
+                let answer = async {
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+                    writing.write_all(head.as_bytes()).await.unwrap();
+                    writing.write_all(&vec![b'~'; LENGTH]).await.unwrap();
+                };
+                let upload = all_of(b'!', LENGTH, &mut reading);
+                tokio::join!(answer, upload);
+            })
+        }));
+        let mut pipe = stage.pipe();
+        let head = format!("POST /r/x HTTP/1.1\r\nhost: stage\r\ncontent-length: {LENGTH}\r\n\r\n");
+        pipe.write_all(head.as_bytes()).await.unwrap();
+        pipe.write_all(&vec![b'!'; LENGTH]).await.unwrap();
+        all_of(b'~', LENGTH, &mut pipe).await;
+    });
+}
+
+/// Reads until so many of that byte have come.
+async fn all_of(byte: u8, count: usize, stream: &mut (impl AsyncRead + Unpin)) {
+    let (mut left, mut piece) = (count, vec![0; 64 * 1024]);
+    while left > 0 {
+        let length = stream.read(&mut piece).await.unwrap();
+        assert!(length > 0, "cut with {left} to come");
+        left -= piece[..length].iter().filter(|each| **each == byte).count();
+    }
 }
