@@ -73,6 +73,7 @@ def _run(asked: argparse.Namespace, directory: Path) -> int:
     for scenario in SCENARIOS:
         if asked.scenario and scenario.name not in asked.scenario:
             continue
+        scenario = scenario.within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         try:
             results[scenario.name] = measure(setting, scenario, asked.rounds, asked.seconds)
         except Failure as failure:
@@ -136,7 +137,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _more_files() -> None:
-    """Ten thousand connections are ten thousand files, here and in each proxy; programs inherit the limit."""
+    """Ten thousand connections are ten thousand files here and more in each proxy; programs inherit the limit."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = 65_536 if most == resource.RLIM_INFINITY else min(most, 65_536)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
