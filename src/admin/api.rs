@@ -54,6 +54,11 @@ impl Desk {
         }
     }
 
+    /// So many connections of one listener may be open at once.
+    pub(super) fn most_connections(&self) -> usize {
+        self.context.descriptors.operators()
+    }
+
     /// Answers a request whose body has been read, as far as it could be.
     pub(super) async fn answer(
         &self,

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::net::Phases;
+use crate::net::{Descriptors, Phases};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Meters;
 
@@ -24,6 +24,8 @@ pub struct Context {
     pub ready: Arc<AtomicBool>,
     /// Takes wishes for a reload.
     pub reload: mpsc::Sender<ReloadRequest>,
+    /// How many connections there may be.
+    pub descriptors: Descriptors,
     /// How the latest loads went.
     pub config: Arc<ArcSwap<ConfigStatus>>,
 }

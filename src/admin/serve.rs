@@ -26,9 +26,6 @@ use super::reply::Problem;
 use crate::net::BoxIo;
 use crate::time::{Deadline, now, sleep_until, timeout_at};
 
-/// Connections of one listener open at once. One more takes the place of the one that has been waited for longest, or is closed as soon
-/// as it is accepted if there is none: an operator gets in, however many connect and send nothing.
-const MOST_CONNECTIONS: usize = 64;
 /// For each step of a connection: a request's head (and the leisure before it), its body, and writing the answer.
 const STEP: Duration = Duration::from_secs(10);
 /// For the work on a request; only a reload takes that long, and it has a limit of its own.
@@ -82,7 +79,11 @@ pub async fn serve_one(context: Arc<Context>, io: BoxIo, peer: SocketAddr) {
 async fn run(desk: Desk, listener: Listener, mut retired: oneshot::Receiver<()>) {
     let desk = Arc::new(desk);
     let reach = listener.reach();
-    let mut connections = Connections::default();
+    let mut connections = Connections {
+        tasks: JoinSet::new(),
+        places: HashMap::new(),
+        most: desk.most_connections(),
+    };
     let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
@@ -117,11 +118,12 @@ async fn run(desk: Desk, listener: Listener, mut retired: oneshot::Receiver<()>)
     .await;
 }
 
-/// The connections of one listener.
-#[derive(Default)]
+/// The connections of one listener. One more than `most` takes the place of the one that has been waited for longest, or is closed as
+/// soon as it is accepted if there is none: an operator gets in, however many connect and send nothing.
 struct Connections {
     tasks: JoinSet<()>,
     places: HashMap<Id, Place>,
+    most: usize,
 }
 
 /// One of them.
@@ -133,7 +135,7 @@ struct Place {
 impl Connections {
     /// Serves one more, if there is a place for it.
     fn take(&mut self, desk: &Arc<Desk>, io: BoxIo, caller: Caller) {
-        if self.places.len() >= MOST_CONNECTIONS && !self.make_room() {
+        if self.places.len() >= self.most && !self.make_room() {
             return;
         }
         let patience = Arc::new(Patience::new());

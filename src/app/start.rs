@@ -204,6 +204,7 @@ impl Life {
             phases: Arc::clone(&shared.phases),
             ready: Arc::clone(&is_ready),
             reload,
+            descriptors: workers.dispatch().descriptors(),
             config: status.shown(),
         });
         let history = History::new(known);

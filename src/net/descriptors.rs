@@ -67,6 +67,13 @@ impl Descriptors {
         usize::try_from(self.ceiling / 2).unwrap_or(usize::MAX)
     }
 
+    /// So many connections to one port of operators may be open: with two such ports, half of what is kept back where that is little.
+    #[must_use]
+    pub fn operators(self) -> usize {
+        let share = usize::try_from(self.limit / 32).unwrap_or(usize::MAX);
+        share.clamp(4, 64)
+    }
+
     /// Whether a connection with this descriptor leaves those that are kept back.
     ///
     /// # Errors
@@ -103,6 +110,20 @@ mod tests {
             let descriptors = Descriptors::of_limit(limit);
             assert_eq!(descriptors.ceiling, ceiling, "{limit}");
             assert_eq!(descriptors.callers() as u64, ceiling / 2, "{limit}");
+        }
+    }
+
+    #[test]
+    fn two_ports_of_operators_take_no_more_than_half_of_what_is_kept_back_where_that_is_little() {
+        for (limit, most) in [
+            (64, 4),
+            (128, 4),
+            (256, 8),
+            (1024, 32),
+            (2048, 64),
+            (1 << 20, 64),
+        ] {
+            assert_eq!(Descriptors::of_limit(limit).operators(), most, "{limit}");
         }
     }
 

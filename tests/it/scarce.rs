@@ -99,6 +99,22 @@ fn a_call_that_finds_no_descriptor_left_is_refused_by_that_name_and_no_breaker_c
 }
 
 #[test]
+fn who_says_nothing_to_the_operators_ports_leaves_descriptors_for_callers_and_operators_case_178() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let sidefuse = start_with(
+        "-n 128",
+        &config(&[route("r", &origin.url(), "timeout: 30s")]),
+    );
+    let mut silent = Vec::new();
+    for port in [sidefuse.admin(), sidefuse.health()] {
+        silent.extend((0..100).map(|_| Client::connect(port)));
+        assert_eq!(client::get(port, "/readyz").status(), 200);
+    }
+    assert_eq!(client::get(sidefuse.proxy(), "/r/x").text(), "fine");
+    drop(silent);
+}
+
+#[test]
 fn a_file_that_may_not_grow_any_more_ends_nothing() {
     let origin = Origin::start(|_| Answer::ok("fine"));
     let mut sidefuse = Sidefuse::start(&config(&[route("r", &origin.url(), "timeout: 30s")]));

@@ -134,6 +134,7 @@ routes:
             meters,
             phases: Arc::new(Phases::default()),
             ready: Arc::new(AtomicBool::new(true)),
+            descriptors: Descriptors::of_limit(1 << 20),
             reload,
             config: Arc::new(ArcSwap::from_pointee(ConfigStatus {
                 revision: "c0ffee00".to_owned(),

@@ -20,7 +20,7 @@ use hyper_util::server::conn::auto;
 use serde_json::Value;
 use sidefuse::admin;
 use sidefuse::config::load;
-use sidefuse::net::{BoxIo, Io, Phases};
+use sidefuse::net::{BoxIo, Descriptors, Io, Phases};
 use sidefuse::proxy::worker::Load;
 use sidefuse::proxy::{Shared, Worker, http::serve};
 use sidefuse::snapshot::{Ingredients, Route, Snapshot, prepare};
@@ -325,6 +325,7 @@ impl Stage {
             meters: shared.meters.clone(),
             phases: Arc::clone(&shared.phases),
             ready: Arc::new(AtomicBool::new(true)),
+            descriptors: Descriptors::of_limit(1 << 20),
             reload: mpsc::channel(1).0,
             config: Arc::new(ArcSwap::from_pointee(admin::ConfigStatus {
                 revision: String::new(),
