@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio_rustls::TlsConnector;
 
 use super::connect::ConnectError;
 use super::io::BoxIo;
+use super::shortage::Warned;
 use crate::failure::Failure;
+use crate::time::now;
 
 /// Which protocols are offered to the upstream (ALPN, RFC 7301).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,10 +47,11 @@ pub enum TlsError {
 }
 
 /// TLS to one host with one trust.
-#[derive(Clone)]
 pub struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    /// What is wrong with a certificate stands in no answer, since an upstream wrote it; the log tells it now and then.
+    warned: Warned,
 }
 
 impl Tls {
@@ -76,6 +79,7 @@ impl Tls {
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
             name,
+            warned: Warned::default(),
         })
     }
 
@@ -89,12 +93,56 @@ impl Tls {
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 Ok((Box::new(stream), is_http2))
             }
-            Err(source) => Err(ConnectError {
-                failure: Failure::Tls,
-                source,
-            }),
+            Err(source) => {
+                if self.warned.is_due(now()) {
+                    tracing::warn!(
+                        host = %self.name.to_str(),
+                        error = &source as &dyn std::error::Error,
+                        remedy = remedy(&source),
+                        "No TLS with an upstream; calls to it fail"
+                    );
+                }
+                Err(ConnectError {
+                    failure: Failure::Tls,
+                    source,
+                })
+            }
         }
     }
+}
+
+/// What can be done about the mistakes that people make most.
+fn remedy(error: &io::Error) -> Option<&'static str> {
+    let error = error.get_ref()?.downcast_ref::<Error>()?;
+    if let Error::InvalidCertificate(error) = error {
+        // Another authority of the same name signed it in the second case.
+        let is_unknown = matches!(
+            error,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature
+        );
+        let is_of_another = matches!(
+            error,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+        );
+        let is_out_of_time = matches!(
+            error,
+            CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+        );
+        return if is_unknown {
+            Some("name the authority that signed its certificate in `upstream.tls.ca_file`")
+        } else if is_of_another {
+            Some("write a host in `upstream.url` that its certificate names")
+        } else if is_out_of_time {
+            Some("have its certificate renewed, or set the clock of this machine")
+        } else {
+            None
+        };
+    }
+    let is_no_tls = matches!(error, Error::InvalidMessage(_));
+    is_no_tls.then_some("write `http://` in `upstream.url` if it speaks no TLS")
 }
 
 impl std::fmt::Debug for Tls {

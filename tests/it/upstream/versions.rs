@@ -1,7 +1,10 @@
 //! TLS and HTTP/2 towards upstreams.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use serde_json::Value;
 
@@ -19,8 +22,16 @@ fn case_79_an_https_upstream_is_trusted_through_its_ca_file_and_only_so() {
         Origin::start_tls(|_| Answer::ok("secret")),
         Origin::start_tls(|_| Answer::ok("")),
     );
+    let port = origin.url().rsplit(':').next().unwrap().to_owned();
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain_url = format!("https://localhost:{}", plain.local_addr().unwrap().port());
+    thread::spawn(move || {
+        let (mut stream, _) = plain.accept().unwrap();
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let _ = stream.read(&mut [0; 1024]);
+    });
     let trusting = |ca: &std::path::Path| format!("tls: {{ca_file: {}}}", ca.display());
-    let sidefuse = Sidefuse::start(&config(&[
+    let mut sidefuse = Sidefuse::start(&config(&[
         route_to(
             "right",
             &origin.url(),
@@ -35,7 +46,16 @@ fn case_79_an_https_upstream_is_trusted_through_its_ca_file_and_only_so() {
         ),
         route_to(
             "named",
-            &origin.url().replace("localhost", "127.0.0.2"),
+            &format!("https://other.example:{port}"),
+            &format!(
+                "endpoints: [\"127.0.0.1:{port}\"], {}",
+                trusting(origin.ca_file())
+            ),
+            "timeout: 30s",
+        ),
+        route_to(
+            "plain",
+            &plain_url,
             &trusting(origin.ca_file()),
             "timeout: 30s",
         ),
@@ -57,8 +77,23 @@ fn case_79_an_https_upstream_is_trusted_through_its_ca_file_and_only_so() {
     );
     let host = origin.requests()[0].head.header("host").map(str::to_owned);
     assert_eq!(host.as_deref(), origin.url().strip_prefix("https://"));
-    let by_name = client::get(sidefuse.proxy(), "/named/x");
-    assert_eq!(by_name.status(), 502);
+    for path in ["/named/x", "/plain/x"] {
+        let response = client::get(sidefuse.proxy(), path);
+        assert_eq!(response.header("x-sidefuse-reason"), Some("tls"), "{path}");
+    }
+    assert_eq!(origin.requests().len(), 1);
+    // The log says what is wrong, and what to do.
+    for (remedy, error) in [
+        ("`upstream.tls.ca_file`", "BadSignature"),
+        ("that its certificate names", "not valid for name"),
+        ("`http://`", "corrupt message"),
+    ] {
+        let told = sidefuse.process().wait_for_line(|line| {
+            line["msg"] == "No TLS with an upstream; calls to it fail"
+                && text(line, "remedy").contains(remedy)
+        });
+        assert!(text(&told, "error").contains(error), "{told}");
+    }
 }
 
 #[test]
