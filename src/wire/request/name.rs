@@ -35,13 +35,12 @@ pub(super) enum Meaning {
 const LONGEST: usize = 24;
 
 /// The fields that nobody may name otherwise, besides [`OF_THE_CALLER`].
-const OURS: [&str; 6] = [
+const OURS: [&str; 5] = [
     "content-length",
     "transfer-encoding",
     "x-correlation-id",
     "x-request-id",
     "x-forwarded-for",
-    "proxy-connection",
 ];
 
 /// All fields that begin so are ours.

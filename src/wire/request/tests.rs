@@ -363,6 +363,12 @@ fn piece() -> impl Strategy<Value = &'static str> {
         "Transfer-Encoding: chunked\r\n",
         "Upgrade: x\r\n",
         "X_Real_IP: 1\r\n",
+        "Connection: close\r\n",
+        "Connection : close\r\n",
+        "Content-Type\r\n",
+        "TE",
+        "Upg",
+        "Content",
         "Accept: */*\r\n",
         "\r\n",
         "\n",
@@ -385,7 +391,7 @@ proptest! {
         pieces in prop::collection::vec(piece(), 1..16),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {
-        let text = pieces.concat();
+        let text = format!("GET / HTTP/1.1\r\n{}", pieces.concat());
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
         cuts.extend([0, text.len()]);
         cuts.sort_unstable();
