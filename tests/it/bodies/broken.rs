@@ -45,6 +45,30 @@ fn case_105_and_132_a_body_that_breaks_off_is_seen_by_the_caller_and_counts_once
 }
 
 #[test]
+fn case_105_what_came_before_a_body_broke_off_reaches_the_caller_however_soon_it_did() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let origin = Origin::start(move |request| {
+        let body = match request.head.target() {
+            "/first" => "zz\r\n",
+            _ => "3\r\nabc\r\nzz\r\n",
+        };
+        Answer::script().send(format!("{chunked}{body}")).close()
+    });
+    let sidefuse = sidefuse_to(&origin, "timeout: 30s, breaker: {enforcement: off}");
+    for (path, seen) in [("/r/first", "\r\n\r\n"), ("/r/second", "3\r\nabc\r\n")] {
+        let mut client = Client::connect(sidefuse.proxy());
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let all = String::from_utf8(client.read_to_end()).unwrap();
+        assert!(
+            all.starts_with("HTTP/1.1 200 OK\r\n") && all.ends_with(seen),
+            "{path}: {all}"
+        );
+        let line = sidefuse.access_line(path);
+        assert_eq!(ending(&line), "200 failure protocol 1 there");
+    }
+}
+
+#[test]
 fn case_131_and_188_a_caller_that_leaves_is_one_line_and_nobodys_failure() {
     let gate = Gate::closed();
     let held = gate.clone();
