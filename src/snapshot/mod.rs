@@ -8,6 +8,7 @@ mod expected;
 pub mod limits;
 mod observer;
 mod overrides;
+mod owners;
 mod remember;
 pub mod route;
 pub mod router;

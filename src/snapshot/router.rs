@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
+use super::owners::Owners;
 use crate::config::plan::{HostPattern, MatchPlan, RoutePlan};
 
 /// The part of a request that decides its route.
@@ -54,9 +55,12 @@ pub enum Miss {
     NoRoute,
     /// An absolute-form target names a host that no route has.
     HostNotAllowed,
-    /// The host belongs to several routes, given by their places, and nothing tells them apart.
-    Ambiguous(Vec<usize>),
+    /// The host belongs to so many routes, and nothing tells them apart; with the places of the first few.
+    Ambiguous(Vec<usize>, usize),
 }
+
+/// So many routes of an ambiguous host are named.
+const NAMED: usize = 10;
 
 /// What is found by a name of the configuration. Its keys are the file's, so no caller can choose them to collide, and a fast hash will
 /// do.
@@ -69,7 +73,7 @@ pub struct Router {
     exact: Index<Matches>,
     suffixes: Index<Matches>,
     anywhere: Matches,
-    upstreams: Index<Vec<Owner>>,
+    upstreams: Index<Owners>,
     own: Vec<SocketAddr>,
 }
 
@@ -86,16 +90,6 @@ struct Match {
     way: Way,
 }
 
-/// A route whose upstream has that host.
-#[derive(Debug)]
-struct Owner {
-    route: usize,
-    port: u16,
-    /// Of `also_hosts`, not of the upstream's URL.
-    is_alias: bool,
-    base_path: Box<str>,
-}
-
 impl Router {
     /// Indexes the routes; `own` are the addresses that we listen on ourselves.
     #[must_use]
@@ -108,16 +102,9 @@ impl Router {
             router.names.insert(name.as_str().into(), index);
             let upstream = &route.upstream;
             for host in std::iter::once(&upstream.host).chain(&upstream.also_hosts) {
-                router
-                    .upstreams
-                    .entry(host.as_str().into())
-                    .or_default()
-                    .push(Owner {
-                        route: index,
-                        port: upstream.port,
-                        is_alias: *host != upstream.host,
-                        base_path: upstream.base_path.as_str().into(),
-                    });
+                let owners = router.upstreams.entry(host.as_str().into()).or_default();
+                let is_alias = *host != upstream.host;
+                owners.add(index, upstream.port, &upstream.base_path, is_alias);
             }
             if let Some(plan) = &route.matches {
                 router.add_match(index, plan, &upstream.host);
@@ -141,15 +128,36 @@ impl Router {
         if let Some(way) = self.find_match(&host, call) {
             return Ok(way);
         }
-        let by_host = self.find_upstream(&host, port, call.path);
-        if let Ok(Some(way)) = by_host {
-            return Ok(way);
+        // Where several have the host: the one with the longest base path above the request's.
+        let owners = self.upstreams.get(&*host);
+        let owners = owners.map_or(&[][..], |owners| owners.find(port, call.path));
+        if let [route] = *owners {
+            return Ok(Way {
+                route,
+                strip: 0,
+                prepend_base: false,
+            });
         }
-        if is_absolute && !self.is_own(&host, port) {
-            return Err(by_host.err().unwrap_or(Miss::HostNotAllowed));
-        }
-        self.find_name(call.path)
-            .ok_or_else(|| by_host.err().unwrap_or(Miss::NoRoute))
+        let by_name = if is_absolute && !self.is_own(&host, port) {
+            None
+        } else {
+            self.find_name(call.path)
+        };
+        by_name.ok_or_else(|| match owners {
+            [] if is_absolute && !self.is_own(&host, port) => Miss::HostNotAllowed,
+            [] => Miss::NoRoute,
+            several => {
+                let first = several.iter().take(NAMED).copied().collect();
+                Miss::Ambiguous(first, several.len())
+            }
+        })
+    }
+
+    /// Whether a route's upstream has that host and port.
+    #[must_use]
+    pub fn has_upstream(&self, host: &str, port: u16) -> bool {
+        let owners = self.upstreams.get(&*lower(host));
+        owners.is_some_and(|owners| owners.has_port(port))
     }
 
     fn add_match(&mut self, route: usize, plan: &MatchPlan, upstream_host: &str) {
@@ -187,6 +195,7 @@ impl Router {
     }
 
     fn sort(&mut self) {
+        self.upstreams.values_mut().for_each(Owners::sort);
         let every = self
             .exact
             .values_mut()
@@ -223,41 +232,6 @@ impl Router {
         self.anywhere.find(call)
     }
 
-    /// The route whose upstream the host is: where several have it, the one with the longest base path above the request's.
-    fn find_upstream(
-        &self,
-        host: &str,
-        port: Option<u16>,
-        path: &str,
-    ) -> Result<Option<Way>, Miss> {
-        let Some(owners) = self.upstreams.get(host) else {
-            return Ok(None);
-        };
-        let mut best: Vec<&Owner> = Vec::new();
-        for owner in owners {
-            if !owner.has_port(port) || !is_under(path, &owner.base_path) {
-                continue;
-            }
-            match best.first().map(|first| first.base_path.len()) {
-                Some(length) if length > owner.base_path.len() => continue,
-                Some(length) if length < owner.base_path.len() => best.clear(),
-                Some(_) | None => {}
-            }
-            best.push(owner);
-        }
-        match best.as_slice() {
-            [] => Ok(None),
-            [owner] => Ok(Some(Way {
-                route: owner.route,
-                strip: 0,
-                prepend_base: false,
-            })),
-            several => Err(Miss::Ambiguous(
-                several.iter().map(|owner| owner.route).collect(),
-            )),
-        }
-    }
-
     fn find_name(&self, path: &str) -> Option<Way> {
         let name = first_segment(path);
         let route = *self.names.get(name)?;
@@ -277,15 +251,6 @@ impl Router {
                 && (ip == Some(own.ip())
                     || is_loopback && (own.ip().is_loopback() || own.ip().is_unspecified()))
         })
-    }
-}
-
-impl Owner {
-    /// Without a port a host means its scheme's (RFC 9110 §4.2); as we originate TLS, that is either of the two. An alias is written
-    /// without a port, and so it is found.
-    fn has_port(&self, port: Option<u16>) -> bool {
-        let has_none = self.is_alias || [80, 443].contains(&self.port);
-        port.map_or(has_none, |port| port == self.port)
     }
 }
 
@@ -354,7 +319,7 @@ fn first_segment(path: &str) -> &str {
 }
 
 /// Whether `path` is `prefix` or below it, in whole segments.
-fn is_under(path: &str, prefix: &str) -> bool {
+pub(super) fn is_under(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -397,7 +362,7 @@ mod tests {
             }
             Err(Miss::NoRoute) => "no route".to_owned(),
             Err(Miss::HostNotAllowed) => "not allowed".to_owned(),
-            Err(Miss::Ambiguous(routes)) => format!("ambiguous {routes:?}"),
+            Err(Miss::Ambiguous(first, count)) => format!("ambiguous {first:?} of {count}"),
         }
     }
 
@@ -501,10 +466,13 @@ mod tests {
         assert_eq!(absolute(&router, "one.example", "/v2/x"), "not allowed");
         assert_eq!(
             absolute(&router, "two.example:80", "/x"),
-            "ambiguous [2, 3]"
+            "ambiguous [2, 3] of 2"
         );
         assert_eq!(absolute(&router, "two.example:81", "/x"), "4 -0");
-        assert_eq!(by_host(&router, "two.example:80", "/x"), "ambiguous [2, 3]");
+        assert_eq!(
+            by_host(&router, "two.example:80", "/x"),
+            "ambiguous [2, 3] of 2"
+        );
         assert_eq!(
             by_host(&router, "two.example:80", "/d/x"),
             "3 -2+",
@@ -599,6 +567,48 @@ mod tests {
                 by_host(&router, "", &prefix),
                 format!("{index} -{}+", prefix.len())
             );
+        }
+    }
+
+    #[test]
+    fn ten_thousand_routes_of_one_host_are_each_found_and_few_are_named_where_they_cannot_be() {
+        const COUNT: usize = 10_000;
+        let plan = |text: &str| config::load(text, "config.yaml", &|_| None).unwrap().plan;
+        let one = plan("version: 1\nroutes: {r: {upstream: http://h.example}}");
+        let routes = |base_path: &dyn Fn(usize) -> String| -> BTreeMap<String, Arc<RoutePlan>> {
+            let route = |index| {
+                let mut route = RoutePlan::clone(&one.routes["r"]);
+                Arc::make_mut(&mut route.upstream).base_path = base_path(index);
+                (format!("r{index:05}"), Arc::new(route))
+            };
+            (0..COUNT).map(route).collect()
+        };
+        let apart = Router::new(&routes(&|index| format!("/b{index}")), &[]);
+        for index in 0..COUNT {
+            let path = format!("/b{index}/x");
+            assert_eq!(by_host(&apart, "h.example", &path), format!("{index} -0"));
+        }
+        let alike = Router::new(&routes(&|_| String::new()), &[]);
+        assert_eq!(
+            by_host(&alike, "h.example", "/x"),
+            "ambiguous [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] of 10000"
+        );
+        assert_eq!(by_host(&alike, "h.example", "/r00007/x"), "7 -7+");
+    }
+
+    #[test]
+    fn an_upstream_is_known_by_its_host_and_port() {
+        let router = router(&[
+            "a: {upstream: {url: \"https://graph.example/base\", also_hosts: [alias.example]}}",
+        ]);
+        for (host, port, is_known) in [
+            ("graph.example", 443, true),
+            ("Graph.Example", 443, true),
+            ("alias.example", 443, true),
+            ("graph.example", 80, false),
+            ("other.example", 443, false),
+        ] {
+            assert_eq!(router.has_upstream(host, port), is_known, "{host}:{port}");
         }
     }
 

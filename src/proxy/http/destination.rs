@@ -54,9 +54,9 @@ impl Context<'_> {
             Miss::HostNotAllowed => {
                 Refusal::new(Failure::HostNotAllowed, "no route has this host as its upstream or in `also_hosts`; nothing was dialled")
             }
-            Miss::Ambiguous(routes) => {
-                let names: Vec<&str> = routes.iter().map(|route| &*snapshot.routes[*route].name).collect();
-                let names = names.join(", ");
+            Miss::Ambiguous(first, count) => {
+                let names = first.iter().map(|route| snapshot.routes[*route].name.to_string());
+                let names = listed(names, count);
                 Refusal::new(Failure::NoRoute, format!("several routes have this host ({names}): call one by its path, or give one a `match`"))
             }
         })
@@ -64,11 +64,8 @@ impl Context<'_> {
 
     fn refuse_tunnel(&self, authority: &str) -> Refusal {
         let (host, port) = split_authority(authority);
-        let is_known = self.current.snapshot.routes.iter().any(|route| {
-            let plan = &route.plan.upstream;
-            port == Some(plan.port)
-                && (plan.host == host || plan.also_hosts.iter().any(|other| other == host))
-        });
+        let router = &self.current.snapshot.router;
+        let is_known = port.is_some_and(|port| router.has_upstream(host, port));
         if is_known {
             let detail = "tunnels by CONNECT are not supported yet: call the route by its path or in absolute form";
             Refusal::new(Failure::MethodNotAllowed, detail)
@@ -83,16 +80,19 @@ impl Context<'_> {
 
 fn no_route(routes: &[Arc<Route>]) -> String {
     const SHOWN: usize = 10;
-    let mut names: Vec<String> = routes
-        .iter()
-        .take(SHOWN)
-        .map(|route| format!("/{}/…", route.name))
-        .collect();
-    if routes.len() > SHOWN {
-        names.push(format!("and {} more", routes.len() - SHOWN));
-    }
+    let shown = routes.iter().take(SHOWN);
+    let shown = shown.map(|route| format!("/{}/…", route.name));
     format!(
         "no route matches; reach one by its path: {}",
-        names.join(", ")
+        listed(shown, routes.len())
     )
+}
+
+/// The first few of so many.
+fn listed(first: impl Iterator<Item = String>, count: usize) -> String {
+    let mut names: Vec<String> = first.collect();
+    if count > names.len() {
+        names.push(format!("and {} more", count - names.len()));
+    }
+    names.join(", ")
 }
