@@ -87,9 +87,14 @@ impl Driven {
     /// Its own task has it again, and finds it at rest: what there is to do is done before.
     pub(super) fn give_back_at_rest(&self) {
         if self.is_lent.replace(false) {
-            let home = self.home.borrow();
-            let _ended = self.drive(&mut Context::from_waker(&home));
+            self.look();
         }
+    }
+
+    /// Drives it in the place of its own task, which has it.
+    pub(super) fn look(&self) {
+        let home = self.home.borrow();
+        let _ended = self.drive(&mut Context::from_waker(&home));
     }
 
     /// What its own task does: drives it, whenever no call does, until it ends.
@@ -342,6 +347,9 @@ mod tests {
         assert_eq!(seen, Poll::Ready("here"));
         driven.give_back_at_rest();
         assert_eq!((told.polls.get(), call.woken()), (6, 0));
+        told.is_over.set(true);
+        driven.look();
+        assert!(driven.connection.borrow().is_none());
     }
 
     #[test]

@@ -82,6 +82,11 @@ impl Http1 {
         !self.sender.is_closed() && self.expires > now
     }
 
+    /// Has it hear of what the system has told of it already, such as its end; said of one that carries no call.
+    pub(super) fn look(&self) {
+        self.driven.0.look();
+    }
+
     /// Since when it has carried no call; said of one that carries none.
     pub(super) fn idle_since(&self) -> Instant {
         self.idle_since

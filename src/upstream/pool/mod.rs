@@ -36,7 +36,7 @@ use crate::time::{Deadline, now};
 /// `redispatch`. When all endpoints are gone, so many connections per call are tried until the breaker opens.
 const MOST_TRIES: u32 = 4;
 
-/// An unused connection this old may have been closed without our having noticed yet: one turn of the event loop tells.
+/// An unused connection this old may have been closed, and its own task not have had its turn to hear of it: it is asked.
 const COLD: Duration = Duration::from_millis(5);
 
 /// A worker's own connections to one upstream.
@@ -186,7 +186,7 @@ impl Pool {
             let mut connection = shelf.idle.borrow_mut().pop_back()?;
             self.upstream.available.fetch_sub(1, Ordering::Relaxed);
             if now.saturating_duration_since(connection.idle_since()) >= COLD {
-                tokio::task::yield_now().await;
+                connection.look();
             }
             if connection.is_usable(now) && connection.settle(now).await {
                 return Some(connection);
