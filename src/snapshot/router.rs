@@ -2,7 +2,10 @@
 //!
 //! What is written in a `match` is more specific than what follows from a route's name or upstream, and among matches the most specific
 //! wins: an exact host before a suffix before none, then the longer path prefix, then methods, then headers, then headers with a value.
-//! The order in the file never matters. Every lookup is by hash, so its cost does not grow with the number of routes.
+//! The order in the file never matters.
+//!
+//! Names and hosts are looked up by hash, the routes of one upstream's host by halves, so their number costs a call next to nothing.
+//! Only matches of one host and one first segment are tried one by one.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;

@@ -1,7 +1,8 @@
 //! One call for many: whoever makes the same call while it is under way waits for its answer instead of making it again.
 //!
 //! The first is the leader, the others follow. A leader that leaves without a word is replaced by one of its followers, so a caller
-//! that is gone harms nobody; a failure is shared, so that a slow upstream does not get all of them at once when the leader gives up.
+//! that is gone harms nobody; a failure is shared, so that a slow upstream does not get all of them at once when the leader gives up. An
+//! answer that says that the upstream fails is its caller's alone, and another makes the call for those who still have time to wait.
 
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};

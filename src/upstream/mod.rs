@@ -8,6 +8,10 @@
 //! call takes what is free, wherever it leads, for to close one connection and open another for the sake of balance would cost every
 //! call a handshake just when there is the most to do.
 //!
+//! # Who drives a connection
+//! One over HTTP/1.1 is driven by the call that it carries, and by a task of its own at all other times; one over HTTP/2, which many calls
+//! share, by its task alone.
+//!
 //! # Who hears what
 //! What came of a call is told to its endpoint and to the route's breaker alike, with one exception: a call that could not be sent,
 //! because no connection came about, goes to another endpoint within the same attempt, and only its own endpoint hears of that. So an

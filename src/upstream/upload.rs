@@ -1,4 +1,5 @@
-//! The request body on its way up: counted, and watched for a caller that stalls.
+//! The request body on its way up: counted, watched for a caller that stalls, and held back until the upstream asks for it if the caller
+//! expects that.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;

@@ -40,7 +40,7 @@ pub(crate) const FILE: Section = Section::new("file", &[&[
         "The id that follows a call through every log line.",
     ),
     key("logs", Kind::Section(&LOGS), "The log lines."),
-    key("http", Kind::Section(&HTTP), "Limits of the proxy's listeners."),
+    key("http", Kind::Section(&HTTP), "Limits of the proxy's listeners, and how strictly they read."),
     key("dns", Kind::Section(&DNS), "How names of upstreams are looked up."),
     key(
         "state_file",
@@ -251,7 +251,7 @@ const HTTP: Section = Section::new(
         key(
             "strict",
             Kind::Flag,
-            "Refuses a request over HTTP/1 that another server could read otherwise.",
+            "Answers 400 to a request over HTTP/1 that another server could read otherwise.",
         )
         .or("true"),
     ]],
