@@ -7,17 +7,35 @@ use crate::support::tools::repository;
 
 #[path = "../fuzz/claims.rs"]
 mod claims;
+#[path = "../fuzz/request_claims.rs"]
+mod request_claims;
 
-#[test]
-fn every_file_of_the_fuzzer_keeps_every_claim() {
+/// Holds every file of these folders, of which there are so many at least.
+fn hold_all(folders: &[&str], least: usize, hold: fn(&[u8])) {
     let mut held = 0;
-    for folder in ["corpus", "regressions"] {
-        for entry in fs::read_dir(repository().join("tests/fuzz").join(folder)).unwrap() {
-            claims::hold(&fs::read(entry.unwrap().path()).unwrap());
+    for folder in folders {
+        // What was never found has no folder.
+        let entries = fs::read_dir(repository().join("tests/fuzz").join(folder));
+        for entry in entries.into_iter().flatten() {
+            hold(&fs::read(entry.unwrap().path()).unwrap());
             held += 1;
         }
     }
-    assert!(held >= 20, "only {held} files were found");
+    assert!(held >= least, "only {held} files were found");
+}
+
+#[test]
+fn every_configuration_of_the_fuzzer_keeps_every_claim() {
+    hold_all(&["corpus", "regressions/load"], 20, claims::hold);
+}
+
+#[test]
+fn every_request_of_the_fuzzer_keeps_every_claim() {
+    hold_all(
+        &["requests", "regressions/requests"],
+        9,
+        request_claims::hold,
+    );
 }
 
 /// The packages of a lock file, with what tells one version of them from another.

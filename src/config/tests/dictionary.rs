@@ -56,6 +56,6 @@ fn the_fuzzer_knows_every_key() {
     .into();
     names(&FILE, &mut words);
     let lines: String = words.iter().map(|word| format!("\"{word}\"\n")).collect();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/keys.dict");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/load.dict");
     generated(&path, &lines);
 }
