@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,6 +23,8 @@ pub type BoxIo = Box<dyn Io>;
 pub struct Traffic {
     read: AtomicU64,
     written: AtomicU64,
+    /// Something was to be written since the last flush.
+    is_pent_up: AtomicBool,
 }
 
 impl Traffic {
@@ -36,6 +38,12 @@ impl Traffic {
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    /// Whether its user, who flushes it when he has written all that he had, has something left to write.
+    #[must_use]
+    pub fn is_pent_up(&self) -> bool {
+        self.is_pent_up.load(Ordering::Relaxed)
     }
 }
 
@@ -65,6 +73,7 @@ impl<I> Metered<I> {
     }
 
     fn count_written(&self, result: &Poll<io::Result<usize>>) {
+        self.traffic.is_pent_up.store(true, Ordering::Relaxed);
         if let Poll::Ready(Ok(count)) = result {
             self.traffic
                 .written
@@ -101,7 +110,11 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Metered<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let result = Pin::new(&mut self.io).poll_flush(cx);
+        if let Poll::Ready(Ok(())) = result {
+            self.traffic.is_pent_up.store(false, Ordering::Relaxed);
+        }
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -165,6 +178,9 @@ mod tests {
         let mut near = Metered::new(near);
         let traffic = near.traffic();
         near.write_all(b"hello").await.unwrap();
+        assert!(traffic.is_pent_up());
+        near.flush().await.unwrap();
+        assert!(!traffic.is_pent_up());
         far.write_all(b"you").await.unwrap();
         let mut got = [0; 3];
         near.read_exact(&mut got).await.unwrap();

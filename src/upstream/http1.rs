@@ -127,7 +127,9 @@ impl Http1 {
         async move {
             let mut sent = pin!(sent);
             let sent = poll_fn(|cx| driven.poll_for(cx, |cx| sent.as_mut().poll(cx))).await;
-            let driver = if progress.is_none_or(|progress| progress.is_whole()) {
+            // What was handed over may wait to be written yet.
+            let is_sent = progress.is_none_or(|progress| progress.is_whole());
+            let driver = if is_sent && !traffic.is_pent_up() {
                 Some(Rc::clone(driven))
             } else {
                 driven.give_back();

@@ -2,13 +2,14 @@
 
 use super::*;
 
-use std::sync::Arc;
-
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sidefuse::time::{Deadline, now, sleep_until, timeout_at};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
 
 use crate::support::PATIENCE;
 use crate::support::answer::Answer;
@@ -123,6 +124,41 @@ fn a_caller_can_send_all_before_it_reads_anything_of_an_answer_that_came_early()
         pipe.write_all(head.as_bytes()).await.unwrap();
         pipe.write_all(&vec![b'!'; LENGTH]).await.unwrap();
         all_of(b'~', LENGTH, &mut pipe).await;
+    });
+}
+
+#[test]
+fn what_we_hold_of_a_request_goes_up_while_its_caller_reads_nothing_of_an_early_answer() {
+    /// More than the pipes hold, less than the library takes before it has written any.
+    const LENGTH: usize = 300 * 1024;
+    let config = "version: 1\nroutes: {r: {upstream: http://origin}}\n";
+    on_stage(config, always(200), async |stage| {
+        let (all_of_it_came, mut all_of_it) = watch::channel(false);
+        stage.origin.speaks(Arc::new(move |stream| {
+            let all_of_it_came = all_of_it_came.clone();
+            Box::pin(async move {
+                let (mut reading, mut writing) = tokio::io::split(stream);
+                let answer = async {
+                    sleep_until(Deadline::after(now(), Duration::from_secs(1))).await;
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {MUCH}\r\n\r\n");
+                    writing.write_all(head.as_bytes()).await.unwrap();
+                    let _ = writing.write_all(&vec![b'~'; MUCH]).await;
+                };
+                let upload = async {
+                    sleep_until(Deadline::after(now(), Duration::from_secs(2))).await;
+                    all_of(b'!', LENGTH, &mut reading).await;
+                    all_of_it_came.send_replace(true);
+                };
+                tokio::join!(answer, upload);
+            })
+        }));
+        let mut pipe = stage.pipe();
+        let head = format!("POST /r/x HTTP/1.1\r\nhost: stage\r\ncontent-length: {LENGTH}\r\n\r\n");
+        pipe.write_all(head.as_bytes()).await.unwrap();
+        pipe.write_all(&vec![b'!'; LENGTH]).await.unwrap();
+        let patience = Deadline::after(now(), Duration::from_secs(5));
+        let came = timeout_at(patience, all_of_it.wait_for(|came| *came)).await;
+        assert!(came.is_ok(), "some of it is held back");
     });
 }
 
