@@ -89,6 +89,12 @@ impl UploadProgress {
         self.is_empty
     }
 
+    /// Whether there is something to send, and how much its head does not tell.
+    #[must_use]
+    pub fn is_open_ended(&self) -> bool {
+        !self.is_empty && self.length.is_none()
+    }
+
     /// From now on keeps what goes up, for another attempt, unless it is longer than can be kept: then nothing is. Whether another
     /// attempt could send it, as far as is known now.
     pub fn keep(&self) -> bool {
@@ -202,9 +208,8 @@ impl Upload {
 
     /// What is known of it; `None` where there is no body.
     pub(super) fn progress(&self) -> Option<Rc<UploadProgress>> {
-        self.source
-            .as_ref()
-            .map(|source| Rc::clone(&source.progress))
+        let source = self.source.as_ref()?;
+        Some(Rc::clone(&source.progress))
     }
 
     /// The body for the next attempt; it may pause for `idle_timeout` at the most. An upload of an attempt before is at its end.

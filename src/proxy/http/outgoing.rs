@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use http::header::{ACCEPT_ENCODING, HOST, HeaderValue};
+use http::header::{ACCEPT_ENCODING, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, Request, Version};
+use http::{HeaderMap, Method, Request, Version};
 
 use super::call::{Call, Keep};
 use super::carry::Context;
@@ -119,6 +119,10 @@ impl<'a> Outgoing<'a> {
         } else {
             let host = self.host.as_ref().unwrap_or(&plan.upstream.authority);
             headers.insert(HOST, host.clone());
+            if call.upload.is_open_ended() && [Method::GET, Method::HEAD].contains(&call.method) {
+                // Of these methods the library sends a body without a length only where it is told to.
+                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
             *request.uri_mut() = target::origin_form(path);
         }
         let expects = headers::expects_go_ahead(call.version, &headers);
@@ -134,6 +138,7 @@ impl<'a> Outgoing<'a> {
     pub(super) fn came_back(&mut self, request: Request<Upload>) {
         let mut headers = request.into_parts().0.headers;
         headers.remove(HOST);
+        headers.remove(TRANSFER_ENCODING);
         self.unsent = Some(headers);
     }
 

@@ -47,6 +47,28 @@ fn bodies_of_both_framings_pass_both_ways_and_are_counted_to_the_byte() {
 }
 
 #[test]
+fn case_42_a_body_goes_up_with_whatever_method_and_nothing_of_it_is_a_call() {
+    let origin = Origin::start(|_| Answer::status(200, &[], ""));
+    let sidefuse = sidefuse_to(&origin, "timeout: 30s");
+    let mut client = Client::connect(sidefuse.proxy());
+    let methods = ["GET", "HEAD", "DELETE", "OPTIONS"];
+    for method in methods {
+        for framing in [
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "Content-Length: 5\r\n\r\nhello",
+        ] {
+            client.send(format!("{method} /r/x HTTP/1.1\r\nHost: x\r\n{framing}"));
+            assert_eq!(client.read().status(), 200, "{method}");
+        }
+    }
+    let requests = origin.requests();
+    assert_eq!(requests.len(), 2 * methods.len());
+    for request in requests {
+        assert_eq!(request.body, b"hello", "{}", request.head.first_line());
+    }
+}
+
+#[test]
 fn case_48_answers_without_a_body_leave_the_connection_clean() {
     let origin = Origin::start(|request| match request.head.target() {
         "/204" => Answer::script().send("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n"),
