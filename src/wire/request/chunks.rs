@@ -1,8 +1,6 @@
 //! A body in chunks (RFC 9112 §7.1), with the trailer section after it.
 
-use memchr::memchr;
-
-use super::{Flaw, Over, pass};
+use super::{Flaw, Over, pass, pass_line, within};
 
 /// How far the chunks are read.
 #[derive(Debug, Default)]
@@ -57,20 +55,15 @@ impl Chunks {
                     }
                     None => rest.len(),
                 },
-                Place::TrailerRest(is_after_cr) => match memchr(b'\n', rest) {
-                    Some(end) => {
-                        let cr = end.checked_sub(1).map(|before| rest[before] == b'\r');
-                        if !cr.unwrap_or(is_after_cr) {
-                            return Err((at + end, Flaw::BareLf));
+                Place::TrailerRest(ref mut is_after_cr) => {
+                    match pass_line(rest, is_after_cr).map_err(|wrong| within(at, wrong))? {
+                        Some(count) => {
+                            self.place = Place::Trailer;
+                            count
                         }
-                        self.place = Place::Trailer;
-                        end + 1
+                        None => rest.len(),
                     }
-                    None => {
-                        self.place = Place::TrailerRest(rest.ends_with(b"\r"));
-                        rest.len()
-                    }
-                },
+                }
                 Place::End if *byte == b'\n' => return Ok(Some(at + 1)),
                 Place::Size
                 | Place::Space

@@ -3,8 +3,8 @@
 use memchr::{memchr, memchr2};
 
 use super::name::{Meaning, Name};
-use super::value::{Coding, Host, Length};
-use super::{Flaw, Over, Wrong};
+use super::value::{Coding, Host, Length, Value};
+use super::{Flaw, Over, Wrong, pass_line, within};
 
 /// How far a head is read, and what it says of the body after it.
 #[derive(Debug, Default)]
@@ -34,9 +34,8 @@ enum Line {
     Name(Name),
     /// Within what nobody looks at; whether the byte before is a CR.
     Rest(bool),
-    Host(Host),
-    Length(Length),
-    Coding(Coding),
+    /// Within a value that matters.
+    Value(Value),
     /// Behind the CR of a line that was looked at.
     Cr,
     /// Behind the CR of the empty line at the end.
@@ -63,49 +62,25 @@ impl Head {
                 Line::Request => self.request(rest).map_err(|wrong| within(at, wrong))?,
                 Line::Start => self.start(*first).map_err(|flaw| (at, flaw))?,
                 Line::Name(_) => self.name(rest).map_err(|wrong| within(at, wrong))?,
-                Line::Rest(is_after_cr) => match memchr(b'\n', rest) {
-                    Some(end) => {
-                        let cr = end.checked_sub(1).map(|before| rest[before] == b'\r');
-                        if !cr.unwrap_or(*is_after_cr) {
-                            return Err((at + end, Flaw::BareLf));
+                Line::Rest(is_after_cr) => {
+                    match pass_line(rest, is_after_cr).map_err(|wrong| within(at, wrong))? {
+                        Some(count) => {
+                            self.line = Line::Start;
+                            count
                         }
-                        self.line = Line::Start;
-                        end + 1
+                        None => rest.len(),
                     }
-                    None => {
-                        *is_after_cr = rest.ends_with(b"\r");
-                        rest.len()
-                    }
-                },
-                Line::Host(host) => match each(rest, |bytes| host.read(bytes), at)? {
-                    (count, true) => {
-                        host.end().map_err(|flaw| (at + count - 1, flaw))?;
+                }
+                Line::Value(value) => match value.read(rest).map_err(|wrong| within(at, wrong))? {
+                    Some(count) => {
+                        if let Value::Length(length) = value {
+                            self.length = length.get();
+                        }
                         self.line = Line::Cr;
                         count
                     }
-                    (count, false) => count,
+                    None => rest.len(),
                 },
-                Line::Length(length) => {
-                    match each(rest, |bytes| length.step(bytes[0]).map(|()| 1), at)? {
-                        (count, true) => {
-                            let length = length.end().map_err(|flaw| (at + count - 1, flaw))?;
-                            self.length = Some(length);
-                            self.line = Line::Cr;
-                            count
-                        }
-                        (count, false) => count,
-                    }
-                }
-                Line::Coding(coding) => {
-                    match each(rest, |bytes| coding.step(bytes[0]).map(|()| 1), at)? {
-                        (count, true) => {
-                            coding.end().map_err(|flaw| (at + count - 1, flaw))?;
-                            self.line = Line::Cr;
-                            count
-                        }
-                        (count, false) => count,
-                    }
-                }
                 Line::Cr => {
                     self.line = after_cr(*first, Line::Start).map_err(|flaw| (at, flaw))?;
                     1
@@ -237,17 +212,17 @@ impl Head {
             Meaning::Host if self.has_host => Err(Flaw::SeveralHosts),
             Meaning::Host => {
                 self.has_host = true;
-                Ok(Line::Host(Host::default()))
+                Ok(Line::Value(Value::Host(Host::default())))
             }
             Meaning::Length if self.is_chunked => Err(Flaw::LengthAndCoding),
             Meaning::Length if self.length.is_some() => Err(Flaw::SeveralLengths),
-            Meaning::Length => Ok(Line::Length(Length::default())),
+            Meaning::Length => Ok(Line::Value(Value::Length(Length::default()))),
             Meaning::Coding if self.is_http_10 => Err(Flaw::CodingInHttp10),
             Meaning::Coding if self.length.is_some() => Err(Flaw::LengthAndCoding),
             Meaning::Coding if self.is_chunked => Err(Flaw::Coding),
             Meaning::Coding => {
                 self.is_chunked = true;
-                Ok(Line::Coding(Coding::default()))
+                Ok(Line::Value(Value::Coding(Coding::default())))
             }
             Meaning::Upgrade => {
                 self.may_switch = true;
@@ -268,10 +243,6 @@ impl Head {
     }
 }
 
-fn within(at: usize, (place, flaw): Wrong) -> Wrong {
-    (at + place, flaw)
-}
-
 /// What a line is behind its LF.
 fn after_cr(byte: u8, next: Line) -> Result<Line, Flaw> {
     if byte == b'\n' {
@@ -279,23 +250,6 @@ fn after_cr(byte: u8, next: Line) -> Result<Line, Flaw> {
     } else {
         Err(Flaw::BareCr)
     }
-}
-
-/// Reads a value up to its CR, by some bytes at a time: how many were read, and whether the CR is among them.
-fn each(
-    bytes: &[u8],
-    mut step: impl FnMut(&[u8]) -> Result<usize, Flaw>,
-    before: usize,
-) -> Result<(usize, bool), Wrong> {
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        at += match byte {
-            b'\r' => return Ok((at + 1, true)),
-            b'\n' => return Err((before + at, Flaw::BareLf)),
-            _ => step(&bytes[at..]).map_err(|flaw| (before + at, flaw))?,
-        };
-    }
-    Ok((bytes.len(), false))
 }
 
 /// Moves the last bytes of what came behind those that came before.

@@ -20,6 +20,7 @@ mod tests;
 use chunks::Chunks;
 pub use flaw::Flaw;
 use head::Head;
+use memchr::memchr;
 
 /// The requests of one connection.
 ///
@@ -136,27 +137,43 @@ impl Requests {
 
     /// A part is over: finds what comes after it.
     fn turn(&mut self) {
-        let after_body = if self.head.may_switch() {
+        if matches!(self.place, Place::Head) {
+            self.heads += 1;
+            if self.head.is_chunked() {
+                self.place = Place::Chunks(Chunks::default());
+                return;
+            }
+            if self.head.length() > 0 {
+                self.place = Place::Length(self.head.length());
+                return;
+            }
+        }
+        let head = std::mem::take(&mut self.head);
+        self.place = if head.may_switch() {
             Place::Open
         } else {
             Place::Head
         };
-        self.place = match self.place {
-            Place::Head => {
-                self.heads += 1;
-                match self.head.length() {
-                    _ if self.head.is_chunked() => Place::Chunks(Chunks::default()),
-                    0 => after_body,
-                    length => Place::Length(length),
-                }
-            }
-            Place::Length(_) | Place::Chunks(_) => after_body,
-            Place::Open => Place::Open,
-        };
-        if !matches!(self.place, Place::Length(_) | Place::Chunks(_)) {
-            self.head = Head::default();
-        }
     }
+}
+
+/// Passes a line that nobody looks at, up to its LF; `is_after_cr` says whether the byte before is a CR.
+fn pass_line(bytes: &[u8], is_after_cr: &mut bool) -> Over {
+    let Some(end) = memchr(b'\n', bytes) else {
+        *is_after_cr = bytes.ends_with(b"\r");
+        return Ok(None);
+    };
+    let cr = end.checked_sub(1).map(|before| bytes[before] == b'\r');
+    if cr.unwrap_or(*is_after_cr) {
+        Ok(Some(end + 1))
+    } else {
+        Err((end, Flaw::BareLf))
+    }
+}
+
+/// What is wrong with a part that begins at `at`, by its place in the whole.
+fn within(at: usize, (place, flaw): Wrong) -> Wrong {
+    (at + place, flaw)
 }
 
 /// Goes on by `count` bytes where `left` are left; tells how many of them those were if that is the end.

@@ -34,13 +34,12 @@ pub(super) enum Meaning {
 /// Longer than all names that matter, but for those that are known by their beginning.
 const LONGEST: usize = 24;
 
-/// The fields that nobody may name otherwise, besides [`OF_THE_CALLER`].
-const OURS: [&str; 5] = [
+/// The fields that nobody may name otherwise, besides [`OF_THE_CALLER`] and those with one of [`OUR_PREFIXES`].
+const OURS: [&str; 4] = [
     "content-length",
     "transfer-encoding",
     "x-correlation-id",
     "x-request-id",
-    "x-forwarded-for",
 ];
 
 /// All fields that begin so are ours.

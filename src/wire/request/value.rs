@@ -2,7 +2,52 @@
 //!
 //! Each has white space around it, which is not part of it (RFC 9110 §5.5).
 
-use super::Flaw;
+use super::{Flaw, Over};
+
+/// A value as far as it has come.
+#[derive(Debug)]
+pub(super) enum Value {
+    Host(Host),
+    Length(Length),
+    Coding(Coding),
+}
+
+impl Value {
+    /// Follows the bytes that come next, up to the CR after the value.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Over {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            at += match byte {
+                b'\r' => {
+                    return self
+                        .end()
+                        .map_or_else(|flaw| Err((at, flaw)), |()| Ok(Some(at + 1)));
+                }
+                b'\n' => return Err((at, Flaw::BareLf)),
+                _ => self.step(&bytes[at..]).map_err(|flaw| (at, flaw))?,
+            };
+        }
+        Ok(None)
+    }
+
+    /// Reads the first byte, and maybe some that follow.
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, Flaw> {
+        match self {
+            Self::Host(host) => host.read(bytes),
+            Self::Length(length) => length.step(bytes[0]).map(|()| 1),
+            Self::Coding(coding) => coding.step(bytes[0]).map(|()| 1),
+        }
+    }
+
+    /// Whether it may end here.
+    fn end(&self) -> Result<(), Flaw> {
+        match self {
+            Self::Host(host) => host.end(),
+            Self::Length(length) => length.get().map(|_| ()).ok_or(Flaw::Length),
+            Self::Coding(coding) => coding.end(),
+        }
+    }
+}
 
 /// `uri-host [ ":" port ]`, or nothing, which is what a target without an authority has (RFC 9112 §3.2).
 #[derive(Debug, Default)]
@@ -23,7 +68,7 @@ pub(super) enum Host {
 
 impl Host {
     /// Reads the first byte, and all that only go on with what it begins or belongs to.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, Flaw> {
+    fn read(&mut self, bytes: &[u8]) -> Result<usize, Flaw> {
         self.step(bytes[0])?;
         let rest = bytes[1..].iter();
         Ok(1 + match self {
@@ -56,7 +101,7 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn end(&self) -> Result<(), Flaw> {
+    fn end(&self) -> Result<(), Flaw> {
         match self {
             Self::Before | Self::Name | Self::Bracketed | Self::Port | Self::After => Ok(()),
             Self::Escape(_) | Self::Bracket | Self::Address => Err(Flaw::Host),
@@ -98,7 +143,7 @@ pub(super) enum Length {
 const MOST: u64 = u64::MAX - 2;
 
 impl Length {
-    pub(super) fn step(&mut self, byte: u8) -> Result<(), Flaw> {
+    fn step(&mut self, byte: u8) -> Result<(), Flaw> {
         *self = match (&*self, byte) {
             (Self::Before, b' ' | b'\t') => Self::Before,
             (Self::Before, b'0'..=b'9') => Self::Digits(u64::from(byte - b'0')),
@@ -113,10 +158,11 @@ impl Length {
         Ok(())
     }
 
-    pub(super) fn end(&self) -> Result<u64, Flaw> {
+    /// The number, once it has begun.
+    pub(super) fn get(&self) -> Option<u64> {
         match self {
-            Self::Digits(length) | Self::After(length) => Ok(*length),
-            Self::Before => Err(Flaw::Length),
+            Self::Digits(length) | Self::After(length) => Some(*length),
+            Self::Before => None,
         }
     }
 }
@@ -134,7 +180,7 @@ pub(super) enum Coding {
 const CHUNKED: &[u8] = b"chunked";
 
 impl Coding {
-    pub(super) fn step(&mut self, byte: u8) -> Result<(), Flaw> {
+    fn step(&mut self, byte: u8) -> Result<(), Flaw> {
         let at = match &*self {
             Self::Before => 0,
             Self::Word(at) => *at,
@@ -150,7 +196,7 @@ impl Coding {
         Ok(())
     }
 
-    pub(super) fn end(&self) -> Result<(), Flaw> {
+    fn end(&self) -> Result<(), Flaw> {
         match self {
             Self::After => Ok(()),
             Self::Word(at) if *at == CHUNKED.len() => Ok(()),
