@@ -25,9 +25,11 @@ pages! {
     start,
     /// The file as such: values, layers, changes, checks.
     configuration,
+    /// What a route does with its calls: outcomes, breakers, endpoints, limits, retries, fallbacks.
+    routes,
     /// Every key, made from the descriptions that the loader reads by.
     reference,
-    /// For the night: views, switches, health, endings.
+    /// For whoever is on call: views, switches, reasons, health, endings.
     operations,
     /// What each diagnostic means.
     codes,

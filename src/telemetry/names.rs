@@ -1,6 +1,6 @@
 //! The one list of metric names, with what each of them counts and the words of its labels.
 //!
-//! A metric exists only when it stands in [`ALL`]; README and dashboards are read against this list. No label carries a path, a
+//! A metric exists only when it stands in [`ALL`]; documentation and dashboards are read against this list. No label carries a path, a
 //! request's host, a key or an id: the number of series is bounded by the configuration.
 
 use http::{Method, StatusCode};

@@ -311,7 +311,7 @@ fn docs_lists_the_pages_prints_one_and_refuses_another() {
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
     assert!(
         ran.err.contains("a similar value exists: 'reference'")
-            && ran.err.contains("start, configuration, reference"),
+            && ran.err.contains("start, configuration, routes, reference"),
         "{}",
         ran.err
     );

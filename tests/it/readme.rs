@@ -89,7 +89,7 @@ fn the_readme_does_what_it_says() {
     }
 }
 
-/// Each command of the page for the night works as it stands there.
+/// Each command of the page for whoever is on call works as it stands there.
 #[test]
 fn the_commands_of_the_operations_page_work() {
     let sidefuse = Sidefuse::start_in(|folder| {
