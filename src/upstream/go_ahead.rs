@@ -9,7 +9,8 @@ use http::{Request, StatusCode};
 
 use crate::time::{Alarm, Deadline, now};
 
-/// For so long an upstream may say nothing, as one does that does not know the expectation. Then the body is asked for unasked.
+/// For so long an upstream may say nothing, as one does that does not know the expectation. Then the caller is asked all the same
+/// (RFC 9110 §10.1.1 has no client wait forever).
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a body waits for before its first byte.
@@ -21,7 +22,7 @@ pub(super) struct GoAhead {
 }
 
 impl GoAhead {
-    /// That of the upstream which gets `request`.
+    /// For the body of `request`: given when the upstream answers it with 100.
     pub(super) fn of<B>(request: &mut Request<B>) -> Self {
         let waiting = Self::default();
         let is_given = Arc::clone(&waiting.is_given);

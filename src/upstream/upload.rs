@@ -249,7 +249,7 @@ impl Upload {
         }
     }
 
-    /// Has the body of `request`, of which nothing has gone up yet, wait until the upstream asks for it.
+    /// Has the body of `request`, of which nothing has gone up yet, wait until the upstream asks for it, or for a second.
     pub fn hold_back(request: &mut Request<Self>) {
         let go_ahead = Box::new(GoAhead::of(request));
         let source = request.body_mut().source.as_mut();

@@ -8,7 +8,7 @@ use std::io;
 pub enum UploadEnd {
     /// The caller broke off.
     Gone,
-    /// The caller's framing is none.
+    /// The caller does not frame it as HTTP has it.
     Malformed,
     /// The caller sent nothing for the idle timeout.
     Stalled,
@@ -19,7 +19,7 @@ pub enum UploadEnd {
 #[error("the caller's request body broke off")]
 pub struct UploadError;
 
-/// Whether a body broke off because its framing is none, which the HTTP library reports as `InvalidInput` or `InvalidData`.
+/// Whether a body broke off because it is not framed as HTTP has it, which the HTTP library reports as `InvalidInput` or `InvalidData`.
 #[must_use]
 pub fn is_misframed(error: &hyper::Error) -> bool {
     let source = error

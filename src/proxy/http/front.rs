@@ -85,9 +85,7 @@ impl<I: AsyncRead + Unpin> Front<I> {
         }
         Ok(is_http2)
     }
-}
 
-impl<I: AsyncRead + Unpin> Front<I> {
     /// From now on, and for what was read to tell the version, the requests are read strictly.
     pub(super) fn be_strict(&mut self) {
         self.sieve = Some(Sieve::default());
@@ -234,6 +232,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Front<I> {
                 return Poll::Ready(Ok(()));
             }
             if let Some(sieve) = &mut this.sieve {
+                // To the library the stream ends behind a refused request, so it reads nothing more of it.
                 if this.gate.flaw().is_some() {
                     return Poll::Ready(Ok(()));
                 }

@@ -12,17 +12,33 @@ use crate::wire::Flaw;
 /// Whether an exchange is open on the connection. Atomic only because the HTTP library may send an upgraded stream to another thread.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    /// 0: none is open. 1: one is. 2: it has ended but is not yet flushed. 3: bytes are no longer HTTP/1.
+    /// One of [`SHUT`], [`OPEN`], [`UNFLUSHED`] and [`FOR_GOOD`].
     phase: AtomicU8,
     /// How many exchanges have ended.
     over: AtomicU64,
-    /// Of a caller that is read strictly. 0: nobody knows. 1: no head has begun that is not over. 2: one has.
+    /// One of [`UNKNOWN`], [`NOT_BEGUN`] and [`BEGUN`].
     head: AtomicU8,
     /// What is wrong with the request that was read last.
     flaw: OnceLock<Flaw>,
     refused: Mutex<Option<Refused>>,
     stir: Notify,
 }
+
+/// No exchange is open.
+const SHUT: u8 = 0;
+/// One is.
+const OPEN: u8 = 1;
+/// It has ended, and its answer is not all written.
+const UNFLUSHED: u8 = 2;
+/// Bytes are no longer HTTP/1, or nothing is served any more.
+const FOR_GOOD: u8 = 3;
+
+/// Nobody reads this caller strictly, so nobody knows.
+const UNKNOWN: u8 = 0;
+/// No head has begun that is not over.
+const NOT_BEGUN: u8 = 1;
+/// One has.
+const BEGUN: u8 = 2;
 
 /// A request that the HTTP library refused by itself.
 #[derive(Debug)]
@@ -36,19 +52,30 @@ pub(super) struct Refused {
 }
 
 impl Gate {
+    /// An exchange begins.
     pub(super) fn begin(&self) {
         let _ = self
             .phase
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |phase| {
-                (phase != 3).then_some(1)
+                (phase != FOR_GOOD).then_some(OPEN)
             });
     }
 
+    /// It ends; its answer may still be on its way out.
     pub(super) fn end(&self) {
+        self.turn(OPEN, UNFLUSHED);
+        self.over.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All that was written has gone.
+    pub(super) fn flushed(&self) {
+        self.turn(UNFLUSHED, SHUT);
+    }
+
+    fn turn(&self, from: u8, to: u8) {
         let _ = self
             .phase
-            .compare_exchange(1, 2, Ordering::Relaxed, Ordering::Relaxed);
-        self.over.fetch_add(1, Ordering::Relaxed);
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// How many exchanges have ended.
@@ -56,25 +83,27 @@ impl Gate {
         self.over.load(Ordering::Relaxed)
     }
 
+    /// From now on bytes are no longer HTTP/1, or nothing is served any more.
     pub(super) fn open_for_good(&self) {
-        self.phase.store(3, Ordering::Relaxed);
+        self.phase.store(FOR_GOOD, Ordering::Relaxed);
     }
 
-    /// So far a head has begun that is not over, or none has.
-    pub(super) fn reads(&self, has_begun: bool) {
-        self.head.store(1 + u8::from(has_begun), Ordering::Relaxed);
+    /// Notes whether a head has begun that is not over.
+    pub(super) fn note_head(&self, has_begun: bool) {
+        let head = if has_begun { BEGUN } else { NOT_BEGUN };
+        self.head.store(head, Ordering::Relaxed);
     }
 
     /// Whether a head has begun and is not over, if that is known.
     pub(super) fn has_begun_head(&self) -> Option<bool> {
         match self.head.load(Ordering::Relaxed) {
-            0 => None,
-            head => Some(head == 2),
+            UNKNOWN => None,
+            head => Some(head == BEGUN),
         }
     }
 
-    /// Something is wrong with a request; nothing is read behind it.
-    pub(super) fn found(&self, flaw: Flaw) {
+    /// Notes what is wrong with a request; nothing is read behind it.
+    pub(super) fn note_flaw(&self, flaw: Flaw) {
         let _ = self.flaw.set(flaw);
     }
 
@@ -93,6 +122,7 @@ impl Gate {
         self.stir.notified().await;
     }
 
+    /// The request that was refused, once.
     pub(super) fn take_refused(&self) -> Option<Refused> {
         self.refused
             .lock()
@@ -107,25 +137,18 @@ impl Gate {
         self.open_for_good();
     }
 
-    /// All that was written has gone.
-    pub(super) fn flushed(&self) {
-        let _ = self
-            .phase
-            .compare_exchange(2, 0, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
     /// Whether no exchange is open: the last one's answer is flushed.
     pub(super) fn is_shut(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == 0
+        self.phase.load(Ordering::Relaxed) == SHUT
     }
 
     /// Whether an exchange has ended whose answer is not all written.
     pub(super) fn is_unflushed(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == 2
+        self.phase.load(Ordering::Relaxed) == UNFLUSHED
     }
 
     /// Whether bytes are no longer HTTP/1, or nothing is served any more.
     pub(super) fn is_open_for_good(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == 3
+        self.phase.load(Ordering::Relaxed) == FOR_GOOD
     }
 }

@@ -1,7 +1,11 @@
 //! HTTP/1.1 and HTTP/2, relayed.
 //!
 //! Read `relay` first: it is one exchange from top to bottom. `call` is what the caller sent, `destination` finds its route, `carry` is
-//! the straight line to that route's upstream (`outgoing`: the call rewritten; `attempt`: one try; `retrying`: whether another follows), `ending` what happens last.
+//! the straight line to that route's upstream (`outgoing`: the call rewritten; `attempt`: one try; `retrying`: whether another follows),
+//! `ending` what happens last.
+//!
+//! Below that is the caller's connection: `connection` serves it, `front` stands between its bytes and the HTTP library, `sieve` lets the
+//! library see only what is read strictly, `gate` is what these tell each other.
 
 mod allowance;
 mod attempt;

@@ -35,11 +35,11 @@ impl Sieve {
             self.requests.go_on();
         }
         let reading = self.requests.read(bytes);
-        gate.reads(self.requests.is_within_head());
+        gate.note_head(self.requests.is_within_head());
         match reading {
             Reading::Clear => bytes.len(),
             Reading::Refused { at, flaw } => {
-                gate.found(flaw);
+                gate.note_flaw(flaw);
                 self.instead = REFUSED;
                 at
             }
@@ -65,12 +65,12 @@ impl Sieve {
         (gate.is_open_for_good() || self.is_answered(gate)).then(|| std::mem::take(&mut self.held))
     }
 
-    /// That one is told when bytes that are held back may be released.
+    /// Has `waker` woken when it may be known what the bytes are that are held back.
     pub(super) fn wait(&mut self, waker: &Waker) {
         self.waiting = Some(waker.clone());
     }
 
-    /// An answer has gone.
+    /// What was written has gone: maybe an answer that tells.
     pub(super) fn stir(&mut self) {
         if let Some(waiting) = self.waiting.take() {
             waiting.wake();

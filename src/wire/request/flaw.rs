@@ -72,7 +72,7 @@ impl fmt::Display for Flaw {
             Self::Coding => "`Transfer-Encoding` is not `chunked` alone (RFC 9112 §6.1)",
             Self::CodingInHttp10 => "HTTP/1.0 has no `Transfer-Encoding` (RFC 9112 §6.1)",
             Self::Alias => {
-                "a field's name is, but for underscores, that of a field which frames a request or which only sidefuse may set"
+                "a field's name has underscores where one that frames a request, or that only sidefuse may set, has hyphens"
             }
             Self::ChunkSize => "the size of a chunk is no hexadecimal number (RFC 9112 §7.1)",
             Self::ChunkExtension => {

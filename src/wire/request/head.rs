@@ -122,7 +122,7 @@ impl Head {
             }
             b'\n' => Err(Flaw::BareLf),
             _ => {
-                // CONNECT is the one method that switches.
+                // CONNECT is the one method that switches. What follows another that begins so only waits for the answer.
                 self.may_switch = first == b'C';
                 self.line = Line::Request;
                 Ok(0)

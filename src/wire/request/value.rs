@@ -19,9 +19,8 @@ impl Value {
         while let Some(byte) = bytes.get(at) {
             at += match byte {
                 b'\r' => {
-                    return self
-                        .end()
-                        .map_or_else(|flaw| Err((at, flaw)), |()| Ok(Some(at + 1)));
+                    self.end().map_err(|flaw| (at, flaw))?;
+                    return Ok(Some(at + 1));
                 }
                 b'\n' => return Err((at, Flaw::BareLf)),
                 _ => self.step(&bytes[at..]).map_err(|flaw| (at, flaw))?,
