@@ -80,7 +80,7 @@ impl Call {
     }
 
     /// Keeps the wish to switch protocols from a route that cannot follow it, and has it again for one that can.
-    pub(super) fn may_switch(&mut self, may: bool) {
+    pub(super) fn let_switch(&mut self, may: bool) {
         let wish = self.upgrade.take().or(self.spare_upgrade.take());
         if may {
             self.upgrade = wish;

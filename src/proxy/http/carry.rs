@@ -92,7 +92,7 @@ pub(super) async fn carry(
     let route = &*context.current.snapshot.routes[way.route];
     exchange.routed(&route.meters, way.strip);
     // HTTP/2 has no such switch, and nobody has to follow the wish for one (RFC 9110 §7.8).
-    call.may_switch(route.plan.upstream.http != HttpVersion::Http2);
+    call.let_switch(route.plan.upstream.http != HttpVersion::Http2);
     call.find_key(route, way);
     exchange.keyed(call.key);
     let mut outgoing = Outgoing::new(call, route, way)?;
