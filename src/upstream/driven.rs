@@ -3,8 +3,8 @@
 //! The library has each connection run as a task of its own. A call then goes from task to task and back: four turns of the event loop
 //! instead of two, and with many calls at a time each turn finds its memory cold. So the call itself drives the connection that it has,
 //! and the connection's own task does so at all other times: while it rests, to hear of its end; after a call that was given up; and
-//! while an upload outlasts the beginning of its answer, for whoever waits for the caller to take the answer must not keep him waiting
-//! with the rest of the request.
+//! while an upload outlasts the beginning of its answer, be it that some of it is handed over and not yet written: whoever waits for the
+//! caller to take the answer must not keep him waiting with the rest of the request.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

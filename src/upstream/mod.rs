@@ -9,8 +9,8 @@
 //! call a handshake just when there is the most to do.
 //!
 //! # Who drives a connection
-//! One over HTTP/1.1 is driven by the call that it carries, and by a task of its own at all other times; one over HTTP/2, which many calls
-//! share, by its task alone.
+//! One over HTTP/1.1 is driven by the call that it carries, and by a task of its own at all other times, as when the answer begins before
+//! all of the request is written; one over HTTP/2, which many calls share, by its task alone.
 //!
 //! # Who hears what
 //! What came of a call is told to its endpoint and to the route's breaker alike, with one exception: a call that could not be sent,
