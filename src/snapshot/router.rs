@@ -141,14 +141,13 @@ impl Router {
                 prepend_base: false,
             });
         }
-        let by_name = if is_absolute && !self.is_own(&host, port) {
-            None
-        } else {
-            self.find_name(call.path)
-        };
-        by_name.ok_or_else(|| match owners {
-            [] if is_absolute && !self.is_own(&host, port) => Miss::HostNotAllowed,
-            [] => Miss::NoRoute,
+        let is_for_us = !is_absolute || self.is_own(&host, port);
+        if is_for_us && let Some(way) = self.find_name(call.path) {
+            return Ok(way);
+        }
+        Err(match owners {
+            [] if is_for_us => Miss::NoRoute,
+            [] => Miss::HostNotAllowed,
             several => {
                 let first = several.iter().take(NAMED).copied().collect();
                 Miss::Ambiguous(first, several.len())
