@@ -25,6 +25,7 @@ mod gate;
 mod headers;
 mod kept;
 mod key;
+mod object;
 mod ours;
 mod outgoing;
 mod peek;

@@ -1,8 +1,7 @@
 //! The answers that we give ourselves: problem details (RFC 9457), or an error in the form of Meta's Graph API, that say which route, why,
 //! and when to come back.
 
-use std::fmt::Write;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{
@@ -10,8 +9,9 @@ use http::header::{
     RETRY_AFTER,
 };
 use http::{Response, StatusCode};
-use serde::{Serialize, Serializer};
+use humantime::format_rfc3339_millis;
 
+use super::object::Object;
 use crate::failure::Failure;
 use crate::telemetry::{CorrelationId, Exchange};
 use crate::time::wall_at;
@@ -139,16 +139,25 @@ pub(super) fn mark(headers: &mut HeaderMap, refusal: &Refusal, route: Option<&st
     let (_, error_type) = refusal.failure.answer();
     let label = refusal.failure.label();
     headers.insert(X_SIDEFUSE_REASON, HeaderValue::from_static(label));
-    let mut proxy_status = format!("sidefuse; error={error_type}; details=\"");
-    // Writing to a String cannot fail.
-    let _ = match (route, refusal.state) {
-        (None, _) => write!(proxy_status, "{label}\""),
+    let [whose, route, blank, what] = match (route, refusal.state) {
+        (None, _) => ["", "", "", label],
         (Some(route), Some(_)) if refusal.failure == Failure::Ramping => {
-            write!(proxy_status, "breaker {route} ramping\"")
+            ["breaker ", route, " ", "ramping"]
         }
-        (Some(route), Some(state)) => write!(proxy_status, "breaker {route} {state}\""),
-        (Some(route), None) => write!(proxy_status, "route {route} {label}\""),
+        (Some(route), Some(state)) => ["breaker ", route, " ", state],
+        (Some(route), None) => ["route ", route, " ", label],
     };
+    let proxy_status = [
+        "sidefuse; error=",
+        error_type,
+        "; details=\"",
+        whose,
+        route,
+        blank,
+        what,
+        "\"",
+    ]
+    .concat();
     if let Ok(value) = HeaderValue::try_from(proxy_status) {
         headers.insert(PROXY_STATUS, value);
     }
@@ -203,55 +212,20 @@ pub(super) fn bare_refusal(
 }
 
 /// Problem details (RFC 9457).
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: &'static str,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
-    #[serde(flatten)]
-    why: Why<'a>,
-    #[serde(rename = "correlationId")]
-    correlation: &'a str,
-}
-
 fn problem(refusal: &Refusal, status: StatusCode, circumstances: &Circumstances<'_>) -> Vec<u8> {
-    written(&Problem {
-        r#type: "about:blank",
-        title: status.canonical_reason().unwrap_or("Refused"),
-        status: status.as_u16(),
-        detail: &refusal.detail,
-        why: Why::of(refusal, circumstances),
-        correlation: circumstances.correlation,
-    })
+    let mut problem = Object::new();
+    problem.text("type", "about:blank");
+    problem.text("title", status.canonical_reason().unwrap_or("Refused"));
+    problem.number("status", status.as_u16().into());
+    problem.text("detail", &refusal.detail);
+    why(&mut problem, refusal, circumstances);
+    problem.text("correlationId", circumstances.correlation);
+    problem.finish()
 }
 
 /// An error as Graph writes it. Its clients branch on `code`: 2 is "service down" and 4 "too many calls", both of which Meta's SDKs and
 /// typical callers try again later; 100 is "invalid parameter", which they do not. Its type is none of Meta's: `OAuthException` would make
 /// callers throw their token away. `error_data.details` is what the Cloud API's callers log.
-#[derive(Serialize)]
-struct Graph<'a> {
-    error: GraphError<'a>,
-}
-
-#[derive(Serialize)]
-struct GraphError<'a> {
-    message: String,
-    r#type: &'static str,
-    code: u16,
-    is_transient: bool,
-    error_data: GraphData<'a>,
-    #[serde(rename = "fbtrace_id")]
-    correlation: &'a str,
-}
-
-#[derive(Serialize)]
-struct GraphData<'a> {
-    details: &'a str,
-    #[serde(flatten)]
-    why: Why<'a>,
-}
-
 fn graph(refusal: &Refusal, status: StatusCode, circumstances: &Circumstances<'_>) -> Vec<u8> {
     let (code, is_transient) = match status {
         StatusCode::TOO_MANY_REQUESTS => (4, true),
@@ -259,75 +233,48 @@ fn graph(refusal: &Refusal, status: StatusCode, circumstances: &Circumstances<'_
         status if status.is_client_error() => (100, false),
         _ => (2, true),
     };
-    written(&Graph {
-        error: GraphError {
-            message: format!("(#{code}) sidefuse: {}", refusal.detail),
-            r#type: "SidefuseException",
-            code,
-            is_transient,
-            error_data: GraphData {
-                details: &refusal.detail,
-                why: Why::of(refusal, circumstances),
-            },
-            correlation: circumstances.correlation,
-        },
-    })
+    let mut answer = Object::new();
+    answer.begin("error");
+    answer.text(
+        "message",
+        &format!("(#{code}) sidefuse: {}", refusal.detail),
+    );
+    answer.text("type", "SidefuseException");
+    answer.number("code", code);
+    answer.flag("is_transient", is_transient);
+    answer.begin("error_data");
+    answer.text("details", &refusal.detail);
+    why(&mut answer, refusal, circumstances);
+    answer.end();
+    answer.text("fbtrace_id", circumstances.correlation);
+    answer.end();
+    answer.finish()
 }
 
 /// What a program can use of a refusal.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Why<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<&'a str>,
-    reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_probe_at: Option<Stamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_at: Option<Stamp>,
-}
-
-/// A time of day in UTC, to the millisecond.
-struct Stamp(SystemTime);
-
-impl Serialize for Stamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_rfc3339_millis(self.0))
+fn why(object: &mut Object, refusal: &Refusal, circumstances: &Circumstances<'_>) {
+    let now = circumstances.now;
+    if let Some(route) = circumstances.route {
+        object.text("route", route);
     }
-}
-
-impl<'a> Why<'a> {
-    fn of(refusal: &Refusal, circumstances: &Circumstances<'a>) -> Self {
-        let now = circumstances.now;
-        let wait = |at: Instant| whole_seconds(at.saturating_duration_since(now));
-        // While it ramps up it is past its probes.
-        let at = refusal
-            .retry_at
-            .filter(|_| refusal.failure != Failure::Ramping)
-            .map(|at| Stamp(wall_at(at, now)));
+    object.text("reason", refusal.failure.label());
+    if let Some(state) = refusal.state {
+        object.text("state", state);
+    }
+    if let Some(wait) = refusal.wait(now) {
+        object.number("retryAfter", wait);
+    }
+    // While it ramps up it is past its probes.
+    let at = refusal
+        .retry_at
+        .filter(|_| refusal.failure != Failure::Ramping);
+    if let Some(at) = at {
         // Only a breaker probes; the others say when a call may go again.
         let is_probe = refusal.state.is_some() && refusal.failure != Failure::ForcedOpen;
-        let (next_probe_at, retry_at) = if is_probe { (at, None) } else { (None, at) };
-        Self {
-            route: circumstances.route,
-            reason: refusal.failure.label(),
-            state: refusal.state,
-            retry_after: refusal.retry_at.map(wait),
-            next_probe_at,
-            retry_at,
-        }
+        let name = if is_probe { "nextProbeAt" } else { "retryAt" };
+        let stamp = format_rfc3339_millis(wall_at(at, now));
+        object.text(name, &stamp.to_string());
     }
-}
-
-/// As JSON. Strings and numbers cannot fail to be written to memory.
-fn written(value: &impl Serialize) -> Vec<u8> {
-    let mut text = Vec::with_capacity(512);
-    let _ = serde_json::to_writer(&mut text, value);
-    text
 }
 
 /// Rounded up, so that who comes back then does not come too early; at least 1.
