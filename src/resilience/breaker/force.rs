@@ -1,5 +1,6 @@
 //! What operators may order.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::resilience::breaker::labels::Tally;
@@ -129,7 +130,7 @@ impl Machine {
             reason,
             until: _,
         } = author.clone();
-        self.hold = Some(Box::new(Hold {
+        self.hold = Some(Arc::new(Hold {
             mode,
             since,
             until,
@@ -144,7 +145,7 @@ impl Machine {
         let until = until.map(|until| until.max(self.latest));
         match &mut self.hold {
             Some(hold) if hold.by == author.by && hold.until != until => {
-                hold.until = until;
+                Arc::make_mut(hold).until = until;
                 true
             }
             Some(_) | None => false,

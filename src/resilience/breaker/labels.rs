@@ -81,15 +81,11 @@ impl LabelTable {
 
     /// The labels that were counted, most frequent first.
     pub(super) fn counts(&self, tally: &Tally) -> Vec<LabelCount> {
-        let mut counts: Vec<LabelCount> = tally
-            .0
-            .iter()
-            .enumerate()
-            .filter(|(_, count)| **count > 0)
-            .map(|(id, count)| LabelCount {
-                label: self.0.get(id).copied(),
-                count: *count,
-            })
+        let known = self.0.iter().copied().map(Some).zip(tally.0);
+        let mut counts: Vec<LabelCount> = known
+            .chain([(None, tally.0[OTHER])])
+            .filter(|(_, count)| *count > 0)
+            .map(|(label, count)| LabelCount { label, count })
             .collect();
         counts.sort_by_key(|entry| std::cmp::Reverse(entry.count));
         counts

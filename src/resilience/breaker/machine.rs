@@ -55,7 +55,7 @@ pub struct Machine {
     pub(super) phase: Phase,
     /// Since when the phase holds.
     pub(super) phase_since: Instant,
-    pub(super) hold: Option<Box<Hold>>,
+    pub(super) hold: Option<Arc<Hold>>,
     /// Openings in a row, for the back-off.
     pub(super) openings: u32,
     pub(super) jitter: Jitter,
@@ -72,7 +72,8 @@ pub struct Machine {
     /// The latest calls that failed or were slow; nothing where all goes well.
     pub(super) recent: Option<Box<Recent>>,
     pub(super) because: Option<Arc<Transition>>,
-    pub(super) history: VecDeque<Arc<Transition>>,
+    /// The last of them, oldest first. Whole and shared with every view: it is asked for far more often than it changes.
+    pub(super) history: Arc<[Arc<Transition>]>,
     pub(super) memory: Memory,
     pub(super) unreported: VecDeque<Arc<Transition>>,
     /// When it took up what was saved by an earlier process.
@@ -104,7 +105,7 @@ impl Machine {
             last_failure: None,
             recent: None,
             because: None,
-            history: VecDeque::new(),
+            history: Arc::default(),
             memory: Memory::Long,
             unreported: VecDeque::new(),
             resumed: None,

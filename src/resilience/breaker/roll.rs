@@ -117,7 +117,8 @@ impl Machine {
 
     fn end_hold(&mut self, at: Instant) {
         let before = self.present();
-        let author = self.hold.take().map(|hold| Author {
+        let author = self.hold.take().map(Arc::unwrap_or_clone);
+        let author = author.map(|hold| Author {
             by: hold.by,
             reason: hold.reason,
             until: Some(at),
@@ -208,15 +209,17 @@ impl Machine {
     }
 
     fn remember(&mut self, transition: Arc<Transition>) {
-        while self.history.len() >= self.memory.transitions() {
-            self.history.pop_front();
-        }
-        self.history.push_back(transition);
-        let older = self.history.len().saturating_sub(self.memory.with_calls());
-        for transition in self.history.iter_mut().take(older) {
+        let forgotten = (self.history.len() + 1).saturating_sub(self.memory.transitions());
+        let kept = std::mem::take(&mut self.history);
+        let mut history = kept[forgotten..].to_vec();
+        drop(kept);
+        history.push(transition);
+        let older = history.len().saturating_sub(self.memory.with_calls());
+        for transition in history.iter_mut().take(older) {
             if !transition.evidence.exemplars.is_empty() {
                 Arc::make_mut(transition).evidence.exemplars = Vec::new();
             }
         }
+        self.history = history.into();
     }
 }

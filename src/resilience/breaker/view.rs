@@ -109,7 +109,7 @@ pub struct View {
     /// When a call may pass again, for an open breaker: the same instant that a refusal tells. `None` when nobody knows.
     pub next_probe_at: Option<Instant>,
     /// The hold in force: until when, by whom, why.
-    pub hold: Option<Hold>,
+    pub hold: Option<Arc<Hold>>,
     /// Why the next call would be rejected; `None` if it would pass.
     pub rejects: Option<RefusalKind>,
     /// The probes, while the automatic state is half-open.
@@ -139,7 +139,7 @@ pub struct View {
     /// When it took up what an earlier process had saved, if it did; its counts begin there.
     pub resumed: Option<Instant>,
     /// The last 32 transitions, oldest first.
-    pub transitions: Vec<Arc<Transition>>,
+    pub transitions: Arc<[Arc<Transition>]>,
 }
 
 impl Machine {
@@ -157,7 +157,7 @@ impl Machine {
                 .map_or(self.phase_since, |hold| hold.since),
             // The end of a hold over a closed breaker brings no probe.
             next_probe_at: self.next_probe_at().filter(|_| self.phase != Phase::Closed),
-            hold: self.hold.as_deref().cloned(),
+            hold: self.hold.clone(),
             rejects: self.rejects(),
             probes: self.probes(),
             ramp: self.ramp().map(|(ramp, spec)| Ramping {
@@ -175,7 +175,7 @@ impl Machine {
             last_failure: self.last_failure.clone(),
             because: self.because.clone(),
             resumed: self.resumed,
-            transitions: self.history.iter().cloned().collect(),
+            transitions: Arc::clone(&self.history),
         }
     }
 

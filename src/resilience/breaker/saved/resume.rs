@@ -56,7 +56,7 @@ impl Machine {
             .hold
             .as_ref()
             .and_then(|hold| hold.hold(anchor))
-            .map(Box::new);
+            .map(Arc::new);
         let exemplar = |saved: &SavedExemplar| Arc::new(saved.exemplar(words, anchor));
         self.last_failure = saved.last_failure.as_ref().map(exemplar);
         let told = |saved: &SavedTransition| Arc::new(saved.transition(words, anchor));

@@ -136,7 +136,8 @@ fn bytes(machine: &Machine) -> usize {
             + evidence.exemplars.capacity() * size_of::<usize>()
     });
     ARC + size_of::<Breaker>()
-        + machine.history.capacity() * size_of::<usize>()
+        + ARC
+        + machine.history.len() * size_of::<usize>()
         + machine.labels.bytes()
         + machine.recent.as_ref().map_or(0, |recent| recent.bytes())
         + calls.sum::<usize>()
