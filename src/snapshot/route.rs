@@ -65,6 +65,17 @@ impl Route {
             None => permit,
         })
     }
+
+    /// Asks everybody who has a say whether a call would be admitted, without taking anything for it.
+    ///
+    /// # Errors
+    /// Which breaker rejects it; that is counted as any other rejection.
+    pub fn check(&self, key: Option<Key>, now: Instant) -> Result<(), Rejection> {
+        match (&self.keyed, key) {
+            (Some(keyed), Some(key)) => keyed.check(&self.breaker, key, now),
+            (Some(_) | None, _) => Ok(self.breaker.check(now)?),
+        }
+    }
 }
 
 impl Route {

@@ -268,30 +268,39 @@ async fn conclude(
     }
 }
 
-pub(super) fn admit(route: &Route, key: Option<Key>, now: Instant) -> Result<Permit, Refusal> {
-    route.admit(key, now).map_err(|rejection| {
-        let Rejection {
-            refusal: refused,
-            by_key,
-        } = rejection;
-        let failure = match refused.kind {
-            RefusalKind::CircuitOpen | RefusalKind::HalfOpenFull => Failure::CircuitOpen,
-            RefusalKind::ForcedOpen => Failure::ForcedOpen,
-            RefusalKind::Ramping => Failure::Ramping,
-        };
-        let breaker = by_key.as_ref().unwrap_or(&route.breaker);
-        let sentence = explain(&breaker.view(now), |at| clock(at, now));
-        let detail = match key.filter(|_| by_key.is_some()) {
-            Some(key) => format!("the breaker of this call's key ({key}) alone: {sentence}"),
-            None => sentence,
-        };
-        Refusal {
-            failure,
-            detail,
-            state: Some(refused.state.label()),
-            retry_at: refused.retry_at,
-        }
-    })
+fn admit(route: &Route, key: Option<Key>, now: Instant) -> Result<Permit, Refusal> {
+    let admitted = route.admit(key, now);
+    admitted.map_err(|rejection| refusal(route, rejection, key, now))
+}
+
+/// What the caller is told of a breaker's word.
+pub(super) fn refusal(
+    route: &Route,
+    rejection: Rejection,
+    key: Option<Key>,
+    now: Instant,
+) -> Refusal {
+    let Rejection {
+        refusal: refused,
+        by_key,
+    } = rejection;
+    let failure = match refused.kind {
+        RefusalKind::CircuitOpen | RefusalKind::HalfOpenFull => Failure::CircuitOpen,
+        RefusalKind::ForcedOpen => Failure::ForcedOpen,
+        RefusalKind::Ramping => Failure::Ramping,
+    };
+    let breaker = by_key.as_ref().unwrap_or(&route.breaker);
+    let sentence = explain(&breaker.view(now), |at| clock(at, now));
+    let detail = match key.filter(|_| by_key.is_some()) {
+        Some(key) => format!("the breaker of this call's key ({key}) alone: {sentence}"),
+        None => sentence,
+    };
+    Refusal {
+        failure,
+        detail,
+        state: Some(refused.state.label()),
+        retry_at: refused.retry_at,
+    }
 }
 
 /// The time of day in UTC, to the second; with its date where that is not today's.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::call::Call;
-use super::carry::{Answer, Context, admit};
+use super::carry::{Answer, Context, refusal};
 use super::reply::Refusal;
 use crate::config::plan::RateKey;
 use crate::failure::Failure;
@@ -266,11 +266,9 @@ fn is_too_late(halt: Halt, until: Deadline) -> bool {
 
 /// The breaker's refusal, if it would refuse now; takes no permit.
 pub(super) fn refuse_if_open(route: &Route, key: Option<Key>, now: Instant) -> Result<(), Refusal> {
-    if !route.any_breaker(key, |breaker| breaker.would_reject(now)) {
-        return Ok(());
-    }
-    // Asked in earnest, so that the refusal is counted and names its reason. Should it have changed its mind, nobody is blamed.
-    admit(route, key, now).map(drop)
+    route
+        .check(key, now)
+        .map_err(|rejection| refusal(route, rejection, key, now))
 }
 
 /// Whose calls are counted with this one, where the route counts them by callers.

@@ -20,6 +20,7 @@ use lru::LruCache;
 use crate::resilience::breaker::Breaker;
 use crate::resilience::breaker::admission::Refusal;
 use crate::resilience::breaker::force::{ForceRequest, Order};
+use crate::resilience::breaker::key_counts::KeyCounts;
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::permit::Permit;
 use crate::resilience::breaker::saved::{Saved, Words};
@@ -64,23 +65,6 @@ pub struct Rejection {
     pub by_key: Option<Arc<Breaker>>,
 }
 
-/// How the breakers of the keys stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyCounts {
-    /// All of them.
-    pub total: usize,
-    /// In force closed.
-    pub closed: usize,
-    /// In force open.
-    pub open: usize,
-    /// In force half-open.
-    pub half_open: usize,
-    /// Held by an operator, open or closed.
-    pub forced: usize,
-    /// Calls whose key found no room, since the route began.
-    pub untracked: u64,
-}
-
 // === impl Rejection ===
 
 impl From<Refusal> for Rejection {
@@ -89,20 +73,6 @@ impl From<Refusal> for Rejection {
         Self {
             refusal,
             by_key: None,
-        }
-    }
-}
-
-// === impl KeyCounts ===
-
-impl KeyCounts {
-    /// How many are in force in this state.
-    #[must_use]
-    pub const fn of(&self, state: State) -> usize {
-        match state {
-            State::Closed => self.closed,
-            State::Open => self.open,
-            State::HalfOpen => self.half_open,
         }
     }
 }
@@ -151,6 +121,22 @@ impl Keyed {
                 Err(refusal.into())
             }
         }
+    }
+
+    /// Asks whether both would admit a call of the key, without taking anything for it.
+    ///
+    /// # Errors
+    /// Who rejects it, as [`Keyed::admit`] says; it is counted.
+    pub fn check(&self, own: &Breaker, key: Key, now: Instant) -> Result<(), Rejection> {
+        let child = self.get(key);
+        let by_key = child.and_then(|child| Some((child.check(now).err()?, child)));
+        own.check(now)?;
+        by_key.map_or(Ok(()), |(refusal, child)| {
+            Err(Rejection {
+                refusal,
+                by_key: Some(child),
+            })
+        })
     }
 
     /// The breaker of this key, if it has one.

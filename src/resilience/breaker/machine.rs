@@ -158,10 +158,16 @@ impl Machine {
     /// Asks whether a call would be admitted, without taking anything for it.
     ///
     /// # Errors
-    /// The refusal, which is counted.
+    /// The refusal, which is counted, also by a ramp: the next call is nearer to its turn.
     pub fn check(&mut self, now: Instant) -> Result<(), Refusal> {
         self.roll(now);
-        self.rejects().map_or(Ok(()), |kind| Err(self.reject(kind)))
+        let Some(kind) = self.rejects() else {
+            return Ok(());
+        };
+        if kind == RefusalKind::Ramping {
+            self.ask_ramp();
+        }
+        Err(self.reject(kind))
     }
 
     /// Whether it would reject a call at `now`. Nothing is taken and nothing counted.

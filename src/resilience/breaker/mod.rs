@@ -10,7 +10,7 @@
 //! | `force` | how operators move it |
 //! | `lane` | how successes are counted without the lock |
 //! | `permit` | the right to make one call, of all breakers that watch it |
-//! | `keyed` | a breaker for each key below a route's own |
+//! | `keyed`, `key_counts` | a breaker for each key below a route's own, and how they stand in numbers |
 //! | `shadow` | candidates that watch and never reject |
 //! | `window`, `labels`, `backoff` | its counts, and its patience |
 //! | `exemplar` | a few of the calls it judged by |
@@ -26,6 +26,7 @@ mod backoff;
 mod exemplar;
 mod explain;
 mod force;
+mod key_counts;
 mod keyed;
 mod labels;
 mod lane;
@@ -59,7 +60,8 @@ pub use admission::{Admission, Refusal, RefusalKind};
 pub use exemplar::{Exemplar, Identity};
 pub use explain::explain;
 pub use force::{Author, ForceRequest, Hold, Order};
-pub use keyed::{KeyCounts, KeyObserver, Keyed, LOOKED_AT, Rejection, WAITED};
+pub use key_counts::KeyCounts;
+pub use keyed::{KeyObserver, Keyed, LOOKED_AT, Rejection, WAITED};
 pub use labels::LabelCount;
 pub use machine::Machine;
 pub use permit::Permit;

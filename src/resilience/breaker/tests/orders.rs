@@ -93,6 +93,38 @@ fn rule_3_in_any_order_every_dropped_probe_of_route_and_key_returns_its_slot() {
 }
 
 #[test]
+fn in_any_order_who_only_asks_takes_nothing_of_route_and_key() {
+    explore(ORDERS, || {
+        let begin = crate::time::now();
+        let keys = BreakerKeys {
+            failure_threshold: 1,
+            ..usual()
+        };
+        let own = Breaker::new(spec(keys), 1, begin, Box::new(|_| {}));
+        let keyed = keyed(keys, 2);
+        let key = Key::of(b"a");
+        let opening = keyed.admit(&own, key, begin).unwrap();
+        opening.finish(TIMEOUT, begin);
+        let now = begin + SECOND * 30;
+        let (route, children) = (Arc::clone(&own), Arc::clone(&keyed));
+        on_threads(3, move |thread| {
+            if thread > 0 {
+                let _ = children.check(&route, key, now);
+            } else if let Ok(permit) = children.admit(&route, key, now) {
+                permit.finish(SUCCESS, now);
+            }
+        });
+        let child = keyed.get(key).unwrap();
+        for breaker in [&own, &child] {
+            let statistics = breaker.view(now).statistics;
+            assert_eq!((statistics.successes, statistics.ignored), (1, 0));
+            let judged = statistics.total_calls - statistics.rejected;
+            assert_eq!(judged, 2, "the failure that opened it, and the probe");
+        }
+    });
+}
+
+#[test]
 fn rule_4_in_any_order_a_late_result_moves_nothing() {
     explore(ORDERS, || {
         let bed = Bed::new(BreakerKeys {

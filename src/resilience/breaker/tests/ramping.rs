@@ -45,6 +45,14 @@ fn after_closing_a_growing_share_of_the_calls_passes_until_all_do() {
 }
 
 #[test]
+fn where_all_ask_first_the_same_share_passes() {
+    let bed = closed_again(ramped());
+    let asked = |_: &u32| bed.breaker.check(bed.now).is_ok();
+    let passed = (0..100).filter(asked).filter(|_| bed.admit().is_ok());
+    assert_eq!(passed.count(), 10);
+}
+
+#[test]
 fn the_calls_in_between_are_told_that_it_ramps_and_when_all_will_pass() {
     let bed = closed_again(ramped());
     let full_at = bed.now + SECOND * 30;
