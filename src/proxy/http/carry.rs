@@ -1,5 +1,6 @@
 //! From a request whose route is known to the upstream's response headers: a straight line.
 
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -43,6 +44,23 @@ impl Context<'_> {
             return Err(Refusal::draining(exchange));
         }
         Ok(())
+    }
+
+    /// What a wait brings. A call `has_been_out` before has something to fall back on: for it the wait ends with the time to drain, and
+    /// brings nothing then. Any other is dropped by who carries the exchange.
+    pub(super) async fn unless_called_off<T>(
+        &self,
+        has_been_out: bool,
+        wait: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
+        if !has_been_out {
+            return Some(wait.await);
+        }
+        tokio::select! {
+            biased;
+            brought = wait => Some(brought),
+            () = self.connection.worker.called_off() => None,
+        }
     }
 }
 
@@ -110,7 +128,17 @@ pub(super) async fn carry(
     let mut retrying = Retrying::new(route, call);
     loop {
         let passed = match context.refuse_when_closing(exchange) {
-            Ok(()) => held.pass(exchange, call.key, begin).await,
+            Ok(()) => {
+                let has_been_out = exchange.attempts() > 0;
+                let passed = {
+                    let passing = pin!(held.pass(exchange, call.key, begin));
+                    context.unless_called_off(has_been_out, passing).await
+                };
+                passed.unwrap_or_else(|| {
+                    exchange.let_go(self::now());
+                    Err(Refusal::draining(exchange))
+                })
+            }
             Err(refusal) => Err(refusal),
         };
         let admitted = passed.and_then(|pass| {

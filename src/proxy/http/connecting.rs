@@ -1,10 +1,12 @@
 //! The connection of an attempt: the wait for it, and what may come between the leave to call and the call.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use super::attempt::{Again, Attempt, Failed};
 use super::recall::Standing;
+use super::reply::Refusal;
 use crate::failure::Failure;
 use crate::telemetry::{Exchange, HeldBy};
 use crate::time::now;
@@ -40,13 +42,27 @@ impl Attempt<'_, '_> {
             }),
             held: Some(&held),
         };
+        let has_been_out = self.exchange.attempts() > 0;
         let leaving = Leaving {
             exchange: &mut *self.exchange,
             held: &held,
         };
-        let checkout = pool.checkout(wanted).await;
-        leaving.stays();
+        let checkout = {
+            let connecting = pin!(pool.checkout(wanted));
+            let context = self.context;
+            context.unless_called_off(has_been_out, connecting).await
+        };
         let end = now();
+        let Some(checkout) = checkout else {
+            drop(leaving);
+            return Err(Failed {
+                named: Failure::Draining.into(),
+                again: Again::Unseen,
+                at: end,
+                refusal: Some(Box::new(Refusal::draining(self.exchange))),
+            });
+        };
+        leaving.stays();
         let way = match &checkout {
             Ok(Checkout { way, .. }) | Err(Unconnected { way, .. }) => way,
         };

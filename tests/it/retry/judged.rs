@@ -189,6 +189,60 @@ fn who_waits_to_go_again_when_the_breaker_opens_gets_what_the_upstream_said_befo
 }
 
 #[test]
+fn who_has_queued_to_go_again_when_the_drain_ends_gets_what_the_upstream_said_before() {
+    let settings = "timeout: 60s, breaker: {failure_threshold: 1000}, retry: {attempts: 2, retry_on: [500], max_retry_after: 10s}";
+    let pool = "upstream: {url: http://origin, pool: {max: 1}}";
+    let bulkhead =
+        "upstream: http://origin, limits: {concurrency: {max: 1, queue: 5, queue_timeout: 30s}}";
+    for queue in [pool, bulkhead] {
+        let config = format!("version: 1\nroutes: {{r: {{{queue}, {settings}}}}}\n");
+        let calls = AtomicUsize::new(0);
+        let script: Script = Arc::new(move |request| {
+            if calls.fetch_add(1, Ordering::Relaxed) > 0 {
+                return silent()(request);
+            }
+            Box::pin(async move {
+                let mut answer = always(500)(request).await;
+                let wait = HeaderValue::from_static("10");
+                answer.headers_mut().insert(RETRY_AFTER, wait);
+                answer
+            })
+        });
+        on_stage(&config, script, async |stage| {
+            let mut calls = Vec::new();
+            for _ in 0..2 {
+                let mut caller = stage.caller().await;
+                calls.push(spawn_local(async move {
+                    caller.ask(Request::get("/r/x"), "").await
+                }));
+                pass(Duration::from_millis(1)).await;
+            }
+            // The other call is out by now, never to be answered, and this one waits for it.
+            pass(Duration::from_secs(11)).await;
+            stage.worker.shared().phases.advance(Phase::Closing);
+            let said = calls.remove(0).await.unwrap();
+            assert_eq!(
+                (said.status, said.header("x-sidefuse-reason"), said.text()),
+                (500, "", "{}"),
+                "{queue}"
+            );
+            let other = calls.remove(0).await.unwrap();
+            assert_eq!(other.header("x-sidefuse-reason"), "draining", "{queue}");
+            assert_eq!(retries(&stage.metrics(), "refused"), 1, "{queue}");
+            let lines = stage.lines();
+            let line = lines.iter().find(|line| line["statusCode"] == 500).unwrap();
+            assert_eq!(
+                (&line["attempts"], &line["outcome"], line.get("reason")),
+                (&1.into(), &"failure".into(), None),
+                "{line}"
+            );
+            let held = line["heldMs"].as_f64().unwrap();
+            assert!((10_990.0..11_300.0).contains(&held), "{line}");
+        });
+    }
+}
+
+#[test]
 fn who_waits_to_go_again_when_the_drain_ends_gets_what_the_upstream_said_before() {
     let config = "version: 1\nroutes: {r: {upstream: {url: http://origin, pool: {max: 1}}, timeout: 60s, breaker: {failure_threshold: 1000}, retry: {attempts: 2, retry_on: [500], max_retry_after: 10s}}}\n";
     for has_waited in [false, true] {
