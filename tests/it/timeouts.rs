@@ -309,6 +309,37 @@ fn a_download_cut_at_its_max_duration_is_no_failure_of_the_upstream() {
 }
 
 #[test]
+fn an_answer_that_stalls_under_the_eyes_of_a_rule_is_cut_after_one_idle_timeout() {
+    // Before its own time is over, or only after: the pause is the same one.
+    for (timeout, looks_for) in [("60s", 5_000), ("3s", 3_000)] {
+        let settings = format!(
+            "timeout: {timeout}, idle_timeout: 5s, classify: [{{json: {{/busy: true}}, as: throttled}}]"
+        );
+        on_stage(&config(&settings), always(200), async |stage| {
+            let stalls: Speech = std::sync::Arc::new(|mut stream| {
+                Box::pin(async move {
+                    take_request(&mut stream).await;
+                    let head = "HTTP/1.1 400 X\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{\"busy\":";
+                    let _ = stream.write_all(head.as_bytes()).await;
+                    std::future::pending::<()>().await;
+                })
+            });
+            stage.origin.speaks(stalls);
+            let begin = now();
+            let mut caller = stage.pipe();
+            caller.write_all(get("").as_bytes()).await.unwrap();
+            caller.read_u8().await.unwrap();
+            assert!(is_about(now() - begin, looks_for), "{:?}", now() - begin);
+            let mut got = String::new();
+            caller.read_to_string(&mut got).await.unwrap();
+            assert!(got.ends_with("{\"busy\":"), "{got}");
+            assert!(is_about(now() - begin, 5_000), "{:?}", now() - begin);
+            assert_eq!(stage.lines()[0]["reason"], "idle_timeout");
+        });
+    }
+}
+
+#[test]
 fn a_tunnel_ends_at_the_max_duration_too() {
     on_stage(
         &config("timeout: 2s, idle_timeout: 60s, max_duration: 10s"),

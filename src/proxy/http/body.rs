@@ -15,7 +15,7 @@ use super::ending::{BodyEnd, Ending};
 use super::peek::Source;
 use crate::failure::Failure;
 use crate::stale::Collector;
-use crate::time::{Alarm, Deadline};
+use crate::time::{Alarm, Deadline, now};
 use crate::upstream::is_misframed;
 
 /// The body of an answer.
@@ -120,7 +120,7 @@ impl Own {
 impl Relayed {
     fn end(&mut self, end: BodyEnd) {
         if let (Some(collector), BodyEnd::Whole) = (self.collector.take(), end) {
-            collector.finish(crate::time::now());
+            collector.finish(now());
         }
         if let Some(ending) = self.ending.take() {
             ending.finish(end);
@@ -141,7 +141,11 @@ impl Relayed {
                 self.alarm.clear();
                 self.collect(&frame);
                 if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_ref()) {
-                    ending.relayed_bytes(data.len());
+                    if self.source.quiet_since().is_none() {
+                        ending.relayed_bytes(data.len());
+                    } else {
+                        ending.count_out(data.len());
+                    }
                 }
                 if let Some(trailers) = frame.trailers_mut() {
                     // Those of an answer without a body, which was over with its head, nobody waits for.
@@ -161,9 +165,7 @@ impl Relayed {
                 } else {
                     Failure::Truncated
                 };
-                // At an error the library drops what it has not written yet: what came before gets a moment to go out.
-                self.broken = Some(failure);
-                cx.waker().wake_by_ref();
+                self.breaks_off(failure, cx);
                 Poll::Pending
             }
             Poll::Ready(None) => {
@@ -172,8 +174,8 @@ impl Relayed {
             }
             Poll::Pending => {
                 if !self.alarm.is_set() {
-                    self.alarm
-                        .set(Deadline::after(crate::time::now(), self.idle_timeout));
+                    let since = self.source.quiet_since().unwrap_or_else(now);
+                    self.alarm.set(Deadline::after(since, self.idle_timeout));
                 }
                 while self.alarm.poll(cx).is_ready() {
                     let patience = self
@@ -181,7 +183,8 @@ impl Relayed {
                         .as_ref()
                         .and_then(|ending| ending.patience(self.idle_timeout));
                     let Some(until) = patience else {
-                        return Poll::Ready(Some(Err(self.fail(Failure::IdleTimeout))));
+                        self.breaks_off(Failure::IdleTimeout, cx);
+                        break;
                     };
                     self.alarm.set(until);
                 }
@@ -197,6 +200,13 @@ impl Relayed {
         {
             self.collector = None;
         }
+    }
+
+    /// The caller is about to hear of it. At an error the library drops what it has not written yet: what came before gets a moment to go
+    /// out.
+    fn breaks_off(&mut self, failure: Failure, cx: &Context<'_>) {
+        self.broken = Some(failure);
+        cx.waker().wake_by_ref();
     }
 
     fn fail(&mut self, failure: Failure) -> BodyError {

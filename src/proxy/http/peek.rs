@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -37,6 +37,8 @@ struct Seen<E> {
     length: u64,
     /// How the body ended, if it has.
     end: Option<Result<(), E>>,
+    /// Since when nothing more has come, where the look ended in a pause.
+    quiet_since: Option<Instant>,
 }
 
 /// How long a look may take.
@@ -101,13 +103,14 @@ where
             pieces: VecDeque::new(),
             length: 0,
             end: None,
+            quiet_since: None,
         });
         while seen.end.is_none() && seen.length <= MOST && seen.pieces.len() < MOST_PIECES {
-            let until = patience
-                .until
-                .min(Deadline::after(now(), patience.idle_timeout));
+            let since = self.quiet_since().unwrap_or_else(now);
+            let until = Deadline::after(since, patience.idle_timeout).min(patience.until);
             let next = poll_fn(|cx| Pin::new(&mut self).poll_frame(cx));
             let Ok(next) = timeout_at(until, next).await else {
+                seen.quiet_since = Some(since);
                 break;
             };
             match next {
@@ -125,6 +128,7 @@ where
             seen.pieces.extend(before.pieces);
             seen.length = seen.length.saturating_add(before.length);
             seen.end = seen.end.or(before.end);
+            seen.quiet_since = seen.quiet_since.or(before.quiet_since);
         }
         Self {
             seen: Some(seen),
@@ -143,6 +147,11 @@ where
     /// Whether it was read to its end, good or bad.
     pub(super) fn is_read(&self) -> bool {
         self.seen.as_deref().is_some_and(|seen| seen.end.is_some())
+    }
+
+    /// Since when the upstream is silent, if it was when what is read now was read ahead: its pause goes on.
+    pub(super) fn quiet_since(&self) -> Option<Instant> {
+        self.seen.as_deref().and_then(|seen| seen.quiet_since)
     }
 
     /// The body as JSON, if all of it was read and it is JSON.
@@ -193,8 +202,11 @@ where
                 Poll::Ready(Some(Err(error)))
             }
             None => {
-                this.seen = None;
-                Pin::new(&mut this.rest).poll_frame(cx)
+                let next = Pin::new(&mut this.rest).poll_frame(cx);
+                if next.is_ready() {
+                    this.seen = None;
+                }
+                next
             }
         }
     }
