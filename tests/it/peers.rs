@@ -18,7 +18,7 @@ fn bench(folder: &TempDir) -> Command {
     command
         .args(["-n", "19"])
         .arg(repository().join("benches/peers/run"))
-        .args(["--as-is", "--scenario", "small", "--seconds", "1"])
+        .args(["--as-is", "--seconds", "1"])
         .args(["--binary", env!("CARGO_BIN_EXE_sidefuse")])
         .arg("--directory")
         .arg(folder.path())
@@ -44,7 +44,7 @@ fn a_round_of_the_first_scenario_fills_the_table() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("figures.json");
     let output = bench(&folder)
-        .args(["--rounds", "1", "--json"])
+        .args(["--scenario", "small", "--rounds", "1", "--json"])
         .arg(&json)
         .output()
         .unwrap();
@@ -86,10 +86,42 @@ fn a_round_of_the_first_scenario_fills_the_table() {
 }
 
 #[test]
+fn slow_callers_and_a_lasting_turn_are_measured_by_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = bench(&folder)
+        .args(["--scenario", "slow-down-1m", "--scenario", "lasting"])
+        .args(["--peer", "nginx", "--rounds", "1"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{said}");
+    let row_below = |title: &str| -> Vec<&str> {
+        let table = text.split(title).nth(1).unwrap();
+        let row = table.lines().find(|line| line.starts_with("| sidefuse |"));
+        row.unwrap().split('|').map(str::trim).collect()
+    };
+    let [_, _, before, most, each, rounds, _] = row_below("### slow-down-1m")[..] else {
+        panic!("{text}");
+    };
+    assert!(before.ends_with(" MiB") && most.ends_with(" MiB") && each.ends_with(" KiB"));
+    assert_eq!(rounds, "1", "{text}");
+    let [_, _, calls, _, tenth, half, end, most, rounds, _] = row_below("### lasting")[..] else {
+        panic!("{text}");
+    };
+    assert!(calls.starts_with(|digit: char| digit.is_ascii_digit()));
+    for memory in [tenth, half, end, most] {
+        assert!(memory.ends_with(" MiB"), "{text}");
+    }
+    assert_eq!(rounds, "1", "{text}");
+    assert_eq!(processes_of(folder.path()), Vec::<String>::new());
+}
+
+#[test]
 fn a_signal_ends_every_process_that_it_started() {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = bench(&folder)
-        .args(["--rounds", "60"])
+        .args(["--scenario", "small", "--rounds", "60"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -118,7 +150,8 @@ fn a_busy_port_is_named_with_what_to_do() {
     let busy = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = busy.local_addr().unwrap().port();
     let output = bench(&folder)
-        .args(["--rounds", "1", "--port", &port.to_string()])
+        .args(["--scenario", "small", "--rounds", "1"])
+        .args(["--port", &port.to_string()])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import Callable, Mapping, Optional
 
@@ -78,6 +79,18 @@ def _growth(scenario: str) -> Callable[[Results], Optional[float]]:
     return figure
 
 
+def _trend(results: Results) -> float | None:
+    """Of a lasting turn, the memory of its last quarter less that of its second."""
+
+    def trend(round_: Round) -> float | None:
+        memories = round_.memories or []
+        quarter = len(memories) // 4
+        return statistics.median(memories[-quarter:]) - statistics.median(memories[quarter : 2 * quarter]) if quarter else None
+
+    found = _median(results, "lasting", _OURS, trend)
+    return found / 2**20 if found is not None else None
+
+
 def _ours(scenario: str, read: Callable[[Round], float | None], unit: float = 1.0) -> Callable[[Results], Optional[float]]:
     def figure(results: Results) -> float | None:
         value = _median(results, scenario, _OURS, read)
@@ -114,5 +127,6 @@ _BARS = (
     Bar("idle", "memory for each idle connection", _ours("idle", lambda each: each.per_connection, 1024), 8, "KiB"),
     Bar("start-5", "first answer, 5 routes", _ours("start-5", lambda each: each.start, 1000), 20, "ms"),
     Bar("start-1000", "first answer, 1 000 routes", _ours("start-1000", lambda each: each.start, 1000), 200, "ms"),
+    Bar("lasting", "growth of memory at full speed, last quarter to second", _trend, 1, "MiB"),
     Bar("routes-10000", "memory with 10 000 routes", _ours("routes-10000", lambda each: each.memory, 2**20), 60, "MiB"),
 )

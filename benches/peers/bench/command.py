@@ -71,7 +71,7 @@ def _run(asked: argparse.Namespace, directory: Path) -> int:
         # Now, not after minutes, it is known whether that can be done.
         _write(asked.json, about, results)
     for scenario in SCENARIOS:
-        if asked.scenario and scenario.name not in asked.scenario:
+        if scenario.name not in asked.scenario if asked.scenario else scenario.on_demand:
             continue
         scenario = scenario.within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         try:

@@ -9,15 +9,17 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Callable, Iterator, Sequence
 
 from .failure import Failure
 from .process import pinned
-from .scenario import RATE, Load, Scenario, Upstream
+from .scenario import RATE, SLOW_RATE, Load, Scenario, Upstream
 from .tools import Tools, steady
 
 _SCRIPT = Path(__file__).resolve().parent.parent / "load.lua"
 _GRACE = 30.0
+_LOOKS = 10
+"""How often in a second a slow reader reads."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Aim:
 
 def put(tools: Tools, scenario: Scenario, aim: Aim, seconds: float, cpus: Sequence[int]) -> Counted:
     """Makes the scenario's calls for so long."""
-    if scenario.load is Load.CLOSED:
+    if scenario.load in (Load.CLOSED, Load.LASTING):
         return _wrk(tools, scenario, aim, seconds, cpus)
     if scenario.load is Load.STREAMS:
         return _h2load(tools, scenario, aim, seconds, cpus)
@@ -144,3 +146,43 @@ def idle(aim: Aim, connections: int) -> Iterator[int]:
         # Idle is what has been so for a while; what was allocated for the calls alone has time to go.
         time.sleep(3)
         yield answered
+
+
+def slow(aim: Aim, scenario: Scenario, seconds: float, look: Callable[[], None]) -> int:
+    """Reads answers slowly for so long, and looks ten times in a second; the number of connections that broke or got a wrong answer."""
+    request = f"GET {aim.paths[0]} HTTP/1.1\r\nHost: 127.0.0.1:{aim.port}\r\n\r\n".encode()
+    right = f"HTTP/1.1 {aim.status} ".encode()
+    piece = SLOW_RATE // _LOOKS
+    with ExitStack() as kept:
+        readers: list[_Reader] = []
+        for _ in range(scenario.connections):
+            connection = kept.enter_context(socket.create_connection(("127.0.0.1", aim.port), timeout=5))
+            connection.sendall(request)
+            connection.setblocking(False)
+            readers.append(_Reader(connection))
+        begin = time.monotonic()
+        for turn in range(max(1, round(seconds * _LOOKS))):
+            for reader in readers:
+                reader.read(piece, right)
+            look()
+            time.sleep(max(0.0, begin + (turn + 1) / _LOOKS - time.monotonic()))
+        return sum(reader.is_broken or not reader.has_begun for reader in readers)
+
+
+class _Reader:
+    """A caller that takes its time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.has_begun = False
+        self.is_broken = False
+
+    def read(self, most: int, right: bytes) -> None:
+        """Reads what is there, but no more than so much."""
+        with suppress(BlockingIOError):
+            try:
+                came = self._connection.recv(most)
+            except ConnectionError:
+                came = b""
+            self.is_broken |= not came or not self.has_begun and not came.startswith(right)
+            self.has_begun = True

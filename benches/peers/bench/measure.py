@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import statistics
 import sys
-from dataclasses import dataclass, field
-from typing import Callable
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Callable, Iterator
 
-from .load import idle, put
+from .load import idle, put, slow
 from .scenario import Load, Scenario
 from .stage import Entrant, Setting, Stage, stage
 
 _WARM_UP = 1.0
+_TIMES = 20
+"""So often the memory of a lasting turn is noted."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Round:
     p50: float | None = None
     p99: float | None = None
     memory: float | None = None
-    """Resident after the turn."""
+    """Resident after the turn; with slow readers the most during it."""
     memory_before: float | None = None
     per_connection: float | None = None
     start: float | None = None
     """Until the first answer."""
+    memories: list[float] | None = None
+    """Resident at twenty times of a lasting turn, each as long after the one before."""
 
 
 @dataclass
@@ -73,6 +79,10 @@ def measure(setting: Setting, scenario: Scenario, rounds: int, seconds: float) -
 def _round(ready: Stage, entrant: Entrant, seconds: float) -> Round:
     if ready.scenario.load is Load.IDLE:
         return _idle(ready, entrant)
+    if ready.scenario.load is Load.SLOW:
+        return _slow(ready, entrant, seconds)
+    if ready.scenario.load is Load.LASTING:
+        return _lasting(ready, entrant, seconds)
     if ready.scenario.load is Load.START:
         process = entrant.running
         start, memory = (process.start * 1e6, float(process.memory())) if process else (None, None)
@@ -112,6 +122,47 @@ def _idle(ready: Stage, entrant: Entrant) -> Round:
         memory_before=before,
         per_connection=(after - before) / connections,
     )
+
+
+def _slow(ready: Stage, entrant: Entrant, seconds: float) -> Round:
+    process = entrant.running
+    connections = ready.scenario.connections
+    memories = [float(process.memory()) if process else 0.0]
+    broken = slow(entrant.aim, ready.scenario, seconds, lambda: memories.append(float(process.memory()) if process else 0.0))
+    entrant.empty_log(ready.tools)
+    return Round(
+        requests=connections,
+        errors=broken,
+        memory=max(memories),
+        memory_before=memories[0],
+        per_connection=(max(memories) - memories[0]) / connections,
+    )
+
+
+def _lasting(ready: Stage, entrant: Entrant, seconds: float) -> Round:
+    with _watched(ready, entrant, seconds / _TIMES) as memories:
+        turn = _turn(ready, entrant, seconds)
+    return replace(turn, memories=memories[:_TIMES])
+
+
+@contextmanager
+def _watched(ready: Stage, entrant: Entrant, every: float) -> Iterator[list[float]]:
+    """Notes what is resident, and empties the log, which would fill the disk, again and again."""
+    memories: list[float] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(every):
+            memories.append(float(entrant.running.memory()) if entrant.running else 0.0)
+            entrant.empty_log(ready.tools)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield memories
+    finally:
+        over.set()
+        watcher.join()
 
 
 def _say(text: str) -> None:

@@ -23,6 +23,10 @@ class Load(enum.Enum):
     """HTTP/1.1 at a fixed rate, whatever the answers do."""
     IDLE = "idle"
     """One call per connection, which then stays open."""
+    SLOW = "slow"
+    """Each connection asks for one answer after the other and reads them slowly."""
+    LASTING = "lasting"
+    """As `CLOSED`, with an eye on the memory all the while."""
     START = "start"
     """None: the time until the first answer is measured."""
 
@@ -60,7 +64,12 @@ class Scenario:
     @property
     def fresh(self) -> bool:
         """Whether each round needs proxies that have carried nothing yet: memory once taken is not given back."""
-        return self.load in (Load.IDLE, Load.START)
+        return self.load in (Load.IDLE, Load.SLOW, Load.LASTING, Load.START)
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether it is measured only when it is named: it tells something after minutes, and nothing after seconds."""
+        return self.load is Load.LASTING
 
     def within(self, files: int) -> Scenario:
         """This one with so many connections as a proxy with that many open files may have: sidefuse gives callers half of them."""
@@ -96,6 +105,9 @@ POLICIES = (
 RATE = 1000
 """Calls per second of `Load.PACED`."""
 
+SLOW_RATE = 64 * KIB
+"""Bytes per second that each connection of `Load.SLOW` reads."""
+
 SCENARIOS = (
     Scenario("small", "small JSON over HTTP/1.1, 64 connections"),
     Scenario("policies", "small JSON, sidefuse with a policy of each kind", settings=POLICIES),
@@ -104,6 +116,13 @@ SCENARIOS = (
     Scenario("down-1m", "answers of 1 MiB", path=f"bytes/{KIB * KIB}"),
     Scenario("up-64k", "requests of 64 KiB", path="upload", upload=64 * KIB),
     Scenario("up-1m", "requests of 1 MiB", path="upload", upload=KIB * KIB),
+    Scenario(
+        "slow-down-1m",
+        f"answers of 1 MiB to 200 callers that each take {SLOW_RATE // KIB} KiB a second",
+        load=Load.SLOW,
+        path=f"bytes/{KIB * KIB}",
+        connections=200,
+    ),
     Scenario("tls", "small JSON, TLS 1.3 to the upstream", upstream=Upstream.TLS),
     Scenario("open", "refusals while the breaker is open", upstream=Upstream.REFUSED),
     Scenario("paced", f"small JSON at {RATE} calls a second over 16 connections", load=Load.PACED, connections=16),
@@ -122,5 +141,6 @@ SCENARIOS = (
     Scenario("routes-10000", "small JSON, 10 000 routes", routes=10_000),
     Scenario("start-5", "from the start to the first answer, 5 routes", load=Load.START, routes=5),
     Scenario("start-1000", "from the start to the first answer, 1 000 routes", load=Load.START, routes=1000),
+    Scenario("lasting", "small JSON for as long as --seconds says, nobody scrapes; only when named", load=Load.LASTING),
     Scenario("workers-2", "small JSON, 2 workers on both CPUs, shared with load and upstream", workers=2),
 )

@@ -17,6 +17,10 @@ def scenario_table(figures: Figures) -> str:
     """One scenario's figures: medians of the rounds without errors, a line for each proxy."""
     if figures.scenario.load is Load.IDLE:
         header, row = ["proxy", "idle", "with connections", "each"], _idle_row
+    elif figures.scenario.load is Load.SLOW:
+        header, row = ["proxy", "before", "at most", "each"], _idle_row
+    elif figures.scenario.load is Load.LASTING:
+        header, row = ["proxy", "calls", "CPU/request", "memory after a tenth", "at half time", "at the end", "at most"], _lasting_row
     elif figures.scenario.load is Load.START:
         header, row = ["proxy", "first answer after", "memory"], _start_row
     elif figures.scenario.load is Load.PACED:
@@ -71,6 +75,20 @@ def _idle_row(figures: Figures, name: str) -> list[str]:
         _memory(figures.median(name, lambda each: each.memory_before)),
         _memory(figures.median(name, lambda each: each.memory)),
         _shown(None if per_connection is None else per_connection / 1024, "KiB", 1),
+    ]
+
+
+def _lasting_row(figures: Figures, name: str) -> list[str]:
+    times: tuple[Callable[[list[float]], float], ...] = (
+        lambda noted: noted[len(noted) // 10],
+        lambda noted: noted[len(noted) // 2],
+        lambda noted: noted[-1],
+        max,
+    )
+    return [
+        _shown(figures.median(name, lambda each: each.requests), ""),
+        _shown(figures.median(name, lambda each: each.cpu), "µs", 1),
+        *(_memory(figures.median(name, lambda each: at(each.memories) if each.memories else None)) for at in times),
     ]
 
 
