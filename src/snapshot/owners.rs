@@ -13,7 +13,9 @@ pub(super) struct Owners {
 struct Entry {
     /// None: where no port is written.
     port: Option<u16>,
-    base_path: Box<str>,
+    /// None: where there is none. No empty text, which has no address: some processors take longer to read nothing from there than all else
+    /// of a search.
+    base_path: Option<Box<str>>,
     /// Their places, in order.
     routes: Vec<usize>,
 }
@@ -26,7 +28,7 @@ impl Owners {
         for port in [Some(Some(port)), without].into_iter().flatten() {
             self.entries.push(Entry {
                 port,
-                base_path: base_path.into(),
+                base_path: written(base_path).map(Into::into),
                 routes: vec![route],
             });
         }
@@ -62,21 +64,27 @@ impl Owners {
         self.entries.iter().any(|entry| entry.port == Some(port))
     }
 
-    /// What could be a base path of `path`, in whole segments, the longest first.
-    fn bases<'a>(&self, path: &'a str) -> impl Iterator<Item = &'a str> {
+    /// What could be a base path of `path`, in whole segments, the longest first and none last.
+    fn bases<'a>(&self, path: &'a str) -> impl Iterator<Item = Option<&'a str>> {
         let whole = (path.len() <= self.longest).then_some(path);
         let reach = path.len().min(self.longest + 1);
         let ends = (0..reach).rev().filter(|end| path.as_bytes()[*end] == b'/');
         whole
             .into_iter()
             .chain(ends.filter_map(|end| path.get(..end)))
+            .map(written)
     }
 }
 
 impl Entry {
-    fn place(&self) -> (Option<u16>, &str) {
-        (self.port, &self.base_path)
+    fn place(&self) -> (Option<u16>, Option<&str>) {
+        (self.port, self.base_path.as_deref())
     }
+}
+
+/// A base path, where one is written.
+fn written(base_path: &str) -> Option<&str> {
+    Some(base_path).filter(|base_path| !base_path.is_empty())
 }
 
 #[cfg(test)]
