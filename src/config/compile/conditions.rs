@@ -63,13 +63,13 @@ pub(super) fn statuses(entry: &Entry, problems: &mut Problems) -> Statuses {
 /// `404`, `500-599`, `5xx` or `any`.
 fn status(text: &str) -> Result<(u16, u16), Invalid> {
     if text == "any" {
-        return Ok((100, 999));
+        return Ok((100, 599));
     }
     match ends(text) {
-        Some((first, last)) if first >= 100 && first <= last => Ok((first, last)),
+        Some((first, last)) if first >= 100 && first <= last && last < 600 => Ok((first, last)),
         Some(_) => Err(Invalid::new(
             Code::OutOfRange,
-            "must be from 100 to 999, the smaller end of a range first",
+            "must be from 100 to 599, the smaller end of a range first",
         )),
         None => Err(Invalid::new(Code::Malformed, "is no status")
             .hint("statuses are written like `404`, `500-599`, `5xx` or `any`")),

@@ -75,9 +75,9 @@ fn path(base_path: &str, text: &str) -> Result<PathAndQuery, Invalid> {
 
 /// `204`, `200-399` or `2xx`.
 fn statuses(text: &str) -> Result<RangeInclusive<u16>, Invalid> {
-    let ends = ends(text).filter(|(first, last)| *first >= 100 && first <= last);
+    let ends = ends(text).filter(|(first, last)| *first >= 100 && first <= last && *last < 600);
     ends.map(|(first, last)| first..=last).ok_or_else(|| {
-        Invalid::new(Code::Malformed, "is no status from 100 to 999")
+        Invalid::new(Code::Malformed, "is no status from 100 to 599")
             .hint("statuses are written like `204`, `200-399` or `2xx`")
     })
 }

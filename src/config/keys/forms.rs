@@ -87,14 +87,14 @@ pub(super) const PREFIX: Form = form("path that begins with `/`", "^/[!-\"$-)+->
 
 pub(super) const STATUS: Form = Form {
     name: "status such as `404`, `500-599`, `5xx` or `any`",
-    pattern: "^([1-9][0-9]{2}(-[1-9][0-9]{2})?|[1-9]xx|any)$",
-    numbers: Some((100, 999)),
+    pattern: "^([1-5][0-9]{2}(-[1-5][0-9]{2})?|[1-5]xx|any)$",
+    numbers: Some((100, 599)),
 };
 
 pub(super) const PROBED: Form = Form {
     name: "status such as `204`, `200-399` or `2xx`",
-    pattern: "^([1-9][0-9]{2}(-[1-9][0-9]{2})?|[1-9]xx)$",
-    numbers: Some((100, 999)),
+    pattern: "^([1-5][0-9]{2}(-[1-5][0-9]{2})?|[1-5]xx)$",
+    numbers: Some((100, 599)),
 };
 
 pub(super) const RETRIED: Form = Form {

@@ -38,7 +38,7 @@ fn told(rules: &Rules) -> Vec<String> {
 fn a_rule_means_what_it_says() {
     let plan = plan_of(&route(
         "classify:
-  - {status: [404, 500-503, 6xx], as: failure}
+  - {status: [404, 500-503, 3xx], as: failure}
   - {header: {X-Mood: \"bad*\", X-Other: }, as: throttled, scope: key, pause: 30s}
   - json: {/error/code: [4, 200-299, \"-1\", RATE_*], /error/type: }
     as: alive
@@ -51,7 +51,7 @@ fn a_rule_means_what_it_says() {
     let number = |number| Expected::Numbers(number, number);
     let expected = [
         Rule::of_answers(
-            Conditions::new(Statuses::of([(404, 404), (500, 503), (600, 699)])),
+            Conditions::new(Statuses::of([(300, 399), (404, 404), (500, 503)])),
             Then::new(Outcome::Failure),
         ),
         Rule::of_answers(

@@ -9,7 +9,7 @@ use super::allowance::{Allowance, Named};
 use super::call::{Call, Keep};
 use super::carry::Context;
 use super::classify::{of_failure, sample};
-use super::framing::is_ambiguous;
+use super::framing::{is_ambiguous, is_status};
 use super::outgoing::{Outgoing, Sending};
 use super::reply::Refusal;
 use super::retrying::Further;
@@ -197,7 +197,10 @@ impl Attempt<'_, '_> {
             {
                 (Failure::Protocol, Again::Impossible)
             }
-            Ok(Ok(response)) if is_ambiguous(response.version(), response.headers()) => {
+            Ok(Ok(response))
+                if !is_status(response.status())
+                    || is_ambiguous(response.version(), response.headers()) =>
+            {
                 (Failure::Protocol, Again::Impossible)
             }
             Ok(Ok(response)) => {

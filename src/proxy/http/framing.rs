@@ -1,7 +1,13 @@
-//! Whether an upstream's answer says one thing about its length, so that nobody after us can read another.
+//! Whether an upstream's answer is one that nobody after us can read otherwise: by its status, and by what it says about its length.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
+
+/// Whether that is a status of HTTP. The library takes 600 to 999 as well, which are invalid and have no class: whoever gets one is to
+/// treat it as a failure of the server (RFC 9110 §15).
+pub(super) fn is_status(status: StatusCode) -> bool {
+    status.as_u16() < 600
+}
 
 /// Whether the fields that frame an answer contradict each other, give no length, or name a coding that we would have to undo.
 ///

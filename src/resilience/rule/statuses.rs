@@ -8,10 +8,10 @@ use std::fmt;
 pub struct Statuses(Cow<'static, [(u16, u16)]>);
 
 impl Statuses {
-    /// Every status that HTTP knows (RFC 9110 §15: three digits).
-    pub const ANY: Self = Self(Cow::Borrowed(&[(100, 999)]));
-    /// Those by which an upstream refuses a call: 400 and above.
-    pub const REFUSING: Self = Self(Cow::Borrowed(&[(400, 999)]));
+    /// Every status that HTTP has (RFC 9110 §15).
+    pub const ANY: Self = Self(Cow::Borrowed(&[(100, 599)]));
+    /// Those by which an upstream refuses a call.
+    pub const REFUSING: Self = Self(Cow::Borrowed(&[(400, 599)]));
 
     /// The statuses of these ranges.
     pub fn of(ranges: impl IntoIterator<Item = (u16, u16)>) -> Self {

@@ -20,6 +20,8 @@ fn case_49_105_and_108_each_fault_before_the_headers_has_its_name_and_its_status
             .close(),
         "/ssh" => Answer::script().send("SSH-2.0-OpenSSH_9.7\r\n").close(),
         "/status-000" => Answer::script().send("HTTP/1.1 000 No\r\nContent-Length: 0\r\n\r\n"),
+        "/status-600" => Answer::status(600, &[], "none of HTTP's"),
+        "/status-999" => Answer::status(999, &[], "none of HTTP's"),
         "/unasked-101" => Answer::script()
             .send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
         "/lengths" => Answer::script()
@@ -57,6 +59,8 @@ fn case_49_105_and_108_each_fault_before_the_headers_has_its_name_and_its_status
         ("/r/garbage", 502, "protocol", 1),
         ("/r/ssh", 502, "protocol", 1),
         ("/r/status-000", 502, "protocol", 1),
+        ("/r/status-600", 502, "protocol", 1),
+        ("/r/status-999", 502, "protocol", 1),
         ("/r/unasked-101", 502, "protocol", 1),
         ("/r/lengths", 502, "protocol", 1),
         ("/r/length-and-coding", 502, "protocol", 1),
@@ -83,7 +87,7 @@ fn case_49_105_and_108_each_fault_before_the_headers_has_its_name_and_its_status
         assert_eq!(line["level"], "error", "{line}");
     }
     assert_eq!(client::get(sidefuse.proxy(), "/r/fine").text(), "fine");
-    assert_eq!(origin.requests().len(), 14, "each fault was asked for once");
+    assert_eq!(origin.requests().len(), 16, "each fault was asked for once");
 }
 
 #[test]
