@@ -47,6 +47,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         held: None,
         client_gone: false,
         trace_id: None,
+        flaw: None,
         hosts: None,
     };
     let mut group = criterion.benchmark_group("access line");

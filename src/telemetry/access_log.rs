@@ -10,6 +10,7 @@ use http::uri::Authority;
 
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Key, Outcome};
+use crate::wire::Flaw;
 
 use super::correlation::{CorrelationId, TraceId};
 use super::escape::{self, Place};
@@ -58,6 +59,8 @@ pub struct AccessRecord<'a> {
     pub bytes_out: u64,
     /// Why the answer was not simply relayed.
     pub reason: Option<Failure>,
+    /// The rule that the request breaks, where requests are read strictly.
+    pub flaw: Option<Flaw>,
     /// The breaker's state, when it had a part in the ending.
     pub breaker_state: Option<&'static str>,
     /// What the caller got instead of the upstream's answer.
@@ -220,6 +223,9 @@ fn push_optional(line: &mut Vec<u8>, record: &AccessRecord<'_>) {
     if let Some(reason) = record.reason {
         push_word(line, b",\"reason\":\"", reason.label());
     }
+    if let Some(flaw) = record.flaw {
+        push_word(line, b",\"detail\":\"", flaw.sentence());
+    }
     if record.config_error {
         line.extend_from_slice(b",\"configError\":true");
     }
@@ -354,11 +360,12 @@ pub(crate) mod tests {
             held: None,
             client_gone: false,
             trace_id: None,
+            flaw: None,
             hosts: None,
         }
     }
 
-    fn variants(id: &CorrelationId) -> [AccessRecord<'_>; 9] {
+    fn variants(id: &CorrelationId) -> [AccessRecord<'_>; 10] {
         let mut headers = HeaderMap::new();
         let parent =
             HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
@@ -428,6 +435,15 @@ pub(crate) mod tests {
                 path: b"/x\r\n\x1b[31m\"\xff",
                 method: "FOO",
                 user_id: Some(b"007"),
+                ..ignored
+            },
+            AccessRecord {
+                reason: Some(Failure::BadRequest),
+                flaw: Some(Flaw::SeveralHosts),
+                status: 400,
+                route: None,
+                upstream: None,
+                attempts: 0,
                 ..ignored
             },
             AccessRecord {

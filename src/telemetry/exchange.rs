@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, StatusCode};
 use crate::failure::Failure;
 use crate::resilience::{Identity, Key, Outcome};
 use crate::time;
+use crate::wire::Flaw;
 
 use super::access_log::{AccessRecord, Hosts};
 use super::begin::{Begin, End};
@@ -51,6 +52,7 @@ pub struct Exchange {
     reason: Option<Failure>,
     outcome: Option<Outcome>,
     config_error: bool,
+    flaw: Option<Flaw>,
     breaker_state: Option<&'static str>,
     key: Option<Key>,
     /// The target's host and the `Host` field, where they differ.
@@ -80,6 +82,7 @@ impl Exchange {
             reason: None,
             outcome: None,
             config_error: false,
+            flaw: None,
             breaker_state: None,
             key: None,
             hosts: None,
@@ -219,6 +222,11 @@ impl Exchange {
         self.reason.get_or_insert(reason);
     }
 
+    /// The request breaks this rule, which is why it was refused.
+    pub fn flawed(&mut self, flaw: Flaw) {
+        self.flaw = Some(flaw);
+    }
+
     /// A try failed for this reason, by the upstream's doing.
     pub fn attempt_failed(&self, reason: Failure) {
         if let Some(route) = self.diverted.as_ref().or(self.route.as_ref()) {
@@ -345,6 +353,7 @@ impl Exchange {
             bytes_in: self.request_bytes.as_ref().map_or(0, ByteCount::get),
             bytes_out: self.response_bytes,
             reason: self.reason,
+            flaw: self.flaw,
             breaker_state: self.breaker_state,
             fallback: self.fallback.map(FallbackLabel::label),
             is_coalesced: self.is_coalesced,

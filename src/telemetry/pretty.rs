@@ -20,7 +20,7 @@ pub(super) fn push_head(line: &mut Vec<u8>, level: Level, time: &[u8; 24], color
     line.push(b' ');
 }
 
-/// Appends the line of an exchange: time, level, method, path, status, duration, route, outcome, reason, id.
+/// Appends the line of an exchange: time, level, method, path, status, duration, route, outcome, reason with its detail, id.
 pub(super) fn push_access(
     line: &mut Vec<u8>,
     record: &AccessRecord<'_>,
@@ -52,6 +52,9 @@ pub(super) fn push_access(
     if let Some(reason) = record.reason {
         line.push(b' ');
         painted(line, color, level.colour(), reason.label().as_bytes());
+    }
+    if let Some(flaw) = record.flaw {
+        push_field(line, color, b"detail", flaw.sentence());
     }
     if let Some(kind) = record.fallback {
         line.extend_from_slice(b" fallback=");

@@ -96,6 +96,7 @@ pub async fn refuse<I: Io>(worker: Rc<Worker>, mut io: I, failure: Failure) {
         &worker,
         Refused {
             failure,
+            flaw: None,
             correlation,
             bytes,
         },

@@ -178,6 +178,7 @@ impl<I> Front<I> {
         let bytes = self.instead.len() as u64;
         let refused = Refused {
             failure,
+            flaw,
             correlation,
             bytes,
         };

@@ -45,6 +45,8 @@ const BEGUN: u8 = 2;
 pub(super) struct Refused {
     /// As what.
     pub(super) failure: Failure,
+    /// The rule that it breaks, if that is known.
+    pub(super) flaw: Option<Flaw>,
     /// The id that our answer gave it.
     pub(super) correlation: CorrelationId,
     /// The length of our answer.

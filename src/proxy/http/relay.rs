@@ -145,6 +145,7 @@ async fn answer(
             && let Some(flaw) = context.connection.state.flaw()
         {
             refusal.detail = flaw.to_string();
+            exchange.flawed(flaw);
         }
         (refusal, Some(way.route))
     })
@@ -169,6 +170,9 @@ pub(super) fn record_refused(worker: &Worker, refused: Refused) {
         },
     );
     exchange.failed(refused.failure);
+    if let Some(flaw) = refused.flaw {
+        exchange.flawed(flaw);
+    }
     exchange.answered(refused.failure.answer().0, now);
     exchange.sent(refused.bytes);
     exchange.finish(End::Complete, now);

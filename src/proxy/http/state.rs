@@ -103,6 +103,7 @@ impl ConnectionState {
         if has_begun && !self.is_begun_recorded.replace(true) {
             let refused = Refused {
                 failure,
+                flaw: None,
                 correlation: CorrelationId::random(),
                 bytes: 0,
             };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What is wrong with a request. `Display` is a sentence for whoever sent it.
+/// What is wrong with a request. `Display` is its sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// A line ends in LF alone.
@@ -45,9 +45,11 @@ pub enum Flaw {
     ChunkEnd,
 }
 
-impl fmt::Display for Flaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Flaw {
+    /// The rule that is broken, in a sentence for whoever sent it.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
             Self::BareLf => "a line ends in LF without CR (RFC 9112 §2.2)",
             Self::BareCr => "a CR stands without its LF (RFC 9112 §2.2)",
             Self::RequestLine => {
@@ -79,6 +81,12 @@ impl fmt::Display for Flaw {
                 "the extensions of the chunks have a control character, or more than 1024 bytes in total (RFC 9112 §7.1.1)"
             }
             Self::ChunkEnd => "a chunk is longer or shorter than its size says (RFC 9112 §7.1)",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
     }
 }

@@ -151,5 +151,10 @@ fn the_answer_to_a_body_that_is_refused_says_what_is_wrong_with_it() {
         let problem = client.read().json();
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(flaw), "{body:?}: {detail}");
+        let line = sidefuse.access_lines().pop().unwrap();
+        assert_eq!(line["correlationId"], problem["correlationId"]);
+        // What only the HTTP library has refused has no rule that could be named.
+        let named = line["detail"].as_str();
+        assert_eq!(named, (flaw != "is not framed").then_some(detail), "{line}");
     }
 }

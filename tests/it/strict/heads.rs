@@ -113,6 +113,7 @@ fn a_head_that_could_be_read_otherwise_is_refused_with_its_flaw_cases_1_2_8_9_10
             (line["reason"].as_str(), line["statusCode"].as_u64()),
             (Some("bad_request"), Some(400))
         );
+        assert!(line["detail"].as_str().unwrap().contains(flaw), "{line}");
     }
     assert_eq!(origin.connections(), 0);
     assert!(!sidefuse.process().stdout().contains("canary"));
