@@ -2,18 +2,21 @@
 //!
 //! | file | what it reads |
 //! |---|---|
+//! | `alias` | other names of fields that only we may set |
 //! | `hint` | how long an upstream wishes to be left alone, in the header fields that say so |
 //! | `hop` | what no message takes along to the next hop |
 //! | `request` | where each request of an HTTP/1 connection begins and ends, and what is wrong with it |
 //! | `timeout` | how long a caller will wait, in the header fields that say so |
 //! | `trailers` | what no trailer section carries on |
 
+mod alias;
 mod hint;
 mod hop;
 mod request;
 mod timeout;
 mod trailers;
 
+pub use alias::strip_aliases;
 pub use hint::{MOST, PauseHints};
 pub use hop::{HOP_BY_HOP, OF_THE_CALLER, joined};
 pub use request::{Flaw, Reading, Requests};

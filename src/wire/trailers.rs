@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName};
 
+use super::alias::strip_aliases;
 use super::hop::{HOP_BY_HOP, OF_THE_CALLER, joined};
 
 /// What frames or routes a message, belongs to one hop, or is said of the caller by whoever is next to it.
@@ -27,11 +28,13 @@ const STAYS: [&str; 25] = joined::<11, 14, 25>(
 
 /// Takes out of a trailer section what must stand in a head or nowhere. Over HTTP/2 some of these are an error of the whole stream
 /// (RFC 9113 §8.2.2), which would be blamed on whoever is on its other side. `correlation` is the field that carries the correlation id.
+/// Nor does anything go on that is one of our fields but for underscores.
 pub fn strip_trailers(trailers: &mut HeaderMap, correlation: &HeaderName) {
     for name in STAYS {
         trailers.remove(name);
     }
     trailers.remove(correlation);
+    strip_aliases(trailers, correlation);
 }
 
 #[cfg(test)]
@@ -49,6 +52,9 @@ mod tests {
         {
             trailers.append(HeaderName::from_static(name), HeaderValue::from_static("a"));
             trailers.append(HeaderName::from_static(name), HeaderValue::from_static("b"));
+        }
+        for name in ["x_trace_no", "x_request_id"] {
+            trailers.append(HeaderName::from_static(name), HeaderValue::from_static("a"));
         }
         strip_trailers(&mut trailers, &HeaderName::from_static("x-trace-no"));
         let mut left: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();

@@ -1,8 +1,9 @@
 //! Header fields on their way through, and what of them reaches a log line.
 
-use crate::support::answer::Answer;
+use crate::support::answer::{Answer, Received};
 use crate::support::client::{self, Client};
 use crate::support::config::{config, config_with, route};
+use crate::support::http2;
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
@@ -147,6 +148,43 @@ fn case_16_naming_fields_of_ours_in_connection_removes_none_of_them() {
     );
     let line = sidefuse.access_line("/r/");
     assert_eq!(line["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
+}
+
+#[test]
+fn no_alias_of_the_configured_field_nor_of_any_over_http2_reaches_an_upstream_case_20() {
+    for (http, passes) in [
+        ("http: {strict: true}", false),
+        ("http: {strict: false}", true),
+    ] {
+        let origin = Origin::start(|_| Answer::ok(""));
+        let top = format!("correlation: {{header: X-Trace-No}}\n{http}");
+        let routes = [route("r", &origin.url(), "timeout: 30s")];
+        let sidefuse = Sidefuse::start(&config_with(&top, &routes));
+        let mine = [("X_Trace_No", "forged"), ("X_Mine", "kept")];
+        Client::connect(sidefuse.proxy()).request("GET", "/r/", &mine, "");
+        let names = [
+            "x_trace_no",
+            "x_correlation_id",
+            "x_forwarded_for",
+            "x_mine",
+        ];
+        let mut request = http::Request::get(format!("http://{}/r/", sidefuse.proxy()));
+        for name in names {
+            request = request.header(name, "forged");
+        }
+        http2::calls(sidefuse.proxy(), &[request.body(()).unwrap()]);
+        let requests = origin.requests();
+        let came = |place: usize, name: &str| {
+            let request: &Received = &requests[place];
+            request.head.header(name).is_some()
+        };
+        assert_eq!((came(0, "x_trace_no"), came(0, "x_mine")), (passes, true));
+        let expected = [passes, passes, passes, true];
+        assert_eq!(names.map(|name| came(1, name)), expected, "{http}");
+        for request in &requests {
+            assert!(request.head.header("x-trace-no").is_some_and(is_uuid_v4));
+        }
+    }
 }
 
 #[test]

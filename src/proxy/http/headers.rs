@@ -15,6 +15,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Which attempt it is, from the second on.
 const X_ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
 
+/// Carries the correlation id unless the configuration names another.
+pub(super) const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
 /// Carries the correlation id beside the configured header.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -8,13 +8,14 @@ use http::{HeaderMap, Method, Request, Version};
 
 use super::call::{Call, Keep};
 use super::carry::Context;
-use super::headers::{self, Facts};
+use super::headers::{self, Facts, X_CORRELATION_ID, X_REQUEST_ID};
 use super::reply::Refusal;
 use super::target;
 use crate::failure::Failure;
 use crate::snapshot::{Route, Way};
 use crate::telemetry::Exchange;
 use crate::upstream::{EndpointId, Lease, Upload};
+use crate::wire::strip_aliases;
 
 /// A call as its route's upstream gets it.
 pub(super) struct Outgoing<'a> {
@@ -87,9 +88,16 @@ impl<'a> Outgoing<'a> {
                     // Clients ask for gzip by default, and what is encoded cannot be looked into.
                     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
                 }
+                let plan = &context.current.snapshot.plan;
+                let correlation = &plan.correlation.header;
+                // Over HTTP/1 the strict reader refuses those of the names that it knows.
+                let is_known = [X_CORRELATION_ID, X_REQUEST_ID].contains(correlation);
+                if plan.http.strict && !(is_known && call.version != Version::HTTP_2) {
+                    strip_aliases(&mut headers, correlation);
+                }
                 let facts = Facts {
                     peer: &context.connection.peer,
-                    correlation_header: &context.current.snapshot.plan.correlation.header,
+                    correlation_header: correlation,
                     correlation: exchange.correlation_id().header_value(),
                     upgrade: call.upgrade.as_ref().map(|(protocol, _)| protocol),
                     attempt: exchange.attempts(),

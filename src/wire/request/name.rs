@@ -1,8 +1,6 @@
 //! The name of a field, as far as it matters to a request's framing.
 
-use memchr::memchr;
-
-use crate::wire::OF_THE_CALLER;
+use crate::wire::alias::is_alias;
 
 /// A name that has come in pieces so far.
 #[derive(Debug, Default)]
@@ -33,17 +31,6 @@ pub(super) enum Meaning {
 
 /// Longer than all names that matter, but for those that are known by their beginning.
 const LONGEST: usize = 24;
-
-/// The fields that nobody may name otherwise, besides [`OF_THE_CALLER`] and those with one of [`OUR_PREFIXES`].
-const OURS: [&str; 4] = [
-    "content-length",
-    "transfer-encoding",
-    "x-correlation-id",
-    "x-request-id",
-];
-
-/// All fields that begin so are ours.
-const OUR_PREFIXES: [&str; 2] = ["x-forwarded-", "x-sidefuse-"];
 
 impl Name {
     /// Whether a name that begins with that byte can mean anything.
@@ -85,21 +72,8 @@ impl Meaning {
             17 if is(b"transfer-encoding") => Self::Coding,
             7 if is(b"upgrade") => Self::Upgrade,
             _ if name.ends_with(b" ") || name.ends_with(b"\t") => Self::Spaced,
-            _ if memchr(b'_', name).is_some() && is_alias(name) => Self::Alias,
+            _ if is_alias(name) => Self::Alias,
             _ => Self::Nothing,
         }
     }
-}
-
-fn is_alias(name: &[u8]) -> bool {
-    let is = |other: &str| name.len() == other.len() && begins(name, other);
-    let names = OURS.iter().chain(&OF_THE_CALLER);
-    names.into_iter().any(|other| is(other))
-        || OUR_PREFIXES.iter().any(|prefix| begins(name, prefix))
-}
-
-/// Whether `name` begins with `other`, a hyphen being as good as an underscore.
-fn begins(name: &[u8], other: &str) -> bool {
-    let same = |(a, b): (&u8, u8)| a.to_ascii_lowercase() == b || *a == b'_' && b == b'-';
-    name.len() >= other.len() && name.iter().zip(other.bytes()).all(same)
 }
