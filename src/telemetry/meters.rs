@@ -361,6 +361,33 @@ mod tests {
     }
 
     #[test]
+    fn a_route_has_durations_from_its_first_call_on_case_181() {
+        let meters = Meters::new();
+        let mail = meters.route("mail");
+        let counts = || -> Vec<String> {
+            let text = meters.render(|_| {});
+            let counts = text.lines();
+            let counts = counts.filter(|line| line.contains("duration_seconds_count"));
+            counts.map(str::to_owned).collect()
+        };
+        assert_eq!(counts(), Vec::<String>::new());
+        let took = Duration::from_millis(1);
+        mail.ended(
+            MethodLabel::OTHER,
+            CodeClass::ServerError,
+            Outcome::Failure,
+            took,
+        );
+        assert_eq!(
+            counts(),
+            [
+                "sidefuse_request_duration_seconds_count{route=\"mail\",outcome=\"success\"} 0",
+                "sidefuse_request_duration_seconds_count{route=\"mail\",outcome=\"failure\"} 1",
+            ]
+        );
+    }
+
+    #[test]
     fn every_listed_metric_is_shown_once() {
         let text = Meters::new().render(live);
         for family in names::ALL {

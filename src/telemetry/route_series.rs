@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::exposition::Series;
-use super::histogram::{DURATION_EDGES, FixedHistogram};
 use super::names::{
     CodeClass, FallbackLabel, LimitLabel, MethodLabel, NO_ROUTE, ProbeResult, RetryResult,
 };
@@ -62,23 +61,22 @@ impl RouteMeters {
         }
     }
 
+    /// Nothing before the first call: 20 lines of zeros for each idle route would be a third of all that is shown of it. What is usual is
+    /// there from then on, though that call may have ended otherwise.
     pub(super) fn write_durations(&self, series: &mut Series<'_>) {
+        let Some(durations) = self.durations.get() else {
+            return;
+        };
         let usual = if self.is_no_route() {
             Outcome::Ignored
         } else {
             Outcome::Success
         };
         for outcome in Outcome::ALL {
-            let held = self.durations.get().map(|all| &all[outcome as usize]);
-            let reading = held.map(FixedHistogram::read);
-            match reading.filter(|reading| reading.count > 0) {
-                Some(reading) => series.histogram(&[&self.name, outcome.label()], &reading),
-                None if outcome == usual => {
-                    let none = FixedHistogram::new(DURATION_EDGES).read();
-                    series.histogram(&[&self.name, outcome.label()], &none)
-                }
-                None => continue,
-            };
+            let reading = durations[outcome as usize].read();
+            if reading.count > 0 || outcome == usual {
+                series.histogram(&[&self.name, outcome.label()], &reading);
+            }
         }
     }
 
