@@ -1,4 +1,8 @@
 //! `Expect: 100-continue`: the caller holds its body back until the upstream asks for it (RFC 9110 §10.1.1).
+//!
+//! Over HTTP/2 the library keeps it to itself whether the upstream asks. There the caller is asked once something has come over the
+//! connection since and no answer with it: what asks for a body is such, and on a connection with other calls it may be theirs. To ask too
+//! early costs no more than not to have been held back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,44 +11,100 @@ use std::time::Duration;
 
 use http::{Request, StatusCode};
 
+use crate::net::Traffic;
 use crate::time::{Alarm, Deadline, now};
 
 /// For so long an upstream may say nothing, as one does that does not know the expectation. Then the caller is asked all the same
 /// (RFC 9110 §10.1.1 has no client wait forever).
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether something has come. An answer that came is known by then.
+const LOOK: Duration = Duration::from_millis(25);
+
 /// What a body waits for before its first byte.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct GoAhead {
-    /// Told by the connection, whose task asks for the body right after what it has read.
-    is_given: Arc<AtomicBool>,
+    sign: Sign,
+    /// Set with the first question: when it is given in any case.
+    until: Option<Deadline>,
     alarm: Alarm,
 }
 
+/// What gives it.
+#[derive(Debug)]
+enum Sign {
+    /// Told by the connection, whose task asks for the body right after what it has read.
+    Told(Arc<AtomicBool>),
+    /// More than so many bytes came over the connection.
+    Heard { traffic: Arc<Traffic>, before: u64 },
+}
+
 impl GoAhead {
-    /// For the body of `request`: given when the upstream answers it with 100.
+    /// For the body of `request` over HTTP/1: given when the upstream answers it with 100.
     pub(super) fn of<B>(request: &mut Request<B>) -> Self {
-        let waiting = Self::default();
-        let is_given = Arc::clone(&waiting.is_given);
-        hyper::ext::on_informational(request, move |told| {
-            if told.status() == StatusCode::CONTINUE {
-                is_given.store(true, Ordering::Relaxed);
+        let is_given = Arc::<AtomicBool>::default();
+        let told = Arc::clone(&is_given);
+        hyper::ext::on_informational(request, move |said| {
+            if said.status() == StatusCode::CONTINUE {
+                told.store(true, Ordering::Relaxed);
             }
         });
-        waiting
+        Self::by(Sign::Told(is_given))
+    }
+
+    /// For a body over HTTP/2: given when anything comes over its connection from now on.
+    pub(super) fn over(traffic: &Arc<Traffic>) -> Self {
+        Self::by(Sign::Heard {
+            traffic: Arc::clone(traffic),
+            before: traffic.read(),
+        })
+    }
+
+    fn by(sign: Sign) -> Self {
+        Self {
+            sign,
+            until: None,
+            alarm: Alarm::default(),
+        }
     }
 
     /// Ready once the body may be sent; never, where the upstream `has_answered` without it.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, has_answered: bool) -> Poll<()> {
-        if self.is_given.load(Ordering::Relaxed) {
+        if let Sign::Told(is_given) = &self.sign
+            && is_given.load(Ordering::Relaxed)
+        {
             return Poll::Ready(());
         }
         if has_answered {
             return Poll::Pending;
         }
-        if !self.alarm.is_set() {
-            self.alarm.set(Deadline::after(now(), PATIENCE));
+        loop {
+            let now = now();
+            let until = *self
+                .until
+                .get_or_insert_with(|| Deadline::after(now, PATIENCE));
+            if self.alarm.is_set() {
+                if self.alarm.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if until.has_passed(now) || self.sign.is_heard() {
+                    return Poll::Ready(());
+                }
+            }
+            self.alarm.set(match self.sign {
+                Sign::Told(_) => until,
+                Sign::Heard { .. } => until.min(Deadline::after(now, LOOK)),
+            });
         }
-        self.alarm.poll(cx)
+    }
+}
+
+impl Sign {
+    /// Something came since.
+    fn is_heard(&self) -> bool {
+        match self {
+            Self::Told(_) => false,
+            Self::Heard { traffic, before } => traffic.read() > *before,
+        }
     }
 }

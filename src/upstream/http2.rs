@@ -172,6 +172,11 @@ impl Http2 {
         self.shared.is_retired.set(true);
     }
 
+    /// What moves over it.
+    pub(super) fn traffic(&self) -> &Arc<Traffic> {
+        &self.shared.traffic
+    }
+
     /// Whether anything at all came since the call was made.
     pub(super) fn has_heard(&self) -> bool {
         self.shared.traffic.read() > self.read_before

@@ -7,6 +7,7 @@ use http::{Request, Response};
 
 use super::download::Download;
 use super::endpoint::Endpoint;
+use super::go_ahead::GoAhead;
 use super::http1::Http1;
 use super::http2::Http2;
 use super::pool::Stay;
@@ -77,6 +78,15 @@ impl Lease {
     #[must_use]
     pub fn is_http2(&self) -> bool {
         matches!(self.lent, Lent::Http2(_))
+    }
+
+    /// Has the body of `request`, of which nothing has gone up yet, wait until the upstream asks for it, or for a second.
+    pub fn hold_back(&self, request: &mut Request<Upload>) {
+        let go_ahead = match &self.lent {
+            Lent::Http1(_) => GoAhead::of(request),
+            Lent::Http2(connection) => GoAhead::over(connection.traffic()),
+        };
+        request.body_mut().hold_back(go_ahead);
     }
 
     /// Makes the call; done at the response headers.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderName, Request};
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -34,8 +34,6 @@ struct Source {
     alarm: Alarm,
     /// The field that carries the correlation id.
     correlation: HeaderName,
-    /// Until it is given, the caller is not asked for a byte.
-    go_ahead: Option<Box<GoAhead>>,
 }
 
 /// A caller's request body, and what is known of it while a connection reads it.
@@ -63,6 +61,8 @@ pub struct UploadProgress {
     /// When a byte last moved, in either direction.
     moved: Cell<Option<Instant>>,
     is_waiting: Cell<bool>,
+    /// Until it is given, the caller is not asked for a byte.
+    go_ahead: RefCell<Option<Box<GoAhead>>>,
     /// The upstream's response headers have come.
     is_answered: Cell<bool>,
     end: Cell<Option<UploadEnd>>,
@@ -189,7 +189,7 @@ impl UploadProgress {
     /// Whether it is on its way and waits for the upstream.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
-        self.is_under_way() && !self.is_waiting()
+        self.is_under_way() && !self.is_waiting() && self.go_ahead.borrow().is_none()
     }
 
     /// How it ended, if the caller broke it.
@@ -228,6 +228,7 @@ impl Upload {
         progress.is_held.set(true);
         progress.is_whole.set(false);
         progress.is_waiting.set(false);
+        progress.go_ahead.take();
         progress.is_answered.set(false);
         // An upload of an attempt before shall notice that it is over.
         if let Some(waker) = progress.waker.take() {
@@ -244,17 +245,15 @@ impl Upload {
                 idle_timeout,
                 alarm: Alarm::default(),
                 correlation: correlation.clone(),
-                go_ahead: None,
             }),
         }
     }
 
-    /// Has the body of `request`, of which nothing has gone up yet, wait until the upstream asks for it, or for a second.
-    pub fn hold_back(request: &mut Request<Self>) {
-        let go_ahead = Box::new(GoAhead::of(request));
-        let source = request.body_mut().source.as_mut();
+    /// Has it, of which nothing has gone up yet, wait for that.
+    pub(super) fn hold_back(&mut self, go_ahead: GoAhead) {
+        let source = self.source.as_mut();
         if let Some(source) = source.filter(|source| !source.progress.is_touched.get()) {
-            source.go_ahead = Some(go_ahead);
+            source.progress.go_ahead.replace(Some(Box::new(go_ahead)));
         }
     }
 }
@@ -320,15 +319,16 @@ impl Body for Upload {
         let Some(body) = body.as_mut() else {
             return Poll::Ready(Some(Err(UploadError)));
         };
-        if let Some(go_ahead) = &mut source.go_ahead {
-            if go_ahead
+        let mut go_ahead = source.progress.go_ahead.borrow_mut();
+        if let Some(waiting) = &mut *go_ahead {
+            if waiting
                 .poll(cx, source.progress.is_answered.get())
                 .is_pending()
             {
                 source.progress.waker.replace(Some(cx.waker().clone()));
                 return Poll::Pending;
             }
-            source.go_ahead = None;
+            *go_ahead = None;
         }
         let polled = Pin::new(&mut *body).poll_frame(cx);
         source.progress.is_waiting.set(polled.is_pending());

@@ -3,12 +3,18 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::{Method, Response, StatusCode};
 use sidefuse::time::{Deadline, now, sleep_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::spawn_local;
 
 use crate::support::memory::{Speech, always, on_stage};
 
 const CONFIG: &str = "version: 1\nroutes: {r: {upstream: http://origin, timeout: 20s}}\n";
+const POST: &[u8] = b"POST /r/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n";
 const ASK: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What a caller hears who sends its body of five bytes once it is asked, and when it was asked.
@@ -19,8 +25,7 @@ fn heard(settings: &str, origin: &Speech) -> (String, Option<Duration>) {
         stage.origin.speaks(Arc::clone(origin));
         let begin = now();
         let mut caller = stage.pipe();
-        let head = b"POST /r/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n";
-        caller.write_all(head).await.unwrap();
+        caller.write_all(POST).await.unwrap();
         let (mut heard, mut asked) = (Vec::new(), None);
         while let Ok(byte) = caller.read_u8().await {
             heard.push(byte);
@@ -126,4 +131,96 @@ fn an_upstream_that_keeps_the_body_waiting_and_the_answer_too_is_a_timeout() {
     let (heard, asked) = heard(&settings, &silent);
     assert!(heard.contains("x-sidefuse-reason: timeout"), "{heard}");
     assert_eq!(asked, None);
+}
+
+/// An origin over HTTP/2 that answers calls without a body at once, and what becomes of the others.
+fn http2_origin<F: Future<Output = ()> + 'static>(
+    then: impl Fn(RecvStream, SendResponse<Bytes>) -> F + Send + Sync + 'static,
+) -> Speech {
+    let then = Arc::new(then);
+    Arc::new(move |stream| {
+        let then = Arc::clone(&then);
+        Box::pin(async move {
+            let mut serving = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((request, mut respond))) = serving.accept().await {
+                let (head, body) = request.into_parts();
+                if head.method == Method::GET {
+                    let _ = respond.send_response(Response::new(()), true);
+                } else {
+                    assert_eq!(head.headers["expect"], "100-continue");
+                    spawn_local(then(body, respond));
+                }
+            }
+        })
+    })
+}
+
+/// What a caller hears who sends its body of five bytes once it is asked, and when it was asked: over a connection over which all is quiet.
+fn heard_over_http2(origin: &Speech) -> (String, Option<Duration>) {
+    let result = Arc::new(Mutex::new((String::new(), None)));
+    let told = Arc::clone(&result);
+    let config =
+        "version: 1\nroutes: {r: {upstream: {url: http://origin, http: 2}, timeout: 20s}}\n";
+    on_stage(config, always(500), async |stage| {
+        stage.origin.speaks(Arc::clone(origin));
+        assert_eq!(stage.get("/r/before").await.status, 200);
+        sleep_until(Deadline::after(now(), Duration::from_secs(1))).await;
+        let (mut caller, begin) = (stage.pipe(), now());
+        caller.write_all(POST).await.unwrap();
+        let (mut heard, mut asked) = (Vec::new(), None);
+        while let Ok(byte) = caller.read_u8().await {
+            heard.push(byte);
+            if heard == ASK {
+                asked = Some(now() - begin);
+                heard.clear();
+                caller.write_all(b"hello").await.unwrap();
+            }
+        }
+        assert_eq!(stage.get("/r/after").await.status, 200);
+        assert_eq!(stage.origin.connections(), 1);
+        *told.lock().unwrap() = (String::from_utf8(heard).unwrap(), asked);
+    });
+    let result = result.lock().unwrap();
+    result.clone()
+}
+
+async fn echo_over_http2(mut body: RecvStream, mut respond: SendResponse<Bytes>) {
+    let data = body.data().await.unwrap().unwrap();
+    let mut stream = respond.send_response(Response::new(()), false).unwrap();
+    stream.send_data(data, true).unwrap();
+}
+
+#[test]
+fn over_http2_a_caller_is_asked_when_something_has_come_from_the_upstream() {
+    let asking = http2_origin(|body, mut respond| async move {
+        sleep_until(Deadline::after(now(), Duration::from_millis(310))).await;
+        let mut wish = Response::new(());
+        *wish.status_mut() = StatusCode::CONTINUE;
+        respond.send_informational(wish).unwrap();
+        echo_over_http2(body, respond).await;
+    });
+    let (heard, asked) = heard_over_http2(&asking);
+    assert!(heard.contains("hello"), "{heard}");
+    let asked = asked.unwrap().as_millis();
+    assert!((310..=340).contains(&asked), "{asked}");
+}
+
+#[test]
+fn over_http2_a_caller_whose_upstream_answers_without_the_body_is_never_asked_for_it() {
+    let refusing = http2_origin(|_body, mut respond| async move {
+        sleep_until(Deadline::after(now(), Duration::from_millis(310))).await;
+        let mut answer = Response::new(());
+        *answer.status_mut() = StatusCode::UNAUTHORIZED;
+        respond.send_response(answer, true).unwrap();
+    });
+    let (heard, asked) = heard_over_http2(&refusing);
+    assert!(heard.starts_with("HTTP/1.1 401 "), "{heard}");
+    assert_eq!(asked, None);
+}
+
+#[test]
+fn over_http2_an_upstream_that_says_nothing_for_a_second_gets_the_body_unasked() {
+    let (heard, asked) = heard_over_http2(&http2_origin(echo_over_http2));
+    assert!(heard.contains("hello"), "{heard}");
+    assert_eq!(asked.map(|asked| asked.as_millis() / 10), Some(100));
 }

@@ -135,9 +135,8 @@ impl<'a> Outgoing<'a> {
         }
         let expects = headers::expects_go_ahead(call.version, &headers);
         *request.headers_mut() = headers;
-        // Over HTTP/2 the library does not say whether the upstream asks for the body.
-        if expects && !lease.is_http2() {
-            Upload::hold_back(&mut request);
+        if expects {
+            lease.hold_back(&mut request);
         }
         Ok(request)
     }
