@@ -94,7 +94,7 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
     let mut overridden = Vec::new();
     for (name, route) in &plan.routes {
         let survivor = previous.and_then(|previous| previous.route(name));
-        let before = survivor.and_then(|survivor| survivor.plan.overridden.clone());
+        let before = survivor.and_then(|survivor| survivor.plan.overridden.as_deref().cloned());
         if before.is_some() || route.overridden.is_some() {
             overridden.push((routes.len(), before));
         }
@@ -170,7 +170,7 @@ impl Prepared {
             let route = &self.snapshot.routes[*place];
             let turn = Turn {
                 before: before.as_ref(),
-                after: route.plan.overridden.as_ref(),
+                after: route.plan.overridden.as_deref(),
             };
             overrule(&route.breaker, &turn, Moment { wall, now });
         }
@@ -313,7 +313,7 @@ impl Maker<'_> {
     }
 
     fn probe(&self, now: Instant) -> Option<Arc<Probe>> {
-        let plan = self.plan.probe.as_ref()?;
+        let plan = self.plan.probe.as_deref()?;
         Some(match self.survivor.and_then(|route| route.probe.as_ref()) {
             Some(probe) if probe.plan() == plan => Arc::clone(probe),
             Some(probe) => Arc::new(probe.respec(plan.clone(), now)),

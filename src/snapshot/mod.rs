@@ -58,7 +58,7 @@ impl Snapshot {
     /// Measures anew how long the overrides last that end at a time of day, when that may have come nearer than the holds know.
     pub fn measure_overrides(&self, wall: SystemTime, now: Instant) {
         for route in &self.routes {
-            let plan = route.plan.overridden.as_ref();
+            let plan = route.plan.overridden.as_deref();
             if plan.is_some() {
                 let turn = Turn {
                     before: plan,

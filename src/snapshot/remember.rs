@@ -50,7 +50,7 @@ fn remember(route: &Route, room: &mut usize, now: Instant) -> Remembered {
     let has_keys = !breakers.is_empty() || pauses.keys() > 0;
     Remembered {
         breaker: route.breaker.save(now),
-        overridden: route.plan.overridden.as_ref().map(fingerprint),
+        overridden: route.plan.overridden.as_deref().map(fingerprint),
         keyed: source(route)
             .filter(|_| has_keys)
             .map(|source| RememberedKeys { source, breakers }),
@@ -78,7 +78,7 @@ impl Prepared {
             let Some(obeyed) = &remembered.overridden else {
                 continue;
             };
-            let before = match &route.plan.overridden {
+            let before = match route.plan.overridden.as_deref() {
                 Some(plan) if fingerprint(plan) == *obeyed => plan.clone(),
                 Some(plan) => other_than(plan),
                 None => GONE,

@@ -51,7 +51,9 @@ impl Watchers {
 /// Gives what survived its new settings.
 pub(super) fn respec(route: &Route, now: Instant) {
     let plan = &route.plan;
-    if let (Some(keyed), Some(KeyedPlan { by: _, max_keys })) = (&route.keyed, &plan.keyed) {
+    if let (Some(keyed), Some(KeyedPlan { by: _, max_keys })) =
+        (&route.keyed, plan.keyed.as_deref())
+    {
         keyed.respec(&plan.breaker, *max_keys, now);
     }
     if let Some(shadows) = &route.shadows {

@@ -60,15 +60,20 @@ use crate::time::{Deadline, now};
 pub struct Upstream {
     id: u64,
     plan: Arc<UpstreamPlan>,
-    tls: Option<Tls>,
-    /// For calls that will leave HTTP, which only HTTP/1.1 can.
-    tls_http1: Option<Tls>,
+    tls: Option<Box<Security>>,
     connect: Arc<dyn Connect>,
     slots: Arc<Slots>,
     endpoints: Endpoints,
     available: AtomicUsize,
     /// Calls that wait for room on an HTTP/2 connection, or for one that is being opened.
     waiting: AtomicUsize,
+}
+
+/// TLS towards an upstream, by what a connection is wanted for.
+struct Security {
+    call: Tls,
+    /// HTTP/1.1 alone, which is all that can be left.
+    switch: Tls,
 }
 
 /// What a connection is wanted for.
@@ -110,15 +115,15 @@ impl Upstream {
             HttpVersion::Http1 => Offer::Http1,
             HttpVersion::Http2 => Offer::Http2,
         };
-        let (tls, tls_http1) = match &plan.tls {
+        let tls = match &plan.tls {
             Some(tls) => {
                 let trust = tls.ca_file.as_ref().map(|file| &*file.path);
-                (
-                    Some(Tls::new(&plan.host, trust, offer)?),
-                    Some(Tls::new(&plan.host, trust, Offer::Http1)?),
-                )
+                Some(Box::new(Security {
+                    call: Tls::new(&plan.host, trust, offer)?,
+                    switch: Tls::new(&plan.host, trust, Offer::Http1)?,
+                }))
             }
-            None => (None, None),
+            None => None,
         };
         let slots = Slots::new(plan.pool.max, sheds);
         let endpoints = Endpoints::new(route, &plan.addresses(), now());
@@ -127,7 +132,6 @@ impl Upstream {
             id,
             plan,
             tls,
-            tls_http1,
             connect,
             slots,
             endpoints,
@@ -177,8 +181,8 @@ impl Upstream {
     ) -> Result<(BoxIo, bool), ConnectError> {
         let deadline = deadline.min(Deadline::after(now, self.plan.connect_timeout));
         let (tls, may_http2) = match purpose {
-            Purpose::Call => (&self.tls, true),
-            Purpose::Switch => (&self.tls_http1, false),
+            Purpose::Call => (self.tls.as_ref().map(|tls| &tls.call), true),
+            Purpose::Switch => (self.tls.as_ref().map(|tls| &tls.switch), false),
         };
         let opening = async {
             let EndpointPlan { host, port } = endpoint.plan();

@@ -23,7 +23,10 @@ pub(super) fn limits(fields: &mut Fields<'_, '_>, timeout: Timeout, scope: Scope
     } else {
         None
     };
-    LimitsPlan { concurrency, rate }
+    LimitsPlan {
+        concurrency,
+        rate: rate.map(Box::new),
+    }
 }
 
 fn is_set(fields: &mut Fields<'_, '_>, key: &'static str) -> bool {

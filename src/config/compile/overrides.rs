@@ -54,7 +54,7 @@ pub(super) fn overrides(
             |fields| one(fields, key.span),
         );
         if let Some(route) = routes.get_mut(&key.text) {
-            Arc::make_mut(route).overridden = plan;
+            Arc::make_mut(route).overridden = plan.map(Box::new);
         }
     }
 }

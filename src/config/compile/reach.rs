@@ -19,7 +19,7 @@ pub(super) fn check_reach(routes: &Routes, places: &Places, problems: &mut Probl
     let wide: HashMap<&str, &str> = routes
         .iter()
         .filter_map(|(name, route)| {
-            let plan = route.matches.as_ref().filter(takes_all)?;
+            let plan = route.matches.as_deref().filter(takes_all)?;
             Some((
                 plan.path_prefix.as_deref().unwrap_or_default(),
                 name.as_str(),

@@ -1,6 +1,6 @@
 //! `defaults:`, `presets:` and `routes:`: each checked by itself, then laid together route by route.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::config::plan::RoutePlan;
 use crate::config::preset::{self, Presets, merge};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Key, Node, Scalar, Span, Value};
-use crate::resilience::Rules;
+use crate::resilience::{BreakerSpec, Rules};
 
 /// The most nodes of all routes together, what they inherit included: thousands of routes times large defaults are no plan.
 const MAX_LAID: usize = 200_000;
@@ -93,6 +93,8 @@ pub(super) fn routes(
     let mut fallbacks = FallbackGraph::default();
     // Thousands of routes of one preset have the same rules, so they share them.
     let mut rules: HashSet<Rules> = HashSet::new();
+    // And mostly the breaker of the last one before them.
+    let mut breakers: HashMap<String, BreakerSpec> = HashMap::new();
     let mut laid = 0_usize;
     for Entry { key, node } in entries {
         check_name("a route", key, file.problems);
@@ -130,6 +132,14 @@ pub(super) fn routes(
             plan.classify = same.clone();
         } else {
             rules.insert(plan.classify.clone());
+        }
+        let last = breakers
+            .entry(preset)
+            .or_insert_with(|| plan.breaker.clone());
+        if *last == plan.breaker {
+            plan.breaker = last.clone();
+        } else {
+            *last = plan.breaker.clone();
         }
         places.add(&key.text, &settings, key.span);
         // Shared from the start: a map of ten thousand whole plans keeps room for twice as many.

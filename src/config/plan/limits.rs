@@ -9,8 +9,8 @@ use crate::resilience::{BulkheadSpec, RateSpec};
 pub struct LimitsPlan {
     /// At once.
     pub concurrency: Option<BulkheadSpec>,
-    /// Per second.
-    pub rate: Option<RatePlan>,
+    /// Per second; boxed, as most routes have none.
+    pub rate: Option<Box<RatePlan>>,
 }
 
 /// How many calls may go per second.

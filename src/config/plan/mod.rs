@@ -134,8 +134,8 @@ pub struct RoutePlan {
     pub preset: String,
     /// Where it sends.
     pub upstream: Arc<UpstreamPlan>,
-    /// The explicit match, if it has one.
-    pub matches: Option<MatchPlan>,
+    /// The explicit match, if it has one; boxed, as all that most routes have none of.
+    pub matches: Option<Box<MatchPlan>>,
     /// From the accepted request to the response headers.
     pub timeout: Duration,
     /// The same of each single attempt.
@@ -159,17 +159,17 @@ pub struct RoutePlan {
     /// What callers get instead of its answer, in the order of trying; empty for the plain refusal.
     pub fallback: Vec<FallbackPlan>,
     /// Its active probe.
-    pub probe: Option<ProbePlan>,
+    pub probe: Option<Box<ProbePlan>>,
     /// Whom it has breakers for below its own; `None` for nobody.
-    pub keyed: Option<KeyedPlan>,
+    pub keyed: Option<Box<KeyedPlan>>,
     /// Candidates that watch its calls, in the order of their names.
     pub shadows: Vec<(String, BreakerSpec)>,
-    /// When a failed attempt is made again; boxed, because most routes have none.
+    /// When a failed attempt is made again.
     pub retry: Option<Box<RetrySpec>>,
     /// What happens to header fields.
     pub headers: HeadersPlan,
     /// The hold that `overrides` orders for its breaker.
-    pub overridden: Option<OverridePlan>,
+    pub overridden: Option<Box<OverridePlan>>,
 }
 
 /// A hold of a breaker that the configuration orders.

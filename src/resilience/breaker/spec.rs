@@ -1,5 +1,6 @@
 //! What a breaker is asked to do, checked once so that no breaker has to doubt it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -96,8 +97,9 @@ pub struct SpecProblem {
 /// let problems = BreakerSpec::try_new(keys).unwrap_err();
 /// assert_eq!(problems.iter().map(|problem| problem.key).collect::<Vec<_>>(), ["half_open_max", "reset_timeout"]);
 /// ```
+/// Cheap to clone: thousands of routes, and of keys of one, have the same.
 #[derive(Clone, Debug, PartialEq)]
-pub struct BreakerSpec(BreakerKeys);
+pub struct BreakerSpec(Arc<BreakerKeys>);
 
 /// No time of a breaker may be longer: beyond a day it is a mistake in the unit.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -155,7 +157,7 @@ impl BreakerSpec {
         check_window(&keys, &mut problems);
         check_recovery(&keys, &mut problems);
         if problems.0.is_empty() {
-            Ok(Self(keys))
+            Ok(Self(Arc::new(keys)))
         } else {
             Err(problems.0)
         }
@@ -163,7 +165,7 @@ impl BreakerSpec {
 
     /// The keys that were found sensible.
     #[must_use]
-    pub const fn keys(&self) -> &BreakerKeys {
+    pub fn keys(&self) -> &BreakerKeys {
         &self.0
     }
 }

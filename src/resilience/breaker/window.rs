@@ -40,7 +40,8 @@ pub(super) struct TimeWindow {
     /// When the newest bucket ends; from then on it is one of the past.
     newest_ends: Instant,
     newest: usize,
-    buckets: [Bucket; BUCKETS],
+    /// None before the first call: most breakers of a large configuration, and most keys of one, never see any.
+    buckets: Option<Box<[Bucket; BUCKETS]>>,
     /// The sum of all buckets.
     sum: Bucket,
 }
@@ -81,7 +82,7 @@ impl Window {
         match self {
             Self::Time(window) => {
                 window.roll(now);
-                window.buckets[window.newest].add(call);
+                window.newest_bucket().add(call);
                 window.sum.add(call);
                 window.sum.counts
             }
@@ -96,7 +97,7 @@ impl Window {
     pub(super) fn push_successes(&mut self, count: u32) {
         match self {
             Self::Time(window) => {
-                window.buckets[window.newest].counts.calls += count;
+                window.newest_bucket().counts.calls += count;
                 window.sum.counts.calls += count;
             }
             Self::Calls(ring) => {
@@ -160,9 +161,13 @@ impl TimeWindow {
             width,
             newest_ends: now + width,
             newest: 0,
-            buckets: Default::default(),
+            buckets: None,
             sum: Bucket::default(),
         }
+    }
+
+    fn newest_bucket(&mut self) -> &mut Bucket {
+        &mut self.buckets.get_or_insert_default()[self.newest]
     }
 
     /// The only place where its time moves.
@@ -175,8 +180,10 @@ impl TimeWindow {
         let steps = u32::try_from(ended + 1).unwrap_or(u32::MAX);
         for _ in 0..(steps as usize).min(BUCKETS) {
             self.newest = (self.newest + 1) % BUCKETS;
-            let expired = std::mem::take(&mut self.buckets[self.newest]);
-            self.sum.remove_all(&expired);
+            if let Some(buckets) = &mut self.buckets {
+                let expired = std::mem::take(&mut buckets[self.newest]);
+                self.sum.remove_all(&expired);
+            }
         }
         self.newest_ends += self.width * steps;
     }

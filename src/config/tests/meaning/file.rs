@@ -206,11 +206,11 @@ fn an_override_belongs_to_its_route() {
     let until = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_104_800);
     assert_eq!(
         plan.overridden,
-        Some(OverridePlan {
+        Some(Box::new(OverridePlan {
             force: Forced::Open,
             until: Some(until),
             reason: Some("INC-1234 provider outage".to_owned()),
-        })
+        }))
     );
     let short = plan_of(&file("overrides: {partner: {force: closed}}")).overridden;
     let short = short.unwrap();

@@ -124,7 +124,11 @@ fn a_breaker_has_keys_of_one_kind_or_none() {
         ),
         ("key: {host: true}", KeySource::Host, 1_000),
     ] {
-        assert_eq!(keyed(text), Some(KeyedPlan { by, max_keys }), "{text}");
+        assert_eq!(
+            keyed(text),
+            Some(Box::new(KeyedPlan { by, max_keys })),
+            "{text}"
+        );
     }
     let below = |breaker: &str| {
         let settings = route(&format!("breaker: {breaker}"));
@@ -205,4 +209,14 @@ fn a_long_reset_timeout_raises_the_default_of_its_maximum() {
         .breaker
         .keys();
     assert_eq!(keys.reset_backoff.max, secs(1200));
+}
+
+#[test]
+fn ten_thousand_routes_of_one_preset_take_little_and_have_one_breakers_settings() {
+    let text = format!("{}\n  other: {{upstream: https://b.example}}\n", route(""));
+    let plans = good(&text).plan.routes;
+    let keys: Vec<_> = plans.values().map(|plan| plan.breaker.keys()).collect();
+    assert!(keys.len() == 2 && std::ptr::eq(keys[0], keys[1]), "{text}");
+    // With everything else that they have, 10 000 must fit into 60 MiB.
+    assert!(size_of::<RoutePlan>() <= 432, "{}", size_of::<RoutePlan>());
 }
