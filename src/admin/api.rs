@@ -8,7 +8,6 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::access::{Caller, Denied, authorize};
-use super::beside::beside;
 use super::breakers::{list, one};
 use super::config::{self, Config, RouteConfig};
 use super::context::{Context, ReloadReport};
@@ -84,7 +83,7 @@ impl Desk {
 
     async fn relay(
         &self,
-        snapshot: &Arc<Snapshot>,
+        snapshot: &Snapshot,
         parts: &Parts,
         body: Result<Bytes, Problem>,
         (caller, correlation): (&Caller, &CorrelationId),
@@ -113,18 +112,14 @@ impl Desk {
         };
         match endpoint {
             Endpoint::Breakers => {
-                let (snapshot, headers) = (Arc::clone(snapshot), parts.headers.clone());
-                beside(move || {
-                    let (list, version) = list(&snapshot, &moment);
-                    let mut answer = if has_already(&headers, &version) {
-                        not_modified()
-                    } else {
-                        json(StatusCode::OK, &list)?
-                    };
-                    tag(&mut answer, &version);
-                    Ok(answer)
-                })
-                .await?
+                let (list, version) = list(snapshot, &moment);
+                let mut answer = if has_already(&parts.headers, &version) {
+                    not_modified()
+                } else {
+                    json(StatusCode::OK, &list)?
+                };
+                tag(&mut answer, &version);
+                Ok(answer)
             }
             Endpoint::Breaker(name) => {
                 let route = named(snapshot, name, BREAKER)?;
@@ -166,8 +161,7 @@ impl Desk {
                 config::answer(report)
             }
             Endpoint::Metrics => {
-                let (context, now) = (Arc::clone(&self.context), moment.now);
-                let text = beside(move || render_metrics(&context, now)).await?;
+                let text = render_metrics(&self.context, moment.now);
                 Ok(with_body(
                     StatusCode::OK,
                     exposition::CONTENT_TYPE,

@@ -21,7 +21,6 @@
 
 mod access;
 mod api;
-mod beside;
 mod breakers;
 mod config;
 mod context;

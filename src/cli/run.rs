@@ -46,8 +46,7 @@ fn tell(error: &StartError) -> String {
         | StartError::Bind { .. }
         | StartError::System(..)
         | StartError::Descriptors { .. }
-        | StartError::WorkerDied
-        | StartError::TaskEnded(_) => {
+        | StartError::WorkerDied => {
             format!("error: {}", app::chain(error))
         }
     }

@@ -42,7 +42,6 @@ use std::time::Instant;
 pub use download::Download;
 pub use endpoint::{Endpoint, EndpointId, EndpointView};
 pub use endpoints::Endpoints;
-pub use http2::LocalExecutor;
 pub use lease::Lease;
 pub use pool::{Checkout, Pool, Recall, Unconnected, Wanted, Way};
 pub use probe::{Probe, ProbeNews, ProbeTurn, Report, Urgency};

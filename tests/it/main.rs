@@ -59,3 +59,4 @@ mod timeouts;
 mod torture;
 mod upstream;
 mod websocket;
+mod windows;

@@ -56,8 +56,7 @@ const RULES: [Key; 13] = [
         "What the ratios look at: the calls of the last so long, or the last so many.",
     )
     .otherwise("`{time: 30s}`")
-    .by(follow::window)
-    .whole(),
+    .by(follow::window),
     key(
         "min_calls",
         Kind::Number(1, MOST),
@@ -114,8 +113,7 @@ const KEYED: [Key; 2] = [
         Kind::Or("off", &Kind::Section(&KEY)),
         "A breaker for each key, below the route's own: both must let a call pass.",
     )
-    .or("off")
-    .whole(),
+    .or("off"),
     key(
         "max_keys",
         Kind::Number(1, 10_000),

@@ -42,6 +42,8 @@ pub(super) struct Relayed {
     collector: Option<Box<Collector>>,
     /// Rings when the exchange has taken as long as it may.
     most: Option<Box<Alarm>>,
+    /// The last byte, where that is handed over by itself.
+    last: Option<Box<Bytes>>,
     /// The upstream broke it off as this, which the caller is about to hear.
     broken: Option<Failure>,
 }
@@ -100,6 +102,7 @@ impl Body {
                 alarm.set(until);
                 alarm
             }),
+            last: None,
             broken: None,
         };
         if has_no_body || relayed.source.is_end_stream() {
@@ -136,11 +139,22 @@ impl Relayed {
         if let Some(failure) = self.broken.take() {
             return Poll::Ready(Some(Err(self.fail(failure))));
         }
+        if let Some(last) = self.last.take() {
+            if let Some(ending) = &mut self.ending {
+                ending.relayed_bytes(last.len());
+            }
+            self.end(BodyEnd::Whole);
+            return Poll::Ready(Some(Ok(Frame::data(*last))));
+        }
         match Pin::new(&mut self.source).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 self.alarm.clear();
                 self.collect(&frame);
-                if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_ref()) {
+                let is_last = self.source.is_end_stream() || frame.is_trailers();
+                if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_mut()) {
+                    if is_last {
+                        self.last = ending.take_last_byte(data);
+                    }
                     if self.source.quiet_since().is_none() {
                         ending.relayed_bytes(data.len());
                     } else {
@@ -154,7 +168,7 @@ impl Relayed {
                     };
                     ending.heard(trailers);
                 }
-                if self.source.is_end_stream() || frame.is_trailers() {
+                if is_last && self.last.is_none() {
                     self.end(BodyEnd::Whole);
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -226,11 +240,16 @@ impl HttpBody for Body {
         match self.get_mut() {
             Self::Own(own) if own.text.is_empty() => Poll::Ready(None),
             Self::Own(own) => {
-                let text = std::mem::take(&mut own.text);
+                let mut text = std::mem::take(&mut own.text);
                 if let Some(ending) = &mut own.ending {
+                    if let Some(last) = ending.take_last_byte(&mut text) {
+                        own.text = *last;
+                    }
                     ending.count_out(text.len());
                 }
-                own.end();
+                if own.text.is_empty() {
+                    own.end();
+                }
                 Poll::Ready(Some(Ok(Frame::data(text))))
             }
             Self::Relayed(relayed) => relayed.poll(cx),
@@ -240,7 +259,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(own) => own.text.is_empty(),
-            Self::Relayed(relayed) => relayed.source.is_end_stream(),
+            Self::Relayed(relayed) => relayed.last.is_none() && relayed.source.is_end_stream(),
         }
     }
 

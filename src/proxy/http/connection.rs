@@ -13,17 +13,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
+use super::body::Pace;
 use super::front::Front;
 use super::gate::{Gate, Refused};
 use super::relay::{record_refused, relay};
 use super::reply;
 use super::state::{ConnectionState, Notice};
+use super::stream::{Pulse, Streams};
 use crate::failure::Failure;
 use crate::net::{Io, Metered};
 use crate::proxy::worker::Worker;
 use crate::telemetry::CorrelationId;
 use crate::time::{Deadline, now, timeout_at};
-use crate::upstream::LocalExecutor;
 
 /// A connection that is to close gets so long to say goodbye, and its caller to stop sending.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ pub(super) struct Connection {
     pub(super) worker: Rc<Worker>,
     pub(super) peer: HeaderValue,
     pub(super) state: Rc<ConnectionState>,
+    /// Of one over HTTP/2.
+    streams: Option<Streams>,
     place: Rc<Place>,
 }
 
@@ -40,6 +43,8 @@ pub(super) struct Connection {
 pub(super) struct Busy {
     worker: Rc<Worker>,
     state: Rc<ConnectionState>,
+    /// Of a call over HTTP/2, whose stream may be stuck by itself.
+    pulse: Option<Rc<Pulse>>,
     _place: Rc<Place>,
 }
 
@@ -72,17 +77,18 @@ pub async fn serve<I: Io>(worker: Rc<Worker>, io: I, peer: IpAddr) {
     let Ok(peer) = HeaderValue::try_from(peer.to_canonical().to_string()) else {
         return;
     };
+    let streams = is_http2.then(Streams::default);
     let connection = Rc::new(Connection {
         worker: Rc::clone(&worker),
         peer,
         state,
+        streams: streams.clone(),
         place,
     });
-    if is_http2 {
+    match streams {
         // Boxed, or each HTTP/1 connection would carry the room for it.
-        Box::pin(serve_http2(&connection, front)).await
-    } else {
-        serve_http1(&connection, front).await
+        Some(streams) => Box::pin(serve_http2(&connection, front, streams)).await,
+        None => serve_http1(&connection, front).await,
     }
     drop(watched);
 }
@@ -175,10 +181,10 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
     }
 }
 
-async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
+async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>, streams: Streams) {
     let plan = connection.worker.current().snapshot.plan.http.clone();
     let service = service_fn(|request| relay(Rc::clone(connection), request));
-    let served = http2::Builder::new(LocalExecutor)
+    let served = http2::Builder::new(streams)
         .max_header_list_size(u32::try_from(plan.max_header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(100)
         .initial_stream_window_size(256 * 1024)
@@ -218,6 +224,7 @@ impl Connection {
         Busy {
             worker: Rc::clone(&self.worker),
             state: Rc::clone(state),
+            pulse: self.streams.as_ref().map(Streams::begin),
             _place: Rc::clone(&self.place),
         }
     }
@@ -230,9 +237,17 @@ impl Busy {
         current.snapshot.plan.correlation.header.clone()
     }
 
-    /// The answer's body is on its way: from now on the caller may not stop reading for longer than this.
-    pub(super) fn answering(&self, idle_timeout: Duration) {
-        self.state.answering(idle_timeout);
+    /// The answer's body is on its way: from now on the caller may not stop reading for longer than its pauses may be.
+    pub(super) fn answering(&self, pace: Pace) {
+        self.state.answering(pace.idle_timeout);
+        if let Some(pulse) = &self.pulse {
+            pulse.answering(pace);
+        }
+    }
+
+    /// What is known of the call's stream, where it is one of several on its connection.
+    pub(super) fn pulse(&self) -> Option<&Pulse> {
+        self.pulse.as_deref()
     }
 
     /// The exchange is ending with all of its request read, so what comes next on an HTTP/1 connection is another request.

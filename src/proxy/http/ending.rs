@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::HeaderMap;
 
 use super::classify::{Judged, sample};
@@ -15,6 +16,9 @@ use crate::telemetry::{End, Exchange};
 use crate::time::{Deadline, now};
 use crate::upstream::{Lease, UploadProgress};
 use crate::wire::strip_trailers;
+
+/// An answer below that leaves with the caller's first window, which is four times as large unless he says otherwise (RFC 9113 §6.9.2).
+const SHORT: u64 = 16 * 1024;
 
 /// How a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub(super) enum BodyEnd {
 pub(super) struct Ending {
     pub(super) exchange: Exchange,
     upstream: Option<Box<UpstreamEnding>>,
+    /// Bytes of the answer so far.
+    sent: u64,
     /// Last to go: with it the connection is at leisure.
     pub(super) busy: Busy,
 }
@@ -68,18 +74,33 @@ impl Ending {
         Box::new(Self {
             exchange,
             upstream: None,
+            sent: 0,
             busy,
         })
     }
 
     /// The answer is the upstream's.
     pub(super) fn relays(&mut self, upstream: Box<UpstreamEnding>) {
+        if let Some(pulse) = self.busy.pulse() {
+            pulse.follow(&upstream.upload);
+        }
         self.upstream = Some(upstream);
     }
 
     /// Counts bytes handed to the caller.
     pub(super) fn count_out(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
         self.exchange.sent(bytes as u64);
+    }
+
+    /// Takes the last byte off the last piece of an answer, to be handed over by itself, where an HTTP/2 caller may have no room for all.
+    ///
+    /// The library parts with a whole piece where its caller has room for one byte. From then on the last one is beyond reach, and its stream
+    /// can no longer be cut: so that is a piece which leaves only when its caller has room for all.
+    pub(super) fn take_last_byte(&self, piece: &mut Bytes) -> Option<Box<Bytes>> {
+        let at = piece.len().checked_sub(1).filter(|at| *at > 0)?;
+        let is_long = self.sent + piece.len() as u64 > SHORT;
+        (is_long && self.busy.pulse().is_some()).then(|| Box::new(piece.split_off(at)))
     }
 
     /// Counts bytes of the upstream's, which also prove that the call moves.

@@ -5,7 +5,7 @@
 //! `ending` what happens last.
 //!
 //! Below that is the caller's connection: `connection` serves it, `front` stands between its bytes and the HTTP library, `sieve` lets the
-//! library see only what is read strictly, `gate` is what these tell each other.
+//! library see only what is read strictly, `gate` is what these tell each other. `stream` runs the streams of one over HTTP/2.
 
 mod allowance;
 mod attempt;
@@ -37,6 +37,7 @@ mod retrying;
 mod shield;
 mod sieve;
 pub(crate) mod state;
+mod stream;
 mod target;
 mod upgrade;
 mod waiting;

@@ -260,7 +260,7 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
         return response.map(|_| Body::nothing());
     }
     told.close_if_draining(&mut response);
-    busy.answering(pace.idle_timeout);
+    busy.answering(pace);
     let has_no_body = told.head_only || is_bodiless(response.status());
     response.map(|body| Body::relayed((body, has_no_body), ending, pace, collector))
 }
@@ -326,7 +326,10 @@ impl Told<'_> {
         mark_fallback(response.headers_mut(), exchange);
         exchange.answered(response.status(), now());
         self.close_if_draining(&mut response);
-        busy.answering(plan.http.keep_alive);
+        busy.answering(Pace {
+            idle_timeout: plan.http.keep_alive,
+            until: None,
+        });
         if self.head_only && !is_bodiless(response.status()) {
             let length = HeaderValue::from(response.body().len());
             response.headers_mut().insert(CONTENT_LENGTH, length);

@@ -7,11 +7,11 @@ use http::{Request, Version};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use sidefuse::upstream::LocalExecutor;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::coalesce::{COALESCE, slow};
 use super::{one_route, pass};
+use crate::support::executor::LocalExecutor;
 use crate::support::memory::{Stage, on_stage};
 
 /// A caller's connection in clear, with prior knowledge.

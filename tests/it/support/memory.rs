@@ -26,12 +26,13 @@ use sidefuse::proxy::{Shared, Worker, http::serve};
 use sidefuse::snapshot::{Ingredients, Route, Snapshot, prepare};
 use sidefuse::telemetry::{Level, LineFormat, LogSpec, LogWriter, Logging, Meters, Sample, Stamp};
 use sidefuse::time::{now, wall};
-use sidefuse::upstream::{LocalExecutor, Shed};
+use sidefuse::upstream::Shed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 pub(crate) use super::caller::Caller;
+use super::executor::LocalExecutor;
 use super::pipes::{Pipes, Reach};
 use super::raw::{self, speak};
 pub(crate) use super::said::{Got, Said};

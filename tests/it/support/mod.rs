@@ -4,6 +4,7 @@ pub(crate) mod answer;
 mod caller;
 pub(crate) mod client;
 pub(crate) mod config;
+pub(crate) mod executor;
 pub(crate) mod gate;
 pub(crate) mod http2;
 pub(crate) mod identity;
