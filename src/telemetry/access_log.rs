@@ -77,7 +77,7 @@ pub struct AccessRecord<'a> {
     pub client_gone: bool,
     /// The trace that the request belongs to.
     pub trace_id: Option<TraceId>,
-    /// What the request says about its host, where it says two things.
+    /// What the request says about its host, where it says two things or goes nowhere for it.
     pub hosts: Option<Hosts<'a>>,
 }
 

@@ -55,7 +55,7 @@ pub struct Exchange {
     flaw: Option<Flaw>,
     breaker_state: Option<&'static str>,
     key: Option<Key>,
-    /// The target's host and the `Host` field, where they differ.
+    /// The target's host and the `Host` field, where they differ or the target's is refused.
     hosts: Option<Box<(Authority, HeaderValue)>>,
     finished: bool,
 }
@@ -212,8 +212,8 @@ impl Exchange {
         self.key = key;
     }
 
-    /// The target's authority and the `Host` field differ.
-    pub fn hosts_differ(&mut self, target: Authority, field: HeaderValue) {
+    /// The target's authority and the `Host` field, where they differ or the target's is refused.
+    pub fn hosts(&mut self, target: Authority, field: HeaderValue) {
         self.hosts = Some(Box::new((target, field)));
     }
 

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 
 use super::go_ahead::GoAhead;
 use super::replay::{MOST, Record, Replay};
-use super::upload_end::{UploadEnd, UploadError, is_misframed};
+use super::upload_end::{UploadEnd, UploadError};
 use crate::telemetry::ByteCount;
 use crate::time::{Alarm, Deadline, now};
 use crate::wire::strip_trailers;
@@ -145,6 +145,11 @@ impl UploadProgress {
     /// A byte has moved, this way or the other: neither way's idle time has begun before now.
     pub fn touch(&self) {
         self.moved.set(Some(now()));
+    }
+
+    /// When a byte last moved, in either direction.
+    pub fn moved(&self) -> Option<Instant> {
+        self.moved.get()
     }
 
     /// When a silence of `idle_timeout` in both directions is over; `None` when it is over already.
@@ -292,9 +297,7 @@ impl Drop for Source {
 
 impl std::fmt::Debug for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upload")
-            .field("is_empty", &self.source.is_none())
-            .finish_non_exhaustive()
+        f.debug_struct("Upload").finish_non_exhaustive()
     }
 }
 
@@ -344,12 +347,7 @@ impl Body for Upload {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                let end = if is_misframed(&error) {
-                    UploadEnd::Malformed
-                } else {
-                    UploadEnd::Gone
-                };
-                source.progress.end.set(Some(end));
+                source.progress.end.set(Some(UploadEnd::of(&error)));
                 Poll::Ready(Some(Err(UploadError)))
             }
             Poll::Ready(None) => {

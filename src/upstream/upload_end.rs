@@ -14,6 +14,17 @@ pub enum UploadEnd {
     Stalled,
 }
 
+impl UploadEnd {
+    /// Of a body that broke off with that error.
+    pub(super) fn of(error: &hyper::Error) -> Self {
+        if is_misframed(error) {
+            Self::Malformed
+        } else {
+            Self::Gone
+        }
+    }
+}
+
 /// The caller's body did not end well; which is all the connection has to know.
 #[derive(Debug, thiserror::Error)]
 #[error("the caller's request body broke off")]

@@ -73,6 +73,33 @@ fn case_4_the_targets_host_wins_over_the_field_and_both_are_logged() {
 }
 
 #[test]
+fn a_host_that_no_route_has_is_named_in_the_line() {
+    let routes = [route("api", "http://api.example:8080/v2", "timeout: 30s")];
+    let sidefuse = Sidefuse::start(&config(&routes));
+    for (host, path) in [
+        ("evil.example", "/case/host/a"),
+        ("api.example", "/v2/case/host/b"),
+        ("api.example:8080", "/v1/case/host/c"),
+    ] {
+        let mut client = Client::connect(sidefuse.proxy());
+        let target = format!("http://{host}{path}");
+        let response = client.request("GET", &target, &[("Host", host)], "");
+        let told = response.json();
+        assert_eq!(
+            (response.status(), &told["reason"]),
+            (403, &"host_not_allowed".into()),
+            "{target}"
+        );
+        let detail = told["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with("no route has an upstream at this host and port"),
+            "{detail}"
+        );
+        assert_eq!(sidefuse.access_line(path)["targetHost"], host);
+    }
+}
+
+#[test]
 fn credentials_in_a_host_that_is_not_read_strictly_are_not_logged_case_187() {
     let origin = telling();
     let routes = [route("api", &origin.url(), "timeout: 30s")];

@@ -222,7 +222,13 @@ impl Attempt<'_, '_> {
         };
         let (failure, again) = failed;
         let allowance = self.time.allowance;
-        let named = allowance.judge(failure, (took, end), chance);
+        let moved = self.call.upload.moved();
+        // It cannot answer what it does not have: its time begins with the last byte that it took.
+        let uploading = moved.map_or(Duration::ZERO, |moved| {
+            moved.saturating_duration_since(begin)
+        });
+        let had = took.saturating_sub(uploading);
+        let named = allowance.judge(failure, (had, end), chance.after(uploading));
         if named.charged.blame() == Blame::Upstream {
             // Time that others cut short is no measure of anybody's speed.
             lease.took(took);
@@ -233,7 +239,9 @@ impl Attempt<'_, '_> {
             lease.record(sample(verdict, took), end);
             self.outgoing.avoid = Some(lease.endpoint().id());
         }
-        self.doubt(named);
+        if !chance.was_given(took) {
+            self.doubt(named);
+        }
         Err(Failed {
             named,
             again,

@@ -52,7 +52,7 @@ impl Context<'_> {
         snapshot.router.find(&asked).map_err(|miss| match miss {
             Miss::NoRoute => Refusal::new(Failure::NoRoute, no_route(&snapshot.routes)),
             Miss::HostNotAllowed => {
-                Refusal::new(Failure::HostNotAllowed, "no route has this host as its upstream or in `also_hosts`; nothing was dialled")
+                Refusal::new(Failure::HostNotAllowed, "no route has an upstream at this host and port, with a base path that this path begins with, nor names the host in `also_hosts`; nothing was dialled")
             }
             Miss::Ambiguous(first, count) => {
                 let names = first.iter().map(|route| snapshot.routes[*route].name.to_string());

@@ -4,6 +4,7 @@ use super::allowance::Allowance;
 use crate::failure::Failure;
 use crate::snapshot::Route;
 use crate::telemetry::{Exchange, HeldBy};
+use crate::time::now;
 
 /// The sentence for a failure on a route. It names the upstream and the limit that was met, never anything that the upstream sent.
 pub(super) fn detail(
@@ -29,6 +30,12 @@ pub(super) fn detail(
         Failure::Timeout => format!("no response headers from {to} within {:?}", allowance.span),
         Failure::CutShort => {
             let (held, by) = exchange.held();
+            if held.is_zero() {
+                return format!(
+                    "the request took most of {:?} to go up, and {to} had what was left",
+                    allowance.span
+                );
+            }
             let by = by.map_or("a limit of the route", HeldBy::label);
             format!(
                 "the call was held back for {held:?}, most of it by `{by}`, and {to} had what was left of {:?}",
@@ -56,6 +63,9 @@ pub(super) fn detail(
         Failure::Exhausted => format!(
             "sidefuse has no descriptor, no memory or no local port left for a connection to {to}; its log says what and what to do"
         ),
+        Failure::RequestTimeout if allowance.until.has_passed(now()) => {
+            format!("the request body was not whole within {:?}", allowance.span)
+        }
         Failure::RequestTimeout => format!("the request body paused for {:?}", plan.idle_timeout),
         Failure::BadRequest => "the request body is not framed as RFC 9112 §7.1 says".to_owned(),
         Failure::NoRoute

@@ -70,7 +70,7 @@ async fn serve(
             .as_bytes()
             .eq_ignore_ascii_case(field.as_bytes())
     {
-        exchange.hosts_differ(target.clone(), field.clone());
+        exchange.hosts(target.clone(), field.clone());
     }
 
     let context = Context {
@@ -135,7 +135,16 @@ async fn answer(
     found: &Cell<Option<usize>>,
 ) -> Result<Reply, NoAnswer> {
     let mut call = Call::read(request, exchange.begun(), exchange.request_bytes());
-    let way = context.find_way(&call).map_err(Refusal::anywhere)?;
+    let way = context.find_way(&call).map_err(|refusal| {
+        if refusal.failure == Failure::HostNotAllowed
+            && let Some(target) = call.uri.authority()
+        {
+            let field = call.headers().get(HOST).cloned();
+            let absent = || HeaderValue::from_static("");
+            exchange.hosts(target.clone(), field.unwrap_or_else(absent));
+        }
+        refusal.anywhere()
+    })?;
     found.set(Some(way.route));
     let reply = fallback::answer(context, exchange, &mut call, &way).await;
     // Nobody sends it again, and the answer may take long.

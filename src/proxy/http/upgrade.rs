@@ -66,15 +66,48 @@ async fn over(until: Option<Deadline>) {
     }
 }
 
-/// Waits until nothing has moved for `timeout`.
+/// Waits until nothing has moved for `timeout`, or for up to a tenth longer: so often it looks.
 async fn silence(traffic: &Traffic, timeout: Duration) {
-    let mut seen = (0, 0);
+    let (mut seen, mut since) = ((0, 0), now());
     loop {
-        sleep_until(Deadline::after(now(), timeout)).await;
+        let now = now();
         let moved = (traffic.read(), traffic.written());
-        if moved == seen {
+        if moved != seen {
+            (seen, since) = (moved, now);
+        } else if now.saturating_duration_since(since) >= timeout {
             return;
         }
-        seen = moved;
+        sleep_until(Deadline::after(now, timeout / 10)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_noticed_within_a_tenth_of_its_time() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let mut near = Metered::new(near);
+        let traffic = near.traffic();
+        let timeout = Duration::from_secs(30);
+        let begin = now();
+        let speaking = async {
+            for _ in 0..3 {
+                sleep_until(Deadline::after(now(), Duration::from_secs(29))).await;
+                near.write_all(b"x").await.unwrap();
+                far.read_u8().await.unwrap();
+            }
+            now()
+        };
+        let ((), last) = tokio::join!(silence(&traffic, timeout), speaking);
+        assert!(last.duration_since(begin) > timeout, "it was not silent");
+        let took = now().duration_since(last);
+        assert!(
+            took >= timeout - timeout / 10 && took <= timeout + timeout / 10,
+            "{took:?}"
+        );
     }
 }

@@ -3,6 +3,7 @@
 mod bodies;
 mod callers;
 mod counts;
+mod uploads;
 
 mod order;
 mod queues;
