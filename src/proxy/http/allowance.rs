@@ -108,7 +108,9 @@ impl Allowance {
     pub(super) fn chance(self, held: Duration) -> Chance {
         let held = match self.owner {
             Owner::Caller => Duration::MAX,
-            Owner::Route | Owner::Attempt | Owner::Probe => held,
+            Owner::Route => held,
+            // An attempt's own time begins after all waits, so they take nothing of it.
+            Owner::Attempt | Owner::Probe => Duration::ZERO,
         };
         Chance {
             fair: self.fair,

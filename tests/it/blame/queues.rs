@@ -1,12 +1,14 @@
 //! Each queue by itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 use sidefuse::resilience::State;
 use sidefuse::time::now;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{as_asked, begin, counted, is_about, line, metric, pass, pausing};
 use crate::support::memory::{Script, always, on_stage, on_stage_with, silent};
@@ -248,6 +250,40 @@ fn an_attempts_own_time_begins_when_the_pool_lets_it_go() {
         assert_eq!(got.reason.as_deref(), Some("timeout"));
         let took = (got.at - begun).as_millis();
         assert!((1_895..=1_910).contains(&took), "{took}");
+    });
+}
+
+#[test]
+fn an_attempt_that_used_up_its_own_time_is_the_upstreams_whatever_a_queue_took_before() {
+    let config =
+        config(&format!("attempt_timeout: 1s, {BUSY}")).replace("timeout: 2s", "timeout: 9s");
+    let connections = AtomicUsize::new(0);
+    on_stage(&config, silent(), async |stage| {
+        // The second call loses the kept-alive connection in the middle of its time, and is made again within it.
+        stage.origin.speaks(Arc::new(move |mut stream| {
+            let is_first = connections.fetch_add(1, Ordering::Relaxed) == 0;
+            Box::pin(async move {
+                assert!(stream.read(&mut [0; 4_096]).await.unwrap() > 0);
+                if !is_first {
+                    return std::future::pending().await;
+                }
+                pass(900).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                assert!(stream.read(&mut [0; 4_096]).await.unwrap() > 0);
+                pass(600).await;
+            })
+        }));
+        let first = begin(&stage, "/r/x").await;
+        let second = begin(&stage, "/r/y").await;
+        assert_eq!(first.await.unwrap().status, 200);
+        let got = second.await.unwrap();
+        assert_eq!((got.status, got.reason.as_deref()), (504, Some("timeout")));
+        assert_eq!(counted(&stage), (1, 0));
+        let line = line(&stage.lines(), "/r/y");
+        assert!(is_about(&line["heldMs"], 900.0), "{line}");
+        assert!(is_about(&line["upstreamMs"], 1_000.0), "{line}");
+        assert_eq!(stage.origin.connections(), 2);
     });
 }
 
