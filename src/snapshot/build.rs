@@ -328,7 +328,7 @@ fn edits(plan: &HeaderEdits) -> Edits {
     };
     let set = plan.set.iter();
     Edits {
-        remove: plan.remove.clone(),
+        remove: plan.remove.as_slice().into(),
         set: set
             .map(|(name, text)| (name.clone(), value(text)))
             .collect(),

@@ -99,7 +99,7 @@ impl Route {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// Taken away first.
-    pub remove: Vec<HeaderName>,
+    pub remove: Box<[HeaderName]>,
     /// Then set, replacing what was there.
-    pub set: Vec<(HeaderName, HeaderValue)>,
+    pub set: Box<[(HeaderName, HeaderValue)]>,
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::resilience::breaker::labels::Tally;
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::roll::Change;
 use crate::resilience::breaker::state::{Mode, Phase};
@@ -177,7 +176,7 @@ impl Machine {
         self.ramp = None;
         self.statistics.consecutive_failures = 0;
         self.statistics.consecutive_successes = 0;
-        self.run = Tally::default();
+        self.run = None;
         self.recent = None;
         self.window = Window::new(self.spec.keys().window, self.latest);
         changed

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::resilience::breaker::admission::{Admission, Role};
-use crate::resilience::breaker::labels::Tally;
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::ratio::Ratio;
 use crate::resilience::sync::point;
@@ -122,7 +121,7 @@ impl Machine {
         statistics.consecutive_successes = statistics.consecutive_successes.saturating_add(count);
         if statistics.consecutive_failures > 0 {
             statistics.consecutive_failures = 0;
-            self.run = Tally::default();
+            self.run = None;
         }
         self.window.push_successes(count);
     }

@@ -63,8 +63,8 @@ pub struct Machine {
     pub(super) ramp: Option<Ramp>,
     pub(super) window: Window,
     pub(super) labels: LabelTable,
-    /// The failures of the present run.
-    pub(super) run: Tally,
+    /// The failures of the present run, where there is one.
+    pub(super) run: Option<Box<Tally>>,
     pub(super) statistics: Statistics,
     /// `statistics.rejected` when the state in force last changed.
     pub(super) rejected_before: u64,
@@ -99,7 +99,7 @@ impl Machine {
             ramp: None,
             window,
             labels: LabelTable::default(),
-            run: Tally::default(),
+            run: None,
             statistics: Statistics::default(),
             rejected_before: 0,
             last_failure: None,

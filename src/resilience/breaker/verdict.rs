@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::resilience::breaker::exemplar::Exemplar;
-use crate::resilience::breaker::labels::Tally;
+use crate::resilience::breaker::labels::{LabelCount, Tally};
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::spec::{BreakerKeys, Enforcement};
 use crate::resilience::breaker::state::Phase;
@@ -40,6 +40,12 @@ impl Machine {
         slow
     }
 
+    /// The failures of the present run by label, most frequent first.
+    pub(super) fn run_labels(&self) -> Vec<LabelCount> {
+        let run = self.run.as_deref();
+        run.map(|run| self.labels.counts(run)).unwrap_or_default()
+    }
+
     /// Counts a result in the present run.
     fn count_run(&mut self, sample: &Sample) {
         match sample.outcome {
@@ -48,14 +54,15 @@ impl Machine {
                     self.statistics.consecutive_successes.saturating_add(1);
                 if self.statistics.consecutive_failures > 0 {
                     self.statistics.consecutive_failures = 0;
-                    self.run = Tally::default();
+                    self.run = None;
                 }
             }
             Outcome::Failure => {
                 self.statistics.consecutive_successes = 0;
                 self.statistics.consecutive_failures =
                     self.statistics.consecutive_failures.saturating_add(1);
-                self.run.add(self.labels.id(sample.label));
+                let label = self.labels.id(sample.label);
+                self.run.get_or_insert_default().add(label);
             }
             Outcome::Alive | Outcome::Throttled | Outcome::Ignored => {}
         }
@@ -93,7 +100,7 @@ impl Machine {
         } = *self.spec.keys();
         let failures = self.statistics.consecutive_failures;
         if failure_threshold > 0 && outcome == Outcome::Failure && failures >= failure_threshold {
-            let labels = self.labels.counts(&self.run);
+            let labels = self.run_labels();
             let (observed, threshold) =
                 (Measure::Count(failures), Measure::Count(failure_threshold));
             return Some((
@@ -199,7 +206,7 @@ impl Machine {
             };
             self.recent = None;
             self.statistics.consecutive_failures = 0;
-            self.run = Tally::default();
+            self.run = None;
             self.window = Window::new(self.spec.keys().window, self.latest);
             self.enter(Phase::Closed, self.latest, Cause::ProbesSucceeded, evidence);
             self.begin_ramp();

@@ -170,7 +170,7 @@ impl Machine {
             failure_ratio: share(window.failed),
             slow_ratio: share(window.slow),
             distances: self.distances(window),
-            run_labels: self.labels.counts(&self.run),
+            run_labels: self.run_labels(),
             run_exemplars: self.latest_failed(self.statistics.consecutive_failures),
             last_failure: self.last_failure.clone(),
             because: self.because.clone(),

@@ -33,7 +33,7 @@ pub(super) struct Machine {
     pub(super) latest: Instant,
     /// Counts the pauses. What was sent before a pause began has a lower number.
     pub(super) epoch: u64,
-    pub(super) route: Option<Pause>,
+    pub(super) route: Option<Box<Pause>>,
     pub(super) keys: HashMap<Key, Pause>,
     sweep_at: Option<Instant>,
     pub(super) line: Line<Option<Key>>,
@@ -162,7 +162,7 @@ impl Machine {
         };
         let admission = Admission {
             epoch: self.epoch,
-            route: try_out(self.route.as_mut()),
+            route: try_out(self.route.as_deref_mut()),
             key: try_out(key.and_then(|key| self.keys.get_mut(&key))),
         };
         if let Some(place) = place {
@@ -241,7 +241,8 @@ impl Machine {
         let Some(spec) = spec else {
             return self.release(now);
         };
-        for pause in self.route.iter_mut().chain(self.keys.values_mut()) {
+        let route = self.route.as_deref_mut();
+        for pause in route.into_iter().chain(self.keys.values_mut()) {
             pause.until = pause.until.min(pause.since + spec.max);
         }
         self.rouse_all();
@@ -292,7 +293,7 @@ impl Machine {
         };
         let now = self.latest;
         let pause = match key {
-            None => self.route.as_mut(),
+            None => self.route.as_deref_mut(),
             Some(key) => self.keys.get_mut(&key),
         };
         let (in_a_row, took) = match pause {
@@ -342,7 +343,7 @@ impl Machine {
             in_a_row,
         });
         match key {
-            None => self.route = Some(pause),
+            None => self.route = Some(Box::new(pause)),
             Some(key) => {
                 self.keys.insert(key, pause);
             }

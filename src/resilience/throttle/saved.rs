@@ -90,7 +90,7 @@ impl Machine {
             in_a_row: saved.in_a_row,
             is_tried: false,
         };
-        self.route = saved.route.as_ref().map(pause);
+        self.route = saved.route.as_ref().map(pause).map(Box::new);
         let keys = saved.keys.iter().take(MAX_KEYS);
         self.keys = keys.map(|(key, saved)| (*key, pause(saved))).collect();
         self.rouse_all();

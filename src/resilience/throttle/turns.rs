@@ -7,7 +7,7 @@ use crate::resilience::throttle::pause::{Lane, Pause};
 
 impl Machine {
     pub(super) fn route_lane(&self) -> Lane {
-        Pause::lane(self.route.as_ref(), self.latest)
+        Pause::lane(self.route.as_deref(), self.latest)
     }
 
     pub(super) fn key_lane(&self, key: Option<Key>) -> Lane {
@@ -52,7 +52,10 @@ impl Machine {
     }
 
     pub(super) fn halt(&self, key: Option<Key>) -> Halt {
-        let pauses = [self.route.as_ref(), key.and_then(|key| self.keys.get(&key))];
+        let pauses = [
+            self.route.as_deref(),
+            key.and_then(|key| self.keys.get(&key)),
+        ];
         let until = pauses.into_iter().flatten().map(|pause| pause.until).max();
         match until.filter(|until| *until > self.latest) {
             Some(retry_at) => Halt {

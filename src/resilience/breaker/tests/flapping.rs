@@ -139,6 +139,7 @@ fn bytes(machine: &Machine) -> usize {
         + ARC
         + machine.history.len() * size_of::<usize>()
         + machine.labels.bytes()
+        + machine.run.as_deref().map_or(0, size_of_val)
         + machine.recent.as_ref().map_or(0, |recent| recent.bytes())
         + calls.sum::<usize>()
         + changes.sum::<usize>()
