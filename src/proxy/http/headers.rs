@@ -44,7 +44,11 @@ const NEVER_HOP_BY_HOP: [&str; 10] = [
 /// `Connection` stands first in both lists: [`strip`] looks there.
 const REQUEST_STAYS: &[&str] = &joined::<11, 2, 13>(
     joined::<6, 5, 11>(HOP_BY_HOP, OF_THE_CALLER),
-    ["te", "proxy-authorization"],
+    [
+        // Goes on if it says `trailers`, and says nothing else then.
+        "te",
+        "proxy-authorization",
+    ],
 );
 
 /// What an answer does not take along.
@@ -84,6 +88,8 @@ fn strip(headers: &mut HeaderMap, stays: &[&str]) {
         }
         if *name == reply::PROXY_STATUS {
             ours::remove_status(headers);
+        } else if *name == TE {
+            leave_trailers(headers);
         } else {
             headers.remove(*name);
         }
@@ -118,17 +124,23 @@ fn named_by_connection(headers: &HeaderMap, stays: &[&str]) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Makes the head of a caller's request fit for the upstream. `upgrade` is the protocol that the caller may switch to.
-pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
+/// Takes out of `TE` what is for one hop, which is all but `trailers` (RFC 9110 §10.1.4).
+fn leave_trailers(headers: &mut HeaderMap) {
     let wants_trailers = headers
         .get_all(TE)
         .iter()
         .any(|value| is_listed(value, "trailers"));
-    strip(headers, REQUEST_STAYS);
-    join_cookies(headers);
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+    } else {
+        headers.remove(TE);
     }
+}
+
+/// Makes the head of a caller's request fit for the upstream. `upgrade` is the protocol that the caller may switch to.
+pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
+    strip(headers, REQUEST_STAYS);
+    join_cookies(headers);
     headers.insert(X_FORWARDED_FOR, facts.peer.clone());
     if facts.attempt > 1 {
         headers.insert(X_ATTEMPT, HeaderValue::from(facts.attempt));
@@ -150,6 +162,10 @@ pub(super) fn prepare_probe(
 
 /// HTTP/2 may bring cookies in several fields; HTTP/1.1 has one (RFC 9113 §8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
+    if headers.len() == headers.keys_len() {
+        // No name stands twice.
+        return;
+    }
     let mut cookies = headers.get_all(COOKIE).iter();
     let (Some(first), Some(_)) = (cookies.next(), cookies.next()) else {
         return;

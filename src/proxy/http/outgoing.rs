@@ -83,7 +83,9 @@ impl<'a> Outgoing<'a> {
             Some(headers) => headers,
             None => {
                 let mut headers = call.take_headers(keep).ok_or(Failure::Internal)?;
-                headers.remove(HOST);
+                if lease.is_http2() {
+                    headers.remove(HOST);
+                }
                 if self.route.plan.classify.look_into_bodies() {
                     // Clients ask for gzip by default, and what is encoded cannot be looked into.
                     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
