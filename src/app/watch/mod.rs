@@ -1,12 +1,13 @@
 //! Notices that the configuration file, or a file that it names, may have changed.
 //!
 //! The *directories* are watched: editors rename over a file and Kubernetes swaps a symlink beside it, which a watch on the file itself
-//! misses. And all is looked at every other second, since some mounts and file systems tell nothing at all. Neither is trusted to mean a
+//! misses. So are those of whatever a link leads to, since that is where a writer is told of. And all is looked at every other second, since some mounts and file systems tell nothing at all. Neither is trusted to mean a
 //! change: the reload looks for itself. Nor is a pause trusted to mean the end of a write: a writer that has not closed the file is waited
 //! for.
 
 mod mounts;
 mod sign;
+mod trail;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,14 +17,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::aside::aside;
 use super::reload::Trigger;
 use crate::config::directory;
 use crate::time::{Deadline, now, timeout_at};
 use mounts::mounted;
-use sign::{Sign, is_parting};
+use sign::{Sign, is_moving, is_parting};
+use trail::trail;
 
 pub(super) use writing::Writing;
 
@@ -48,6 +50,7 @@ impl Watch {
             triggers,
             writing,
             sight: Arc::default(),
+            moved: Arc::default(),
         };
         let eye = Eye::new(scope.clone());
         let mut watch = Self { files, scope, eye };
@@ -60,8 +63,9 @@ impl Watch {
         while self.scope.triggers.send(Trigger::File).await.is_ok() {
             // Either way it is time to turn to what there is now; without a sender there is nothing new.
             let _ = timeout_at(Deadline::after(now(), POLL), async {
-                if self.files.changed().await.is_err() {
-                    std::future::pending::<()>().await;
+                tokio::select! {
+                    Ok(()) = self.files.changed() => {}
+                    () = self.scope.moved.notified() => {}
                 }
             })
             .await;
@@ -108,11 +112,13 @@ struct Scope {
     triggers: mpsc::Sender<Trigger>,
     writing: Writing,
     sight: Arc<Mutex<Sight>>,
+    /// Told when one of our names came to stand for another file.
+    moved: Arc<Notify>,
 }
 
 #[derive(Default)]
 struct Sight {
-    /// Our files, each as events name it: its directory and its name.
+    /// The names of our files, each as events name it.
     files: BTreeSet<PathBuf>,
     /// What went, a watched directory perhaps, whose watch went with it.
     parted: BTreeSet<PathBuf>,
@@ -121,23 +127,29 @@ struct Sight {
 impl Scope {
     fn told(&self, event: &notify::Result<Event>) {
         let mut sight = self.sight();
-        let sign = match event {
+        let (sign, is_moved) = match event {
             // Lost events may have been of any kind.
-            Err(_) => Sign::Changed,
+            Err(_) => (Sign::Changed, true),
             Ok(event) => {
                 let sign = Sign::of(event, &sight.files);
                 let ours = event
                     .paths
                     .iter()
                     .filter(|path| sight.files.contains(*path));
-                ours.for_each(|file| self.writing.note(sign, file, now()));
+                let count = ours
+                    .map(|file| self.writing.note(sign, file, now()))
+                    .count();
                 if is_parting(event) {
                     sight.parted.extend(event.paths.iter().cloned());
                 }
-                sign
+                (sign, count > 0 && is_moving(event))
             }
         };
-        if sign != Sign::Nothing {
+        drop(sight);
+        if is_moved {
+            // Triggers once what the name stands for now is watched: its writer may be at work already.
+            self.moved.notify_one();
+        } else if sign != Sign::Nothing {
             // A full queue holds a trigger already, which is all this one would say.
             let _ = self.triggers.try_send(Trigger::File);
         }
@@ -173,13 +185,15 @@ impl Eye {
     /// Watches the directories of these files as they are now. One that comes back is another one, even if its absence went unseen: it
     /// needs a new watch. Polling goes on without any.
     fn turn_to(&mut self, files: &BTreeSet<PathBuf>) {
-        let wanted: BTreeSet<PathBuf> = files
+        let names: BTreeSet<PathBuf> = files.iter().flat_map(|file| trail(file)).collect();
+        let wanted: BTreeSet<PathBuf> = names
             .iter()
-            .map(|file| directory(file).to_owned())
+            .map(|name| directory(name).to_owned())
             .collect();
+        self.scope.writing.keep_to(&names);
         let parted = {
             let mut sight = self.scope.sight();
-            sight.files = files.iter().map(|file| as_told(file)).collect();
+            sight.files = names;
             mem::take(&mut sight.parted)
         };
         let watcher = &mut self.watcher;
@@ -247,27 +261,5 @@ impl Eye {
             );
         }
         self.files.clone_from(files);
-    }
-}
-
-/// A file as events name it.
-fn as_told(file: &Path) -> PathBuf {
-    directory(file).join(file.file_name().unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_told_of_by_its_directory_and_its_name() {
-        for (file, folder, told) in [
-            ("sidefuse.yaml", ".", "./sidefuse.yaml"),
-            ("etc/sidefuse.yaml", "etc", "etc/sidefuse.yaml"),
-            ("/sidefuse.yaml", "/", "/sidefuse.yaml"),
-        ] {
-            assert_eq!(directory(Path::new(file)), Path::new(folder));
-            assert_eq!(as_told(Path::new(file)).as_os_str(), told);
-        }
     }
 }

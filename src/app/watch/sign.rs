@@ -47,6 +47,14 @@ impl Sign {
     }
 }
 
+/// Whether the names of the event may stand for other files from now on.
+pub(super) fn is_moving(event: &Event) -> bool {
+    matches!(
+        event.kind,
+        EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+    )
+}
+
 /// Whether one of the event's paths was taken away or went elsewhere: what is found under that name then is another.
 pub(super) fn is_parting(event: &Event) -> bool {
     matches!(
@@ -99,6 +107,18 @@ mod tests {
         ] {
             assert_eq!(of(kind, path), expected, "{kind:?} {path}");
         }
+    }
+
+    #[test]
+    fn a_name_that_comes_goes_or_is_moved_onto_stands_for_another_file() {
+        let created = EventKind::Create(CreateKind::File);
+        let moved = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        let removed = EventKind::Remove(RemoveKind::File);
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        for kind in [created, moved, removed] {
+            assert!(is_moving(&Event::new(kind)), "{kind:?}");
+        }
+        assert!(!is_moving(&Event::new(written)));
     }
 
     #[test]

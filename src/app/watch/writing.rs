@@ -1,6 +1,6 @@
 //! Writers at work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +35,11 @@ impl Writing {
         }
     }
 
+    /// Waits no longer for the writers of any other file.
+    pub(super) fn keep_to(&self, files: &BTreeSet<PathBuf>) {
+        self.get().retain(|file, _| files.contains(file));
+    }
+
     fn get(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,6 +64,17 @@ mod tests {
         assert!(writing.is_going_on(later), "the other is still written");
         writing.note(Sign::Whole, file, later);
         assert!(!writing.is_going_on(later));
+    }
+
+    #[test]
+    fn the_writer_of_a_file_that_is_ours_no_more_is_not_waited_for() {
+        let (writing, start) = (Writing::default(), now());
+        let (old, new) = (PathBuf::from("/etc/old"), PathBuf::from("/etc/new"));
+        writing.note(Sign::Written, &old, start);
+        writing.keep_to(&BTreeSet::from([old, new.clone()]));
+        assert!(writing.is_going_on(start));
+        writing.keep_to(&BTreeSet::from([new]));
+        assert!(!writing.is_going_on(start));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod rotation;
 mod sources;
 mod storms;
 mod survivors;
+mod writers;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
