@@ -1,5 +1,6 @@
 //! The signals that the process obeys.
 
+use std::convert::Infallible;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,11 +9,25 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// built for.
 const SIGXFSZ: i32 = 25;
 
-/// SIGTERM and SIGINT end the process, SIGHUP reloads.
+/// The signals that end the process, the one that reloads, and those that ask for nothing.
 pub(super) struct Signals {
+    pub(super) endings: Endings,
+    pub(super) hangup: Signal,
+    pub(super) idle: Idle,
+}
+
+/// SIGTERM, SIGINT and SIGQUIT, which is how nginx is told to end after its calls.
+pub(super) struct Endings {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
+    quit: Signal,
+}
+
+/// SIGUSR1 and SIGUSR2: other servers reopen their logs or replace themselves at these, and scripts send them to every one. The system
+/// would end the process.
+pub(super) struct Idle {
+    first: Signal,
+    second: Signal,
 }
 
 impl Signals {
@@ -25,25 +40,45 @@ impl Signals {
         // What is installed once stays, with or without somebody who waits.
         drop(signal(SignalKind::from_raw(SIGXFSZ))?);
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            endings: Endings {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+                quit: signal(SignalKind::quit())?,
+            },
             hangup: signal(SignalKind::hangup())?,
+            idle: Idle {
+                first: signal(SignalKind::user_defined1())?,
+                second: signal(SignalKind::user_defined2())?,
+            },
         })
     }
+}
 
+impl Endings {
     /// Waits for a signal that ends the process; says its name and number.
-    pub(super) async fn ending(
-        terminate: &mut Signal,
-        interrupt: &mut Signal,
-    ) -> (&'static str, u8) {
+    pub(super) async fn next(&mut self) -> (&'static str, u8) {
         tokio::select! {
-            _ = terminate.recv() => ("SIGTERM", 15),
-            _ = interrupt.recv() => ("SIGINT", 2),
+            _ = self.terminate.recv() => ("SIGTERM", 15),
+            _ = self.interrupt.recv() => ("SIGINT", 2),
+            _ = self.quit.recv() => ("SIGQUIT", 3),
         }
     }
+}
 
-    /// Apart, since different tasks wait for them.
-    pub(super) fn split(self) -> (Signal, Signal, Signal) {
-        (self.terminate, self.interrupt, self.hangup)
+impl Idle {
+    /// Says of each that it was taken, and goes on.
+    pub(super) async fn pass_over(mut self) -> Infallible {
+        loop {
+            tokio::select! {
+                _ = self.first.recv() => tracing::info!(
+                    signal = "SIGUSR1",
+                    "Nothing to reopen: the log goes to standard output"
+                ),
+                _ = self.second.recv() => tracing::info!(
+                    signal = "SIGUSR2",
+                    "Passed over a signal that asks for nothing here: SIGHUP reloads, SIGTERM ends"
+                ),
+            }
+        }
     }
 }

@@ -78,9 +78,8 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         stop,
     } = options;
     // First of all: a signal during the start must neither kill us halfway nor, where we are PID 1, be lost.
-    let (terminate, interrupt, hangup) = Signals::install()
-        .map_err(|error| StartError::System("signal handlers", error))?
-        .split();
+    let signals =
+        Signals::install().map_err(|error| StartError::System("signal handlers", error))?;
     let audience = Audience::of(&*environment, is_terminal);
     let meters = Meters::new();
     // Questions are asked from this thread: they outlive whoever wanted the answer.
@@ -137,18 +136,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         addresses,
     };
     warn_of_few(descriptors, &life.shared.snapshot.load());
-    let code = life
-        .live(
-            listening,
-            Hands {
-                terminate,
-                interrupt,
-                hangup,
-                stop,
-            },
-            ready,
-        )
-        .await;
+    let code = life.live(listening, Hands { signals, stop }, ready).await;
     // A reader that has stopped keeps the last lines from leaving; that must not keep us from ending.
     let _ = writer.shutdown(LAST_WORDS);
     code
@@ -156,9 +144,7 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
 
 /// Who may end or reload the program.
 struct Hands {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
+    signals: Signals,
     stop: Arc<Notify>,
 }
 
@@ -187,12 +173,12 @@ impl Life {
             warnings,
             addresses,
         } = self;
-        let Hands {
-            mut terminate,
-            mut interrupt,
+        let Hands { signals, stop } = hands;
+        let Signals {
+            mut endings,
             hangup,
-            stop,
-        } = hands;
+            idle,
+        } = signals;
         let (triggers, received) = mpsc::channel(16);
         let (reload, requests) = mpsc::channel(16);
         let snapshot = shared.snapshot.load_full();
@@ -239,14 +225,14 @@ impl Life {
             let ending_holds = end_holds(&shared);
             let finishing = async {
                 let why = tokio::select! {
-                    (name, _) = Signals::ending(&mut terminate, &mut interrupt) => name,
+                    (name, _) = endings.next() => name,
                     () = stop.notified() => "a request to stop",
                 };
                 let time = shared.snapshot.load().plan.drain;
                 tracing::info!(signal = why, drain = ?time, "Shutting down: still serving until callers are done");
                 let drained = tokio::select! {
                     drained = drain(&shared, time) => Some(drained),
-                    (_, number) = Signals::ending(&mut terminate, &mut interrupt) => return Ok(128 + number),
+                    (_, number) = endings.next() => return Ok(128 + number),
                 };
                 if drained == Some(false) {
                     tracing::warn!(
@@ -263,6 +249,7 @@ impl Life {
                 () = reloading => Ok(0),
                 never = keeping => match never {},
                 never = ending_holds => match never {},
+                never = idle.pass_over() => match never {},
                 () = resolving => Ok(0),
             }
         };

@@ -94,34 +94,32 @@ fn sigterm_under_load_fails_no_call_and_serves_new_connections_cases_194_195() {
 }
 
 #[test]
-fn sigint_ends_it_as_sigterm_does() {
-    let origin = Origin::start(|_| Answer::ok("fine"));
-    let mut sidefuse = Sidefuse::start(&config(&origin, "60s"));
-    assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 200);
-    let proxy = sidefuse.proxy();
-    sidefuse.process().signal(Signal::Int);
-    wait_draining(&mut sidefuse, "SIGINT");
-    assert_eq!(sidefuse.process().wait_exit(), 0);
-    TcpStream::connect(proxy).expect_err("nobody listens any more");
+fn sigint_and_sigquit_end_it_as_sigterm_does() {
+    for (signal, name) in [(Signal::Int, "SIGINT"), (Signal::Quit, "SIGQUIT")] {
+        let origin = Origin::start(|_| Answer::ok("fine"));
+        let mut sidefuse = Sidefuse::start(&config(&origin, "60s"));
+        assert_eq!(client::get(sidefuse.proxy(), "/crm/x").status(), 200);
+        let proxy = sidefuse.proxy();
+        sidefuse.process().signal(signal);
+        wait_draining(&mut sidefuse, name);
+        assert_eq!(sidefuse.process().wait_exit(), 0);
+        TcpStream::connect(proxy).expect_err("nobody listens any more");
+    }
 }
 
 #[test]
 fn a_second_signal_ends_it_at_once_with_its_number_case_197() {
-    for (first, second, code) in [
-        (Signal::Term, Signal::Term, 128 + 15),
-        (Signal::Term, Signal::Int, 128 + 2),
-        (Signal::Int, Signal::Term, 128 + 15),
+    for (first, name, second, code) in [
+        (Signal::Term, "SIGTERM", Signal::Term, 128 + 15),
+        (Signal::Term, "SIGTERM", Signal::Int, 128 + 2),
+        (Signal::Int, "SIGINT", Signal::Term, 128 + 15),
+        (Signal::Term, "SIGTERM", Signal::Quit, 128 + 3),
     ] {
         let gate = Gate::closed();
         let origin = holding(&gate);
         let mut sidefuse = Sidefuse::start(&config(&origin, "1h"));
         let mut in_flight = held(&sidefuse, &origin);
         sidefuse.process().signal(first);
-        let name = if first == Signal::Term {
-            "SIGTERM"
-        } else {
-            "SIGINT"
-        };
         wait_draining(&mut sidefuse, name);
         sidefuse.process().signal(second);
         assert_eq!(sidefuse.process().wait_exit(), code);

@@ -172,8 +172,14 @@ pub(crate) enum Signal {
     Term,
     /// The same, from a terminal.
     Int,
+    /// The same, from whoever knows nginx.
+    Quit,
     /// Please read the configuration again.
     Hup,
+    /// Please open the logs anew.
+    Usr1,
+    /// Please replace yourself.
+    Usr2,
     /// A file has reached its size limit.
     FileSize,
 }
@@ -259,7 +265,10 @@ impl Process {
         let name = match signal {
             Signal::Term => "-TERM",
             Signal::Int => "-INT",
+            Signal::Quit => "-QUIT",
             Signal::Hup => "-HUP",
+            Signal::Usr1 => "-USR1",
+            Signal::Usr2 => "-USR2",
             Signal::FileSize => "-XFSZ",
         };
         let status = Command::new("kill")
