@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use tracing::field::{Field, Visit};
@@ -18,7 +19,7 @@ use super::escape::{self, Place};
 use super::line::{Level, LineFormat, TimeText};
 use super::pretty::{self, MAX_FIELD};
 use super::worker_log::LogSpec;
-use super::writer::LogHandle;
+use super::writer::{LogHandle, Loss};
 
 /// Keys that every line has; a field of the same name gets a `_` behind it, so that no key stands twice.
 const TAKEN: [&str; 6] = ["level", "time", "env", "service", "correlationId", "msg"];
@@ -40,12 +41,16 @@ impl Logging {
     /// Lines of that shape to that thread.
     #[must_use]
     pub fn new(handle: LogHandle, spec: Arc<LogSpec>) -> Self {
-        let times = Mutex::new(TimeText::new());
-        Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             handle,
             spec: ArcSwap::new(spec),
-            times,
-        }))
+            times: Mutex::new(TimeText::new()),
+        });
+        // The handle must not keep what keeps the handle.
+        let teller = Arc::downgrade(&shared);
+        let notice = move |loss| teller.upgrade()?.line_of(loss);
+        shared.handle.tell_losses(notice);
+        Self(shared)
     }
 
     /// What lines look like at present; the same for a worker's access lines.
@@ -99,15 +104,37 @@ impl<S: Subscriber> Layer<S> for Logging {
         let spec = self.0.spec.load();
         let mut fields = Fields::new(spec.format);
         event.record(&mut fields);
+        let level = level_of(event.metadata());
         let mut line = Vec::with_capacity(256);
-        let time = *self
-            .0
-            .times
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .at(time::wall());
-        fields.push_line(&mut line, level_of(event.metadata()), &time, &spec);
-        self.0.handle.send(line, 1);
+        fields.push_line(&mut line, level, &self.0.text_of(time::wall()), &spec);
+        // Details are as many as calls are.
+        if level < Level::Info {
+            self.0.handle.send(line, 1);
+        } else {
+            self.0.handle.send_event(line);
+        }
+    }
+}
+
+impl Shared {
+    fn text_of(&self, time: SystemTime) -> [u8; 24] {
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        *times.at(time)
+    }
+
+    /// What stands where lines are missing.
+    fn line_of(&self, loss: Loss) -> Option<Vec<u8>> {
+        let spec = self.spec.load();
+        if spec.level > Level::Warn {
+            return None;
+        }
+        let mut fields = Fields::new(spec.format);
+        "Log lines were lost: they could not be written".clone_into(&mut fields.message);
+        fields.bare("lines", &loss.lines.to_string());
+        fields.text("since", &String::from_utf8_lossy(&self.text_of(loss.since)));
+        let mut line = Vec::with_capacity(256);
+        fields.push_line(&mut line, Level::Warn, &self.text_of(time::wall()), &spec);
+        Some(line)
     }
 }
 
@@ -174,20 +201,20 @@ impl Fields {
     }
 
     /// A value that is written as it is in both shapes.
-    fn bare(&mut self, field: &Field, value: &str) {
+    fn bare(&mut self, name: &str, value: &str) {
         match self.format {
             LineFormat::Json => {
-                push_key(&mut self.rest, field.name());
+                push_key(&mut self.rest, name);
                 self.rest.extend_from_slice(value.as_bytes());
             }
             LineFormat::Pretty { color } => {
-                pretty::push_field(&mut self.rest, color, field.name().as_bytes(), value);
+                pretty::push_field(&mut self.rest, color, name.as_bytes(), value);
             }
         }
     }
 
-    fn text(&mut self, field: &Field, value: &str) {
-        match (field.name(), self.format) {
+    fn text(&mut self, name: &str, value: &str) {
+        match (name, self.format) {
             ("message", _) => value.clone_into(&mut self.message),
             ("correlation_id", _) => self.correlation_id = Some(value.to_owned()),
             (name, LineFormat::Json) => {
@@ -207,26 +234,26 @@ impl Fields {
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
         if value.is_finite() {
-            self.bare(field, &value.to_string());
+            self.bare(field.name(), &value.to_string());
         } else {
-            self.text(field, &value.to_string());
+            self.text(field.name(), &value.to_string());
         }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.bare(field, &value.to_string());
+        self.bare(field.name(), &value.to_string());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.bare(field, &value.to_string());
+        self.bare(field.name(), &value.to_string());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.bare(field, if value { "true" } else { "false" });
+        self.bare(field.name(), if value { "true" } else { "false" });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, value);
+        self.text(field.name(), value);
     }
 
     /// The whole chain in one text: a `Display` of ours never repeats its source.
@@ -238,11 +265,11 @@ impl Visit for Fields {
             chain.push_str(&error.to_string());
             source = error.source();
         }
-        self.text(field, &chain);
+        self.text(field.name(), &chain);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field, &format!("{value:?}"));
+        self.text(field.name(), &format!("{value:?}"));
     }
 }
 
@@ -345,6 +372,26 @@ mod tests {
         );
         let time = object["time"].as_str().unwrap();
         insta::assert_snapshot!(line.replace(time, "TIME"));
+    }
+
+    #[test]
+    fn where_lines_are_missing_a_line_says_how_many_since_when() {
+        let writer = LogWriter::spawn(io::sink(), Meters::new().log_lines_dropped()).unwrap();
+        let logging = Logging::new(writer.handle(), Arc::new(spec()));
+        let loss = Loss {
+            lines: 17,
+            since: SystemTime::UNIX_EPOCH + Duration::from_millis(1_760_626_800_007),
+        };
+        let line = logging.0.line_of(loss).unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(
+            (&line["level"], &line["lines"]),
+            (&"warn".into(), &17.into())
+        );
+        assert_eq!(line["since"], "2025-10-16T15:00:00.007Z");
+        let level = Level::Error;
+        logging.respec(Arc::new(LogSpec { level, ..spec() }));
+        assert_eq!(logging.0.line_of(loss), None);
     }
 
     #[test]

@@ -1,19 +1,24 @@
 //! The one thread that writes log lines.
 //!
 //! Traffic never waits for it: a batch that finds the queue full is dropped and its lines are counted. Each lost line is counted
-//! exactly once, whether the queue was full, the sink failed, or shutdown gave up. The sink belongs to the thread alone, so the
+//! exactly once, whether the queue was full, the sink failed, or shutdown gave up. What operators need to know when that happens has
+//! room of its own, and where lines are missing a line says how many, as soon as the sink takes any. The sink belongs to the thread alone, so the
 //! place to reopen a log file is there, between two batches.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use std::{io, mem, thread};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+use std::{fmt, io, mem, thread};
 
 use metrics::Counter;
 
+use crate::time::wall;
+
 /// Bytes that may wait to be written: 64 full batches of a worker.
 const QUEUE_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes beside these in which only events may wait: hundreds of them.
+const EVENT_BYTES: usize = 256 * 1024;
 /// Buffers kept for reuse, and the largest that is worth keeping.
 const SPARE_BUFFERS: usize = 16;
 const SPARE_BYTES: usize = 64 * 1024;
@@ -35,7 +40,9 @@ pub struct LogHandle {
 #[derive(Debug)]
 struct Queue {
     capacity: usize,
+    reserve: usize,
     dropped: Counter,
+    notice: OnceLock<Notice>,
     state: Mutex<State>,
     filled: Condvar,
     emptied: Condvar,
@@ -43,18 +50,49 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    batches: VecDeque<Batch>,
+    entries: VecDeque<Entry>,
     bytes: usize,
     spare: Vec<Vec<u8>>,
+    /// Whether the thread has an entry in hand.
+    at_work: bool,
     /// The lines that the thread is writing at this moment.
     writing: u64,
+    /// What was lost and is not told yet.
+    loss: Option<Loss>,
+    /// Whether the place of the loss is among the entries.
+    is_marked: bool,
     closed: bool,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Lines(Batch),
+    /// Here lines are missing.
+    Gap,
 }
 
 #[derive(Debug, Default)]
 struct Batch {
     bytes: Vec<u8>,
     lines: u64,
+}
+
+/// Lines that nobody will read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    /// How many.
+    pub(super) lines: u64,
+    /// When the first of them was lost.
+    pub(super) since: SystemTime,
+}
+
+/// Makes the line that tells of a loss; none where the log's level leaves it out.
+struct Notice(Box<dyn Fn(Loss) -> Option<Vec<u8>> + Send + Sync>);
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notice")
+    }
 }
 
 // === impl LogWriter ===
@@ -65,17 +103,20 @@ impl LogWriter {
     /// # Errors
     /// When the thread cannot be started.
     pub fn spawn(sink: impl Write + Send + 'static, dropped: Counter) -> io::Result<Self> {
-        Self::spawn_with_capacity(sink, dropped, QUEUE_BYTES)
+        Self::spawn_with_room(sink, dropped, QUEUE_BYTES, EVENT_BYTES)
     }
 
-    fn spawn_with_capacity(
+    fn spawn_with_room(
         sink: impl Write + Send + 'static,
         dropped: Counter,
         capacity: usize,
+        reserve: usize,
     ) -> io::Result<Self> {
         let queue = Arc::new(Queue {
             capacity,
+            reserve,
             dropped,
+            notice: OnceLock::new(),
             state: Mutex::default(),
             filled: Condvar::new(),
             emptied: Condvar::new(),
@@ -101,12 +142,12 @@ impl LogWriter {
     pub fn shutdown(self, patience: Duration) -> bool {
         let queue = &self.handle.queue;
         queue.close();
-        let busy = |state: &mut State| !state.batches.is_empty() || state.writing > 0;
+        let busy = |state: &mut State| !state.entries.is_empty() || state.at_work;
         let (mut state, _) = queue
             .emptied
             .wait_timeout_while(queue.lock(), patience, busy)
             .unwrap_or_else(PoisonError::into_inner);
-        let left: u64 = state.batches.drain(..).map(|batch| batch.lines).sum();
+        let left: u64 = state.entries.drain(..).map(|entry| entry.lines()).sum();
         state.bytes = 0;
         // The thread finds this at 0 and counts nothing twice.
         let left = left + mem::take(&mut state.writing);
@@ -130,21 +171,74 @@ impl LogHandle {
     /// Queues a batch of `lines` whole lines. Never waits: when the queue is full or closed the batch is dropped and its lines
     /// are counted. Gives an empty buffer for the next batch, a used one where there is one.
     pub fn send(&self, bytes: Vec<u8>, lines: u64) -> Vec<u8> {
+        self.put(bytes, lines, self.queue.capacity)
+    }
+
+    /// Queues the line of an event. The same, with room that batches cannot take.
+    pub fn send_event(&self, line: Vec<u8>) {
+        self.put(line, 1, self.queue.capacity + self.queue.reserve);
+    }
+
+    /// From now on `notice` makes the lines that tell of lost ones. Whoever comes second is not asked.
+    pub(super) fn tell_losses(
+        &self,
+        notice: impl Fn(Loss) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) {
+        let _ = self.queue.notice.set(Notice(Box::new(notice)));
+    }
+
+    fn put(&self, bytes: Vec<u8>, lines: u64, capacity: usize) -> Vec<u8> {
         if bytes.is_empty() {
             return bytes;
         }
         let mut state = self.queue.lock();
-        if state.closed || state.bytes + bytes.len() > self.queue.capacity {
-            drop(state);
-            self.queue.dropped.increment(lines);
-            return emptied(bytes);
-        }
-        state.bytes += bytes.len();
-        state.batches.push_back(Batch { bytes, lines });
-        let next = state.spare.pop().unwrap_or_default();
+        let is_refused = state.closed || state.bytes + bytes.len() > capacity;
+        let next = if is_refused {
+            state.lose(lines);
+            if state.mark() {
+                state.entries.push_back(Entry::Gap);
+            }
+            emptied(bytes)
+        } else {
+            state.bytes += bytes.len();
+            let batch = Batch { bytes, lines };
+            state.entries.push_back(Entry::Lines(batch));
+            state.spare.pop().unwrap_or_default()
+        };
         drop(state);
+        if is_refused {
+            self.queue.dropped.increment(lines);
+        }
         self.queue.filled.notify_one();
         next
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn lose(&mut self, lines: u64) {
+        let loss = self.loss.get_or_insert_with(|| Loss {
+            lines: 0,
+            since: wall(),
+        });
+        loss.lines += lines;
+    }
+
+    /// Whether the place of a loss must be marked now.
+    fn mark(&mut self) -> bool {
+        let is_new = self.loss.is_some() && !self.is_marked && !self.closed;
+        self.is_marked |= is_new;
+        is_new
+    }
+}
+
+impl Entry {
+    fn lines(&self) -> u64 {
+        match self {
+            Self::Lines(batch) => batch.lines,
+            Self::Gap => 0,
+        }
     }
 }
 
@@ -162,23 +256,31 @@ impl Queue {
 
     fn run(&self, mut sink: impl Write) {
         let mut torn = false;
-        while let Some(batch) = self.next() {
-            let lost = write_batch(&mut sink, &batch, &mut torn);
-            self.wrote(batch, lost);
+        while let Some(entry) = self.next() {
+            match entry {
+                Entry::Lines(batch) => {
+                    let lost = write_batch(&mut sink, &batch, &mut torn);
+                    self.wrote(batch, lost);
+                }
+                Entry::Gap => self.tell(&mut sink, &mut torn),
+            }
         }
     }
 
-    /// Waits for a batch; `None` once the queue is closed and empty.
-    fn next(&self) -> Option<Batch> {
-        let idle = |state: &mut State| state.batches.is_empty() && !state.closed;
+    /// Waits for an entry; `None` once the queue is closed and empty.
+    fn next(&self) -> Option<Entry> {
+        let idle = |state: &mut State| state.entries.is_empty() && !state.closed;
         let mut state = self
             .filled
             .wait_while(self.lock(), idle)
             .unwrap_or_else(PoisonError::into_inner);
-        let batch = state.batches.pop_front()?;
-        state.bytes = state.bytes.saturating_sub(batch.bytes.len());
-        state.writing = batch.lines;
-        Some(batch)
+        let entry = state.entries.pop_front()?;
+        if let Entry::Lines(batch) = &entry {
+            state.bytes = state.bytes.saturating_sub(batch.bytes.len());
+        }
+        state.writing = entry.lines();
+        state.at_work = true;
+        Some(entry)
     }
 
     fn wrote(&self, batch: Batch, lost: u64) {
@@ -189,8 +291,39 @@ impl Queue {
         }
         if lost > 0 && !given_up {
             self.dropped.increment(lost);
+            state.lose(lost);
         }
-        if state.batches.is_empty() {
+        // Of one that could not be told before, too.
+        if state.mark() {
+            state.entries.push_front(Entry::Gap);
+        }
+        self.rest(state);
+    }
+
+    /// Tells what was lost up to now; what cannot be told waits for the next batch.
+    fn tell(&self, sink: &mut impl Write, torn: &mut bool) {
+        let mut state = self.lock();
+        state.is_marked = false;
+        let loss = state.loss.take();
+        drop(state);
+        let told = loss.zip(self.notice.get());
+        let line = told.and_then(|(loss, notice)| notice.0(loss));
+        let is_told = line.is_none_or(|bytes| {
+            let batch = Batch { bytes, lines: 1 };
+            write_batch(sink, &batch, torn) == 0
+        });
+        let mut state = self.lock();
+        if let Some(loss) = loss.filter(|_| !is_told) {
+            let since = state.loss.take();
+            let lines = loss.lines + since.map_or(0, |since| since.lines);
+            state.loss = Some(Loss { lines, ..loss });
+        }
+        self.rest(state);
+    }
+
+    fn rest(&self, mut state: MutexGuard<'_, State>) {
+        state.at_work = false;
+        if state.entries.is_empty() {
             self.emptied.notify_all();
         }
     }
@@ -342,7 +475,7 @@ pub(crate) mod tests {
             memory: memory.clone(),
         };
         let writer =
-            LogWriter::spawn_with_capacity(sink, meters.log_lines_dropped(), 4 * 20).unwrap();
+            LogWriter::spawn_with_room(sink, meters.log_lines_dropped(), 4 * 20, 0).unwrap();
         let handle = writer.handle();
         handle.send(vec![b'\n'; 20], 20);
         is_asked.recv().unwrap();
@@ -361,11 +494,72 @@ pub(crate) mod tests {
         assert_eq!(dropped(&meters), 6 * 20);
     }
 
+    fn tell_losses(writer: &LogWriter) {
+        let tell = |loss: Loss| Some(format!("lost {}\n", loss.lines).into_bytes());
+        writer.handle().tell_losses(tell);
+    }
+
+    #[test]
+    fn events_have_room_that_access_lines_cannot_take_and_where_lines_are_missing_one_says_how_many()
+     {
+        let meters = Meters::new();
+        let ((asked, is_asked), (give_leave, leave)) = (channel(), channel());
+        let memory = Memory::default();
+        let sink = Stopped {
+            asked,
+            leave,
+            memory: memory.clone(),
+        };
+        let writer = LogWriter::spawn_with_room(sink, meters.log_lines_dropped(), 6, 12).unwrap();
+        tell_losses(&writer);
+        let handle = writer.handle();
+        handle.send(b"first\n".to_vec(), 1);
+        is_asked.recv().unwrap();
+        for _ in 0..3 {
+            handle.send(b"a\nb\nc\n".to_vec(), 3);
+            handle.send_event(b"event\n".to_vec());
+        }
+        // The last event finds no room: that of events is bounded, too.
+        assert_eq!(dropped(&meters), 3 + 3 + 1);
+        drop(give_leave);
+        assert!(writer.shutdown(PATIENCE));
+        assert_eq!(
+            memory.text(),
+            "first\na\nb\nc\nevent\nlost 7\nevent\n",
+            "the gap is told where it is, in one line"
+        );
+        assert_eq!(dropped(&meters), 7);
+    }
+
+    #[test]
+    fn a_loss_is_told_once_the_sink_takes_lines_again_and_each_loss_once() {
+        let (memory, meters) = (Memory::default(), Meters::new());
+        let refused = || Err(ErrorKind::StorageFull);
+        // Two batches and the words about them; then all is taken, but one batch.
+        let answers = [refused(), refused(), refused(), refused(), Ok(2), Ok(7)];
+        let sink = Scripted {
+            answers: answers.into_iter().chain([refused()]).collect(),
+            memory: memory.clone(),
+        };
+        let writer = LogWriter::spawn(sink, meters.log_lines_dropped()).unwrap();
+        tell_losses(&writer);
+        let handle = writer.handle();
+        for line in ["a\n", "b\n", "c\n", "d\n", "e\n"] {
+            handle.send(line.into(), 1);
+            let is_busy = |state: &mut State| !state.entries.is_empty() || state.at_work;
+            let queue = &handle.queue;
+            drop(queue.emptied.wait_while(queue.lock(), is_busy).unwrap());
+        }
+        assert!(writer.shutdown(PATIENCE));
+        assert_eq!(memory.text(), "c\nlost 2\nlost 1\ne\n");
+        assert_eq!(dropped(&meters), 3);
+    }
+
     #[test]
     fn every_line_of_many_senders_is_either_written_or_counted_case_190() {
         let (memory, meters) = (Memory::default(), Meters::new());
         let writer =
-            LogWriter::spawn_with_capacity(memory.clone(), meters.log_lines_dropped(), 64).unwrap();
+            LogWriter::spawn_with_room(memory.clone(), meters.log_lines_dropped(), 64, 0).unwrap();
         thread::scope(|scope| {
             for _ in 0..4 {
                 let handle = writer.handle();

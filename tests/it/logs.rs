@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sidefuse::time::now;
 
 use crate::support::PATIENCE;
@@ -119,13 +119,13 @@ impl Drop for Unread {
 }
 
 #[test]
-fn a_stopped_reader_stops_no_traffic_and_each_lost_line_is_counted() {
+fn a_stopped_reader_stops_no_traffic_and_each_lost_line_is_counted_and_no_order_is_lost() {
     let origin = Origin::start(|_| Answer::ok("fine"));
     let directory = tempfile::tempdir().unwrap();
     let (path, socket) = (directory.path().join("sidefuse.yaml"), "127.0.0.51");
     // Its lines are not read, so its addresses must be known: nobody else uses this one of the loopback's.
     let config = format!(
-        "version: 1\nlisten: {{proxy: \"{socket}:7900\", admin: off, health: \"{socket}:7902\"}}\nroutes: {{crm: {{upstream: \"{}\"}}}}\n",
+        "version: 1\nlisten: {{proxy: \"{socket}:7900\", admin: \"{socket}:7901\", health: \"{socket}:7902\"}}\nroutes: {{crm: {{upstream: \"{}\"}}}}\n",
         origin.url()
     );
     fs::write(&path, config).unwrap();
@@ -155,17 +155,28 @@ fn a_stopped_reader_stops_no_traffic_and_each_lost_line_is_counted() {
     assert_eq!(client::get(health, "/readyz").status(), 200);
     let counted = Metrics::of(health).sum("sidefuse_requests_total");
     assert_eq!(counted, calls as f64);
+    let admin = format!("{socket}:7901").parse().unwrap();
+    let order = json!({"reason": "while nobody reads"});
+    assert_eq!(
+        client::post(admin, "/circuit-breakers/crm/open", &order).status(),
+        200
+    );
 
     // Somebody reads again: what was kept comes out whole, and nothing is missing that was not counted.
     let access = Arc::new(AtomicUsize::new(0));
     let read = Arc::clone(&access);
     let reading = thread::spawn(move || {
-        let mut last = Value::Null;
+        let mut events = Vec::new();
         for line in reader.lines().map(Result::unwrap) {
-            last = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-            read.fetch_add(usize::from(is_access(&last)), Ordering::SeqCst);
+            let line: Value =
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            if is_access(&line) {
+                read.fetch_add(1, Ordering::SeqCst);
+            } else {
+                events.push(line);
+            }
         }
-        last
+        events
     });
     let limit = now() + PATIENCE;
     while access.load(Ordering::SeqCst) + dropped() as usize != calls {
@@ -173,6 +184,14 @@ fn a_stopped_reader_stops_no_traffic_and_each_lost_line_is_counted() {
     }
     let pid = child.0.id().to_string();
     Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-    assert_eq!(reading.join().unwrap()["msg"], "sidefuse has ended");
-    assert!(access.load(Ordering::SeqCst) < calls);
+    let events = reading.join().unwrap();
+    assert_eq!(events.last().unwrap()["msg"], "sidefuse has ended");
+    let orders = events.iter().filter(|line| line["action"] == "open");
+    assert_eq!(orders.count(), 1, "{events:?}");
+    let lost: u64 = events
+        .iter()
+        .filter(|line| line["msg"] == "Log lines were lost: they could not be written")
+        .map(|line| line["lines"].as_u64().unwrap())
+        .sum();
+    assert_eq!(access.load(Ordering::SeqCst) + lost as usize, calls);
 }
