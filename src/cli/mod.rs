@@ -40,7 +40,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Carry traffic (what happens without a command, too)
-    Run(RunArgs),
+    Run(RunCommand),
     /// Write a first configuration from the URLs in an application's .env files and package.json
     Init(InitArgs),
     /// Check configuration files, contacting nobody
@@ -68,6 +68,15 @@ enum Command {
 }
 
 #[derive(Args, Debug)]
+struct RunCommand {
+    /// The configuration file
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    args: RunArgs,
+}
+
+#[derive(Args, Debug)]
 struct RunArgs {
     /// The configuration file, reloaded whenever it changes; without it the one that SIDEFUSE_CONFIG names
     #[arg(short, long, value_name = "FILE")]
@@ -89,7 +98,7 @@ pub fn main() -> ExitCode {
     let Cli { command, run } = Cli::parse();
     match command {
         None => run::run(run.config),
-        Some(Command::Run(args)) => run::run(args.config),
+        Some(Command::Run(RunCommand { file, args })) => run::run(file.or(args.config)),
         Some(Command::Init(args)) => init::init(args),
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Config(args)) => config::config(args),

@@ -161,13 +161,21 @@ fn the_example_starts_as_it_is() {
 }
 
 #[test]
-fn the_environment_names_the_configuration_where_no_flag_does() {
+fn the_environment_names_the_configuration_where_the_command_line_does_not() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("sidefuse.yaml");
     fs::write(&path, config("{proxy: 127.0.0.1:0, admin: off}")).unwrap();
-    for arguments in [&["run"][..], &[]] {
+    let named = [path.to_str().unwrap(), "/nowhere"];
+    let ways = [
+        (&["run"][..], named[0]),
+        (&[], named[0]),
+        (&["run", named[0]], named[1]),
+        (&["run", "-c", named[0]], named[1]),
+        (&["-c", named[0]], named[1]),
+    ];
+    for (arguments, variable) in ways {
         let mut command = command();
-        command.args(arguments).env("SIDEFUSE_CONFIG", &path);
+        command.args(arguments).env("SIDEFUSE_CONFIG", variable);
         let mut process = Process::spawn(command);
         process.wait_for_line(|line| line["msg"] == "sidefuse is ready");
         process.signal(Signal::Term);
