@@ -212,11 +212,11 @@ fn write(file: &Path, content: &str) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Sees to it that a write destroys nothing of others: what a newer version saved is kept aside as `FILE.newer`, what another program
-/// wrote stays.
+/// Sees to it that a write destroys nothing of others: what a newer version saved is kept aside as `FILE.newer`, one of ours whose
+/// beginning is broken as `FILE.broken`, and what another program wrote stays.
 fn make_way(file: &Path) -> io::Result<()> {
-    /// More than the first line has.
-    const HEAD: u64 = 64;
+    /// More than the first lines have.
+    const HEAD: u64 = 4096;
     let there = match open_regular(file) {
         Ok(there) => there,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -224,16 +224,19 @@ fn make_way(file: &Path) -> io::Result<()> {
     };
     let mut head = Vec::new();
     there.take(HEAD).read_to_end(&mut head)?;
-    if head.is_empty() {
+    // Zeros alone are what a crash of the system leaves of a new file.
+    if head.iter().all(|byte| *byte == 0) {
         return Ok(());
     }
+    let put_aside = |ending: &str| {
+        let mut aside = file.as_os_str().to_owned();
+        aside.push(ending);
+        fs::rename(file, aside)
+    };
     match Memory::check_version(&head) {
         Ok(()) | Err(MemoryError::Damaged) => Ok(()),
-        Err(MemoryError::Newer(_)) => {
-            let mut aside = file.as_os_str().to_owned();
-            aside.push(".newer");
-            fs::rename(file, aside)
-        }
+        Err(MemoryError::Newer(_)) => put_aside(".newer"),
+        Err(MemoryError::Foreign) if Memory::resembles(&head) => put_aside(".broken"),
         Err(MemoryError::Foreign) => Err(io::Error::other(
             "what is there is no state file of sidefuse and is left alone; move it away, or name another file as `state_file`",
         )),

@@ -25,6 +25,8 @@ const MAGIC: &str = "sidefuse state ";
 const VERSION: u32 = 2;
 /// The oldest version that is read.
 const OLDEST: u32 = 1;
+/// How its body begins, which is a line by itself.
+const BODY: &str = "{\"savedAt\":";
 
 /// Everything that is saved at one moment.
 ///
@@ -155,6 +157,13 @@ impl Memory {
             newer if newer > VERSION => Err(MemoryError::Newer(newer)),
             _ => Err(MemoryError::Foreign),
         }
+    }
+
+    /// Whether a file that begins so was one of ours before its first lines were broken.
+    #[must_use]
+    pub fn resembles(content: &[u8]) -> bool {
+        let mut lines = content.split(|byte| *byte == b'\n');
+        lines.any(|line| line.starts_with(BODY.as_bytes()))
     }
 
     /// Reads the content of a file.

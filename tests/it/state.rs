@@ -240,6 +240,7 @@ fn a_file_that_cannot_be_used_is_passed_over_with_a_warning_and_written_anew() {
     let whole = Memory::new(wall(), BTreeMap::new()).encode();
     let newer = whole.replacen("state 2", "state 3", 1);
     let cut = &whole[..whole.len() - 5];
+    let broken = whole.replacen("sidefuse state", "\u{1}garbage", 1);
     for (content, why) in [
         (
             old.as_str(),
@@ -248,6 +249,8 @@ fn a_file_that_cannot_be_used_is_passed_over_with_a_warning_and_written_anew() {
         (newer.as_str(), "its format is version 3"),
         (cut, "it is damaged"),
         ("", "it is no state file"),
+        (&*"\0".repeat(9_000), "it is no state file"),
+        (&broken, "it is no state file"),
     ] {
         fs::write(&file, content).unwrap();
         let mut sidefuse = Sidefuse::start(&config(&origin, directory.path(), ""));
@@ -262,6 +265,12 @@ fn a_file_that_cannot_be_used_is_passed_over_with_a_warning_and_written_anew() {
     }
     let aside = fs::read_to_string(directory.path().join("state.newer"));
     assert_eq!(aside.unwrap(), newer, "what a newer version saved is kept");
+    let aside = fs::read_to_string(directory.path().join("state.broken"));
+    assert_eq!(
+        aside.unwrap(),
+        broken,
+        "and so is one of ours that was broken"
+    );
 }
 
 #[test]

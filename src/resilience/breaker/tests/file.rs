@@ -45,6 +45,18 @@ fn a_newer_and_a_foreign_file_are_told_apart() {
 }
 
 #[test]
+fn a_file_whose_first_line_is_broken_still_looks_like_one_of_ours() {
+    let wall = std::time::SystemTime::UNIX_EPOCH;
+    let good = Memory::new(wall, std::collections::BTreeMap::new()).encode();
+    let broken = good.replacen("sidefuse state 2", "\u{0}garbage", 1);
+    assert!(Memory::decode(broken.as_bytes()).is_err());
+    assert!(Memory::resembles(broken.as_bytes()));
+    for foreign in ["", "hello\n", "{\"a\": 1}\n", "x {\"savedAt\":1}"] {
+        assert!(!Memory::resembles(foreign.as_bytes()), "{foreign:?}");
+    }
+}
+
+#[test]
 fn the_format_of_the_file_is_as_reviewed() {
     let mut bed = Bed::new(usual());
     bed.calls(4, TIMEOUT);
