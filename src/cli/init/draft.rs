@@ -66,6 +66,8 @@ pub(super) struct Draft {
     changes: BTreeMap<String, Vec<String>>,
     /// What was found and is no route.
     passed_over: Vec<String>,
+    /// What would not work by way of sidefuse.
+    signed: Vec<String>,
     is_cut: bool,
 }
 
@@ -73,12 +75,16 @@ impl Draft {
     /// What to propose for these. It is always a good configuration.
     pub(super) fn of(found: &[Found]) -> Self {
         let mut routes: Vec<Proposed<'_>> = Vec::new();
-        let mut passed_over: Vec<String> = Vec::new();
+        let (mut passed_over, mut signed) = (Vec::new(), Vec::new());
         for one in found.iter().take(MOST_FOUND) {
             let Some(url) = &one.url else {
-                passed_over.push(format!("{} of {}", one.name, one.file));
+                passed_over.push(place(one));
                 continue;
             };
+            if is_signed(&one.name, &url.host) {
+                signed.push(place(one));
+                continue;
+            }
             if let Some(route) = routes
                 .iter_mut()
                 .find(|route| route.url.origin == url.origin)
@@ -96,11 +102,11 @@ impl Draft {
             routes.push(route);
             if routes.len() > MOST_ROUTES || !is_good(&routes) {
                 routes.pop();
-                passed_over.push(format!("{} of {}", one.name, one.file));
+                passed_over.push(place(one));
             }
         }
         let rest = found.iter().skip(MOST_FOUND);
-        passed_over.extend(rest.map(|one| format!("{} of {}", one.name, one.file)));
+        passed_over.extend(rest.map(place));
         let mut changes: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for route in &routes {
             for Found {
@@ -128,6 +134,7 @@ impl Draft {
                 .any(Url::is_cut),
             changes,
             passed_over,
+            signed,
         }
     }
 
@@ -150,12 +157,25 @@ impl Draft {
         if self.is_cut {
             told.push_str("\n… is what may be secret: keep it as it is in the file.\n");
         }
-        if !self.passed_over.is_empty() {
-            told.push_str("\nNo route can be made of these, so look at them yourself:\n\n");
-            for name in self.passed_over.iter().take(MOST_TOLD) {
+        let left = [
+            (
+                "No route can be made of these, so look at them yourself:",
+                &self.passed_over,
+            ),
+            (
+                "Left out: calls of these are signed for the host and the path that they are sent to, which sidefuse changes:",
+                &self.signed,
+            ),
+        ];
+        for (why, names) in left {
+            if names.is_empty() {
+                continue;
+            }
+            told.push_str(&format!("\n{why}\n\n"));
+            for name in names.iter().take(MOST_TOLD) {
                 told.push_str(&format!("    {name}\n"));
             }
-            if let Some(more @ 1..) = self.passed_over.len().checked_sub(MOST_TOLD) {
+            if let Some(more @ 1..) = names.len().checked_sub(MOST_TOLD) {
                 told.push_str(&format!("    and {more} more\n"));
             }
         }
@@ -164,6 +184,35 @@ impl Draft {
         ));
         told
     }
+}
+
+fn place(found: &Found) -> String {
+    format!("{} of {}", found.name, found.file)
+}
+
+/// Whether its calls carry a signature of AWS, as those to every store do that speaks S3.
+fn is_signed(setting: &str, host: &str) -> bool {
+    const STORES: [&str; 6] = [
+        "amazonaws.com",
+        "amazonaws.com.cn",
+        "r2.cloudflarestorage.com",
+        "digitaloceanspaces.com",
+        "backblazeb2.com",
+        "wasabisys.com",
+    ];
+    // Of Amazon's names these are of services that others run there.
+    const TENANTS: [&str; 3] = ["execute-api", "elb", "compute"];
+    const WORDS: [&str; 3] = ["s3", "aws", "minio"];
+    let is_below = |domain: &&str| {
+        let rest = host.strip_suffix(*domain);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let setting = setting.to_ascii_lowercase();
+    if STORES.iter().any(is_below) {
+        return !host.split('.').any(|label| TENANTS.contains(&label));
+    }
+    let mut words = setting.split(['_', '.', '-']);
+    words.any(|word| WORDS.contains(&word))
 }
 
 fn is_good(routes: &[Proposed<'_>]) -> bool {
@@ -221,15 +270,21 @@ fn name(found: &Found, url: &Url, routes: &[Proposed<'_>]) -> (String, &'static 
     (name.unwrap_or(first), preset)
 }
 
-/// `partner` for `api.partner.com`; none for an address, or a host of one word.
+/// `partner` for `api.partner.com` and for `partner.crm.svc.cluster.local`; none for an address, or a host of one word.
 fn by_host(host: &str) -> Option<String> {
     if host.parse::<std::net::IpAddr>().is_ok() {
         return None;
     }
     const GENERAL: [&str; 6] = ["co", "com", "org", "net", "gov", "ac"];
+    const PRIVATE: [&str; 5] = ["local", "internal", "svc", "lan", "consul"];
     let mut labels: Vec<&str> = host.split('.').filter(|label| !label.is_empty()).collect();
     if labels.len() < 2 {
         return None;
+    }
+    // A name within a cluster or a house begins with the service.
+    if labels.last().is_some_and(|label| PRIVATE.contains(label)) {
+        let first = labels.iter().find(|label| !["api", "www"].contains(label));
+        return first.map(|label| normal(label));
     }
     labels.pop();
     while labels.len() > 1 && labels.last().is_some_and(|label| GENERAL.contains(label)) {
@@ -284,6 +339,32 @@ mod tests {
             draft.yaml,
             draft.tell("sidefuse.yaml")
         ));
+    }
+
+    #[test]
+    fn a_name_within_a_cluster_or_a_house_is_called_by_its_service() {
+        for (host, name) in [
+            ("billing.svc.cluster.local", "billing"),
+            ("billing.crm.svc.cluster.local", "billing"),
+            ("billing.crm.svc", "billing"),
+            ("api.billing.internal", "billing"),
+            ("api.partner.co.uk", "partner"),
+        ] {
+            assert_eq!(by_host(host).as_deref(), Some(name), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_signs_its_calls_for_a_host_is_left_out_with_a_word_why() {
+        let draft = draft(
+            "S3_ENDPOINT=http://minio.internal:9000\nFILES=https://crm.s3.eu-west-1.amazonaws.com\n\
+             AWS_ENDPOINT_URL=http://localhost:4566\nMEDIA=https://x.r2.cloudflarestorage.com\n\
+             ORDERS_URL=https://abc.execute-api.eu-west-1.amazonaws.com/v1\nGEO_URL=http://x.eu-west-1.elb.amazonaws.com\n",
+        );
+        let told = draft.tell("x");
+        assert!(told.starts_with("wrote x: 2 routes\n"), "{told}");
+        let left = "which sidefuse changes:\n\n    S3_ENDPOINT of .env\n    FILES of .env\n    AWS_ENDPOINT_URL of .env\n    MEDIA of .env\n";
+        assert!(told.contains(left), "{told}");
     }
 
     #[test]
