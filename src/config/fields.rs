@@ -1,11 +1,11 @@
 //! Reading a mapping so that no key can be forgotten: each is taken by somebody, or reported.
 
-use std::time::Duration;
-
 use super::excerpt::show;
 use super::expand::Env;
-use super::keys::{Follows, Key, Kind, NOTHING, Section, Typed, Unwritten};
+use super::keys::{Follows, Key, NOTHING, Section, Typed, Unwritten};
 use super::problem::{Code, Problem, Problems};
+use super::refusal::UNRENDERED;
+use super::short::setting_of;
 use super::tree::{Entry, Node, Scalar, Span, Value};
 use super::units::Invalid;
 use super::unknown::unknown;
@@ -74,23 +74,6 @@ pub(crate) fn lacks_space(node: &Node) -> bool {
     let shown = text.shown();
     let colon = shown.find(':').map(|at| &shown[at..]);
     text.is_plain && colon.is_some_and(|rest| !rest.starts_with("://"))
-}
-
-/// A value that stands for a whole mapping, as that of the first of its keys: `retry: 3` means `retry: {attempts: 3}`.
-fn setting_of(section: &Section, node: &Node) -> Option<String> {
-    let Key { name, kind, .. } = section.keys().next()?;
-    let Value::Scalar(Scalar {
-        text,
-        reference: None,
-        ..
-    }) = &node.value
-    else {
-        return None;
-    };
-    let is_meant = matches!(kind, Kind::Number(..)) && u64::read(kind, text).is_ok()
-        || matches!(kind, Kind::Decimal(..)) && f64::read(kind, text).is_ok()
-        || matches!(kind, Kind::Time(..)) && Duration::read(kind, text).is_ok();
-    is_meant.then(|| format!("{name}: {text}"))
 }
 
 fn is_word(text: &str) -> bool {
@@ -241,6 +224,27 @@ impl<'n> Fields<'n, '_> {
         }
     }
 
+    /// The same with words of its own for what to do about some texts that it cannot hold.
+    pub(crate) fn setting_with<T: Typed + Default>(
+        &mut self,
+        key: &'static str,
+        hint: impl Fn(&str) -> Option<&'static str>,
+    ) -> T {
+        let Some(Key { kind, .. }) = self.describe(key) else {
+            return T::default();
+        };
+        let read = |text: &str| {
+            T::read(kind, text).map_err(|invalid| match hint(text) {
+                Some(hint) => invalid.hint(hint),
+                None => invalid,
+            })
+        };
+        match self.parse(key, read) {
+            Some(value) => value,
+            None => self.standard(key).unwrap_or_default(),
+        }
+    }
+
     /// Reads a text by `parse`, or else the text that counts where the key is not written.
     pub(crate) fn parse_setting<T>(
         &mut self,
@@ -279,17 +283,19 @@ impl<'n> Fields<'n, '_> {
         if self.has(key) {
             return self.parse(key, parse);
         }
+        let described = self.describe(key)?;
         let Some(Follows::Variable {
             name: variable,
             otherwise,
             ..
-        }) = self.describe(key)?.follows
+        }) = described.follows
         else {
             debug_assert!(false, "no variable says `{key}`");
             return None;
         };
         let standard = || parse(otherwise).ok();
-        let Some(text) = env(variable).filter(|text| !text.is_empty()) else {
+        let said = env(variable).map(|text| described.kind.folded(text));
+        let Some(text) = said.filter(|text| !text.is_empty()) else {
             return standard();
         };
         match parse(&text) {
@@ -382,6 +388,7 @@ pub(crate) fn value<T>(
             let problem = Problem::error(code, span, format!("`{}` {what}", show(key)));
             problems.push(match (&scalar.reference, hint) {
                 (Some(_), _) => problem.hint(format!("the value comes from `{}`", scalar.shown())),
+                (None, _) if scalar.text.contains("{{") => problem.hint(UNRENDERED),
                 (None, Some(hint)) => problem.hint(hint),
                 (None, None) => problem,
             });

@@ -31,6 +31,7 @@ mod readers;
 mod refusal;
 mod report;
 mod schema;
+mod short;
 mod standard;
 mod suggest;
 mod tree;

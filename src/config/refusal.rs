@@ -5,13 +5,16 @@ use serde_yaml::granit_parser::{ErrorKind, ScanError};
 use super::excerpt::lines;
 use super::fields::SPACE;
 use super::problem::{Code, Problem};
-use super::tree::Span;
+use super::tree::{Node, Span, Value};
 
 /// The most lists and mappings inside one another.
 pub(crate) const MAX_DEPTH: usize = 32;
 /// What the shortest file looks like.
 const SMALLEST: &str =
     "the smallest file is\nversion: 1\nroutes:\n  partner: {upstream: https://api.example.com}";
+
+/// What to do about `{{ .Values.x }}`.
+pub(crate) const UNRENDERED: &str = "this is a template that nobody has filled in: check what it makes, such as what `helm template` prints";
 
 /// A problem after which nothing can be read.
 pub(crate) type Fatal = Box<Problem>;
@@ -33,6 +36,16 @@ pub(crate) fn too_deep(span: Span) -> Fatal {
 /// Any other.
 pub(crate) fn fatal(code: Code, span: Span, message: impl Into<String>) -> Fatal {
     Box::new(Problem::error(code, span, message))
+}
+
+/// A mapping in the place of a key, as the braces of a template are.
+pub(crate) fn key_is_no_text(node: &Node) -> Fatal {
+    let message = format!("a key must be text, not {}", node.kind());
+    let problem = Problem::error(Code::Structure, node.span, message);
+    Box::new(match node.value {
+        Value::Mapping(_) => problem.hint(UNRENDERED),
+        Value::Null | Value::Scalar(_) | Value::Sequence(_) | Value::Unusable => problem,
+    })
 }
 
 /// What to do about the mistakes that people make most.
@@ -88,7 +101,9 @@ pub(crate) fn syntax(error: &ScanError, span: Span, text: &str) -> Fatal {
         ErrorKind::SimpleKeyExpected | ErrorKind::MappingValueNotAllowed
     );
     // Inside `{…}` and `[…]` a plain `${VAR}` ends at its brace.
-    Box::new(if line(1).contains("${") {
+    Box::new(if line(1).contains("{{") {
+        problem.hint(UNRENDERED)
+    } else if line(1).contains("${") {
         problem.hint("put references in quotes: `\"${VAR}\"`")
     } else if is_about_a_colon && (is_stuck(line(1)) || is_stuck(line(2))) {
         // A text goes on below, so the parser may notice it one line later.

@@ -59,7 +59,7 @@ pub fn duration(text: &str) -> Result<Duration, Invalid> {
     const EXAMPLES: &str = "durations are written like `500ms`, `30s`, `1m30s` or `2h`";
     let malformed = || Invalid::new(Code::Malformed, "is no duration").hint(EXAMPLES);
     if is_number(text) {
-        return Err(Invalid::new(Code::NoUnit, "has no unit").hint(format!("write `{text}s`")));
+        return Err(Invalid::new(Code::NoUnit, "has no unit").hint(with_unit(text)));
     }
     let mut total: u64 = 0;
     let mut larger = None;
@@ -85,6 +85,17 @@ pub fn duration(text: &str) -> Result<Duration, Invalid> {
         return Err(malformed());
     }
     Ok(Duration::from_nanos(total))
+}
+
+/// A time without a unit: seconds, unless it is long enough for milliseconds, which is how Node's libraries count.
+fn with_unit(number: &str) -> String {
+    match number.parse() {
+        Ok(millis @ 1_000..) => {
+            let time = spell_time(Duration::from_millis(millis));
+            format!("write `{time}` for milliseconds, `{number}s` for seconds")
+        }
+        Ok(_) | Err(_) => format!("write `{number}s`"),
+    }
 }
 
 /// Reads a size in bytes: a number with `B`, `KB`, `MB`, `GB` (thousands) or `KiB`, `MiB`, `GiB` (1024s).

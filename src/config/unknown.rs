@@ -2,7 +2,7 @@
 
 use super::excerpt::show;
 use super::fields::SPACE;
-use super::keys::{FILE, ROUTE, Section, called_anywhere, called_here, home};
+use super::keys::{FILE, ROUTE, Section, called_anywhere, called_here, home, trusts_all};
 use super::problem::{Code, Problem};
 use super::suggest::nearest;
 use super::tree::{Entry, Node};
@@ -27,6 +27,10 @@ pub(crate) fn unknown(Entry { key, node }: &Entry, section: &Section) -> Problem
 }
 
 fn meant(name: &str, node: &Node, section: &Section) -> Option<String> {
+    if trusts_all(name) {
+        let hint = "certificates are always checked: name the one that signed the upstream's in `upstream.tls.ca_file`";
+        return Some(hint.to_owned());
+    }
     if let Some(path) = called_here(name, section) {
         return Some(format!("it is called `{path}` here"));
     }

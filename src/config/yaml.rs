@@ -9,7 +9,7 @@ use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Span as Place, optio
 
 use super::excerpt::show;
 use super::problem::{Code, Problem, Problems};
-use super::refusal::{Fatal, MAX_DEPTH, empty, fatal, syntax, too_deep};
+use super::refusal::{Fatal, MAX_DEPTH, empty, fatal, key_is_no_text, syntax, too_deep};
 use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
 /// The largest file, in bytes.
@@ -289,11 +289,7 @@ impl<'w> Reader<'w> {
                 },
                 None => {
                     let Value::Scalar(Scalar { text, .. }) = node.value else {
-                        return Err(fatal(
-                            Code::Structure,
-                            node.span,
-                            format!("a key must be text, not {}", node.kind()),
-                        ));
+                        return Err(key_is_no_text(&node));
                     };
                     *key = Some(Key {
                         text,

@@ -24,6 +24,7 @@ mod reach;
 mod retry;
 mod route;
 mod routes;
+mod scheme;
 mod service;
 mod shadow;
 mod shares;

@@ -23,7 +23,9 @@ pub(super) fn retry(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<RetrySp
         entry.map_or(Span::BUILT_IN, |Entry { key, .. }| key.span)
     };
     let mut spec = RetrySpec {
-        attempts: fields.setting("attempts"),
+        attempts: fields.setting_with("attempts", |text| {
+            (text == "0").then_some("write `1` for no retry: the first attempt counts")
+        }),
         ..RetrySpec::default()
     };
     let names_nothing = entries.iter().any(|Entry { key, node }| {
@@ -106,10 +108,30 @@ fn item(text: &str) -> Result<Item, Invalid> {
                     words.map(|word| format!("`{word}`")).join(", ")
                 ),
             );
-            Err(match nearest(text, words) {
-                Some(meant) => invalid.hint(format!("did you mean `{meant}`?")),
-                None => invalid,
+            Err(match (of_others(text), nearest(text, words)) {
+                (Some(ours), _) => invalid.hint(format!("write {ours}")),
+                (None, Some(meant)) => invalid.hint(format!("did you mean `{meant}`?")),
+                (None, None) => invalid,
             })
         }
     }
+}
+
+/// What Envoy and nginx call it.
+fn of_others(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "gateway-error" => "`502-504`",
+        "connect-failure" => "`dns`, `connect`, `connect_timeout`",
+        "refused-stream" | "reset-before-request" => "`reset`",
+        "retriable-4xx" => "`409`",
+        "retriable-status-codes" => "the statuses themselves",
+        "envoy-ratelimited" | "http_429" => "`429`",
+        "error" => "`connect`, `reset`",
+        "invalid_header" => "`protocol`",
+        "http_500" => "`500`",
+        "http_502" => "`502`",
+        "http_503" => "`503`",
+        "http_504" => "`504`",
+        _ => return None,
+    })
 }

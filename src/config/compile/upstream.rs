@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::Scope;
 use super::endpoints::endpoints;
 use super::host::host;
+use super::scheme::{of_another_protocol, scheme_missing};
 use crate::config::certificates::check_authorities;
 use crate::config::fields::{Fields, value};
 use crate::config::files::{Secrecy, file};
@@ -107,37 +108,21 @@ fn url(fields: &mut Fields<'_, '_>, place: Span) -> Option<Url> {
     value("upstream", node, fields.problems, parse_url)
 }
 
-/// What to write for a URL without its scheme, or for the name of a variable; nothing else is repeated.
-fn scheme_missing(text: &str) -> Option<String> {
-    let is = |text: &str, also: &[char]| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || also.contains(&c);
-        !text.is_empty() && text.len() <= 100 && text.chars().all(plain)
-    };
-    match text.strip_prefix('$') {
-        Some(variable) if is(variable, &['_']) => Some(format!("write `${{{variable}}}`")),
-        None if text.contains(['.', ':'])
-            && is(text, &['.', '-', ':', '/'])
-            && !text.contains("//") =>
-        {
-            Some(format!(
-                "write `https://{text}`, or `http://` if it speaks no TLS"
-            ))
-        }
-        Some(_) | None => None,
-    }
-}
-
 /// No message repeats a URL that may hold a password.
 fn parse_url(text: &str) -> Result<Url, Invalid> {
     const EXAMPLE: &str = "write it like `https://api.example.com`";
     let invalid = |what: &str| Invalid::new(Code::Url, what);
+    if let Some(hint) = of_another_protocol(text) {
+        return Err(invalid("must be an `http://` or `https://` URL").hint(hint));
+    }
     if text.contains(['?', '#']) {
         let hint = "leave out what begins with `?` or `#`: calls bring their own";
         return Err(invalid("must be a URL without query and fragment").hint(hint));
     }
-    let uri: Uri = text
-        .parse()
-        .map_err(|_| invalid("is no URL").hint(EXAMPLE))?;
+    let uri: Uri = text.parse().map_err(|_| {
+        let hint = scheme_missing(text).unwrap_or_else(|| EXAMPLE.to_owned());
+        invalid("is no URL").hint(hint)
+    })?;
     let (tls, standard) = match uri.scheme_str() {
         Some("https") => (true, 443),
         Some("http") => (false, 80),

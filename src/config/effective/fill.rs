@@ -127,7 +127,8 @@ impl Filler<'_> {
                 is_good,
                 otherwise,
             }) => {
-                let said = (self.env)(name).filter(|text| is_good(text));
+                let said = (self.env)(name).map(|text| key.kind.folded(text));
+                let said = said.filter(|text| is_good(text));
                 let origin = match said {
                     Some(_) => Origin::Environment(name),
                     None => Origin::BuiltIn,

@@ -29,7 +29,7 @@ pub(crate) use route::{DEFAULTS, MOST_CANDIDATES, PRESET, ROUTE};
 pub(crate) use top::{FILE, MOST_LISTENERS, MOST_PRESETS, MOST_SERVERS, OVERRIDE, PROXY_LISTENER};
 pub(crate) use typed::{Typed, Worded};
 pub(crate) use upstream::MOST_ENDPOINTS;
-pub(crate) use words::{called_anywhere, called_here};
+pub(crate) use words::{called_anywhere, called_here, trusts_all};
 
 /// The keys that are allowed together in one mapping.
 #[derive(Debug)]
@@ -275,6 +275,29 @@ impl Kind {
             return None;
         }
         self.section()
+    }
+
+    /// What a variable of the environment says in place of a value of this kind. Words are known whatever their case is.
+    pub(crate) fn folded(&self, text: String) -> String {
+        match self {
+            Self::Word(_) => text.to_ascii_lowercase(),
+            Self::Section(_)
+            | Self::Short(..)
+            | Self::Or(..)
+            | Self::OneOrMore(..)
+            | Self::List(..)
+            | Self::Named(..)
+            | Self::Maybe(_)
+            | Self::Either(..)
+            | Self::Flag
+            | Self::Number(..)
+            | Self::Decimal(..)
+            | Self::Time(..)
+            | Self::Size(..)
+            | Self::Share
+            | Self::Text(_)
+            | Self::Json => text,
+        }
     }
 
     /// Whether names stand between the key and what it holds.

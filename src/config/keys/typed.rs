@@ -44,9 +44,9 @@ impl<T: Typed> Typed for Option<T> {
         }
         T::read(kind, text)
             .map(Some)
-            .map_err(|invalid| match invalid.hint {
-                Some(_) => invalid,
-                None => invalid.hint(format!("or write `{word}`")),
+            .map_err(|invalid| match (&invalid.hint, invalid.code) {
+                (None, _) | (_, Code::OutOfRange) => invalid.hint(format!("or write `{word}`")),
+                (Some(_), _) => invalid,
             })
     }
 }
@@ -72,7 +72,15 @@ impl Typed for Duration {
                 spell_time(*least),
                 spell_time(*most)
             );
-            return Err(Invalid::new(Code::OutOfRange, what));
+            let invalid = Invalid::new(Code::OutOfRange, what);
+            return Err(if time.is_zero() {
+                invalid.hint(format!(
+                    "it cannot be without end: the longest is `{}`",
+                    spell_time(*most)
+                ))
+            } else {
+                invalid
+            });
         }
         Ok(time)
     }

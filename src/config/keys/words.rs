@@ -3,7 +3,7 @@
 use super::{FILE, ROUTE, Section};
 
 /// Words without `_`, `-` and capitals, and what is meant: a path from a route, or from the top of the file.
-pub(super) const WORDS: [(&[&str], &str); 25] = [
+pub(super) const WORDS: [(&[&str], &str); 26] = [
     (&["enabled", "disabled", "mode"], "breaker.enforcement"),
     (
         &[
@@ -52,6 +52,10 @@ pub(super) const WORDS: [(&[&str], &str); 25] = [
     (
         &["volumethreshold", "minimumnumberofcalls", "minrequests"],
         "breaker.min_calls",
+    ),
+    (
+        &["slidingwindowsize", "slidingwindow", "rollingwindow"],
+        "breaker.window.calls",
     ),
     (
         &["slowcalldurationthreshold", "slowthreshold"],
@@ -139,9 +143,29 @@ pub(crate) fn called_anywhere(word: &str) -> Option<String> {
     })
 }
 
-fn paths(word: &str) -> impl Iterator<Item = &'static str> {
+/// Whether it is a word by which others trust any certificate.
+pub(crate) fn trusts_all(word: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "insecureskipverify",
+        "rejectunauthorized",
+        "skipverify",
+        "tlsskipverify",
+        "insecure",
+        "verify",
+        "verifyssl",
+        "sslverify",
+        "strictssl",
+    ];
+    WORDS.contains(&plain(word).as_str())
+}
+
+fn plain(word: &str) -> String {
     let letters = word.chars().filter(|c| !matches!(c, '_' | '-'));
-    let plain = letters.collect::<String>().to_ascii_lowercase();
+    letters.collect::<String>().to_ascii_lowercase()
+}
+
+fn paths(word: &str) -> impl Iterator<Item = &'static str> {
+    let plain = plain(word);
     let meant = WORDS
         .iter()
         .filter(move |(words, _)| words.contains(&plain.as_str()));

@@ -40,7 +40,7 @@ fn env(name: &str) -> Option<String> {
     match name {
         "LISTINGS_URL" => Some("https://listings.example.com".to_owned()),
         "MOST" => Some("4".to_owned()),
-        "LOG_LEVEL" => Some("debug".to_owned()),
+        "LOG_LEVEL" => Some("DEBUG".to_owned()),
         _ => None,
     }
 }

@@ -69,7 +69,8 @@ fn presets() -> String {
             },
         ));
     }
-    table + "\n"
+    table
+        + "\nAll of them are for calls of HTTP: `database` and `redis` for services in front of such, since no route carries their own protocols.\n\n"
 }
 
 /// A section, then those that it holds, each once.

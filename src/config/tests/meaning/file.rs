@@ -48,6 +48,8 @@ fn log_level_and_node_env_speak_where_the_file_is_silent() {
         shown(&silent, "debug", "staging"),
         (LogLevel::Debug, "staging".to_owned(), String::new())
     );
+    let (level, _, warnings) = shown(&silent, "WARN", "staging");
+    assert_eq!((level, warnings), (LogLevel::Warn, String::new()));
     assert_eq!(
         shown(&silent, "", ""),
         (LogLevel::Info, "production".to_owned(), String::new())
