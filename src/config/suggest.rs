@@ -1,5 +1,7 @@
 //! What somebody probably meant.
 
+use super::excerpt::show;
+
 /// Words longer than this get no suggestion: comparing costs the square of the length.
 const LONGEST: usize = 64;
 
@@ -40,9 +42,22 @@ pub(crate) fn nearest<'c>(
         .or(longer)
 }
 
+/// The first of the routes, for whom no name resembles: `routes: a, b`.
+pub(crate) fn routes<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    /// So many are named.
+    const MOST: usize = 8;
+    let mut names = names.into_iter();
+    let first: Vec<String> = names.by_ref().take(MOST).map(show).collect();
+    let list = format!("routes: {}", first.join(", "));
+    match names.count() {
+        0 => list,
+        more => format!("{list}, and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::*;
 
     const KEYS: [&str; 4] = [
         "failure_threshold",
@@ -61,6 +76,14 @@ mod tests {
             nearest("external_api", ["external-api", "email"]),
             Some("external-api")
         );
+    }
+
+    #[test]
+    fn of_many_routes_the_first_are_named() {
+        assert_eq!(routes(["a", "b"]), "routes: a, b");
+        let many: Vec<String> = (0..1_000).map(|n| format!("r{n}")).collect();
+        let told = routes(many.iter().map(String::as_str));
+        assert!(told.ends_with("r6, r7, and 992 more"), "{told}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::excerpt::show;
 use crate::config::problem::{Code, Problem, Problems};
+use crate::config::suggest::routes;
 use crate::config::tree::{Node, Span, Value};
 
 /// The most routes that fall back to one another in a row: each is one call more for a caller that waits.
@@ -50,8 +51,12 @@ impl FallbackGraph {
     fn refuse_unknown(&self, target: &str, span: Span, problems: &mut Problems) {
         let message = format!("no route is called `{}`", show(target));
         let problem = Problem::error(Code::FallbackRoute, span, message);
-        let meant = problems.nearest(target, self.targets.keys().map(String::as_str));
-        problems.push(problem.meant(meant));
+        let names = || self.targets.keys().map(String::as_str);
+        let meant = problems.nearest(target, names());
+        problems.push(match meant {
+            Some(_) => problem.meant(meant),
+            None => problem.help(routes(names())),
+        });
     }
 
     /// Goes wherever `start` leads, depth first, by a list of its own: thousands of routes may be one chain.

@@ -9,6 +9,7 @@ use crate::config::fields::{Fields, mapping};
 use crate::config::keys::OVERRIDE;
 use crate::config::plan::{OverridePlan, RoutePlan};
 use crate::config::problem::{Code, Problem, When};
+use crate::config::suggest;
 use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
 
@@ -36,7 +37,9 @@ pub(super) fn overrides(
             let meant = fields.problems.nearest(&key.text, names);
             fields.problems.push(match meant {
                 Some(_) => problem.meant(meant),
-                None => problem.hint("an override is for a route of this file"),
+                None => problem
+                    .hint("an override is for a route of this file")
+                    .help(suggest::routes(named.iter().map(String::as_str))),
             });
         }
         if let Value::Scalar(_) | Value::Sequence(_) = node.value {

@@ -91,6 +91,7 @@ fn each_by_itself() -> Vec<(&'static str, String)> {
         ("the age of no state file, beside an error", file("state_max_age: 2h\nworkers: 0")),
         ("other keys of later versions", file("logs: {redact_query: [token]}\nhttp: {strict: loose}")),
         ("an override of a route that does not exist", file("overrides: {partnr: {force: open}, elsewhere: {force: open}}")),
+        ("a fallback to a route that is like none", route("fallback: {route: elsewhere}")),
         ("an override of a route with an error", file("overrides: {other: {force: closed}}").replace("partner:", "other: {}, partner:")),
         ("an override that says nothing", file("overrides:\n  partner: {until: tomorrow}")),
         ("bad overrides", file("overrides:\n  partner: {force: on, until: 2026-12-01T06:00:00, reason: \"a\\nb\", for: 15m}")),
