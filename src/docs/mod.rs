@@ -31,6 +31,8 @@ pages! {
     reference,
     /// For whoever is on call: views, switches, reasons, health, endings.
     operations,
+    /// Every metric, questions in PromQL, and rules for alerts.
+    metrics,
     /// What each diagnostic means.
     codes,
 }

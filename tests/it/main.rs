@@ -38,6 +38,7 @@ mod pages;
 mod paused;
 mod peers;
 mod probe;
+mod questions;
 mod ramp;
 mod readme;
 mod recall;

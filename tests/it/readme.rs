@@ -8,48 +8,15 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::answer::Answer;
+use crate::support::blocks::{Block, blocks_of};
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 use crate::support::tools::{repository, tool};
 
 const MESSAGES: &str = "HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"messages\":[]}";
 
-/// A fenced block, without the indentation of its fence.
-struct Block {
-    language: String,
-    text: String,
-}
-
 fn blocks() -> Vec<Block> {
     blocks_of(&fs::read_to_string(repository().join("README.md")).unwrap())
-}
-
-fn blocks_of(page: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut open: Option<(usize, Block)> = None;
-    for line in page.lines() {
-        let indent = line.len() - line.trim_start().len();
-        match (line.trim_start().strip_prefix("```"), &mut open) {
-            (Some(language), None) => {
-                let language = language.to_owned();
-                open = Some((
-                    indent,
-                    Block {
-                        language,
-                        text: String::new(),
-                    },
-                ));
-            }
-            (Some(_), Some(_)) => blocks.extend(open.take().map(|(_, block)| block)),
-            (None, Some((indent, block))) => {
-                block.text.push_str(line.get(*indent..).unwrap_or_default());
-                block.text.push('\n');
-            }
-            (None, None) => {}
-        }
-    }
-    assert!(open.is_none(), "a block is not closed");
-    blocks
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What integration tests share: the real process, an origin that can be told how to misbehave, a client that shows every byte.
 
 pub(crate) mod answer;
+pub(crate) mod blocks;
 mod caller;
 pub(crate) mod client;
 pub(crate) mod config;
