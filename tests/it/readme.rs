@@ -43,12 +43,22 @@ fn the_readme_does_what_it_says() {
         let Some(shown) = blocks.get(index + 1).filter(|next| next.language == "text") else {
             continue;
         };
-        for line in steady(&shown.text)
+        let is_cut = shown.text.contains('…');
+        let count = |text: &str| text.lines().filter(|it| !it.trim().is_empty()).count();
+        assert!(
+            is_cut || count(&shown.text) == count(&said),
+            "the README leaves out lines of\n{said}\nfor\n{}\nand has no … there",
+            block.text
+        );
+        // What an ellipsis stands for is not shown.
+        let shown = steady(&shown.text);
+        let shown = shown
             .lines()
-            .filter(|line| !line.trim().is_empty())
-        {
+            .map(|line| line.trim_end().trim_matches('…').trim_end());
+        for line in shown.filter(|line| !line.trim().is_empty()) {
             assert!(
-                said.lines().any(|real| real.contains(line.trim_end())),
+                said.lines()
+                    .any(|real| real.contains(line.trim_start_matches(' '))),
                 "the README shows\n{line}\nfor\n{}\nbut what comes is\n{said}",
                 block.text
             );
