@@ -14,6 +14,7 @@ mod classify;
 mod config;
 mod crowds;
 mod demo;
+mod deploying;
 mod downstream;
 mod drill;
 mod endpoints;
