@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::access::{Caller, Denied, authorize};
+use super::beside::beside;
 use super::breakers::{list, one};
 use super::config::{self, Config, RouteConfig};
 use super::context::{Context, ReloadReport};
@@ -83,7 +84,7 @@ impl Desk {
 
     async fn relay(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         parts: &Parts,
         body: Result<Bytes, Problem>,
         (caller, correlation): (&Caller, &CorrelationId),
@@ -112,14 +113,18 @@ impl Desk {
         };
         match endpoint {
             Endpoint::Breakers => {
-                let (list, version) = list(snapshot, &moment);
-                let mut answer = if has_already(&parts.headers, &version) {
-                    not_modified()
-                } else {
-                    json(StatusCode::OK, &list)?
-                };
-                tag(&mut answer, &version);
-                Ok(answer)
+                let (snapshot, headers) = (Arc::clone(snapshot), parts.headers.clone());
+                beside(move || {
+                    let (list, version) = list(&snapshot, &moment);
+                    let mut answer = if has_already(&headers, &version) {
+                        not_modified()
+                    } else {
+                        json(StatusCode::OK, &list)?
+                    };
+                    tag(&mut answer, &version);
+                    Ok(answer)
+                })
+                .await?
             }
             Endpoint::Breaker(name) => {
                 let route = named(snapshot, name, BREAKER)?;
@@ -161,7 +166,8 @@ impl Desk {
                 config::answer(report)
             }
             Endpoint::Metrics => {
-                let text = render_metrics(&self.context, moment.now);
+                let (context, now) = (Arc::clone(&self.context), moment.now);
+                let text = beside(move || render_metrics(&context, now)).await?;
                 Ok(with_body(
                     StatusCode::OK,
                     exposition::CONTENT_TYPE,

@@ -7,8 +7,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
 
+use super::beside::beside;
 use super::context::{ConfigStatus, Context, ReloadReport, ReloadRequest};
 use super::moment::stamp;
 use super::reply::{Answer, Problem, json};
@@ -106,8 +106,8 @@ async fn ask<T: Send + 'static>(
     what: impl FnOnce(&Source) -> Option<T> + Send + 'static,
 ) -> Result<T, Problem> {
     let source = Arc::clone(&snapshot.source);
-    let told = spawn_blocking(move || what(&source)).await;
-    told.ok().flatten().ok_or_else(|| {
+    let told = beside(move || what(&source)).await?;
+    told.ok_or_else(|| {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "a defect in sidefuse: the configuration in force cannot be read again",

@@ -21,6 +21,7 @@
 
 mod access;
 mod api;
+mod beside;
 mod breakers;
 mod config;
 mod context;

@@ -39,6 +39,11 @@ pub enum StartError {
     /// A worker thread ended although nobody asked it to.
     #[error("a worker thread died; its last words are in the log")]
     WorkerDied,
+    /// A task that lasts as long as the program ended although nobody asked it to.
+    #[error(
+        "what {0} ended by itself, which is a defect in sidefuse; its log may have the details"
+    )]
+    TaskEnded(&'static str),
 }
 
 impl StartError {
@@ -48,7 +53,7 @@ impl StartError {
         match self {
             Self::Config(_) | Self::Build(_) => 78,
             Self::Bind { .. } | Self::System(..) | Self::Descriptors { .. } => 1,
-            Self::WorkerDied => 70,
+            Self::WorkerDied | Self::TaskEnded(_) => 70,
         }
     }
 }

@@ -244,9 +244,9 @@ impl Life {
             tokio::select! {
                 ending = finishing => ending,
                 () = workers.died() => Err(StartError::WorkerDied),
-                () = watch.go_on() => Ok(0),
-                () = forwarding => Ok(0),
-                () = reloading => Ok(0),
+                () = watch.go_on() => Err(StartError::TaskEnded("watches the configuration")),
+                () = forwarding => Err(StartError::TaskEnded("hears of signals and requests")),
+                () = reloading => Err(StartError::TaskEnded("reloads the configuration")),
                 never = keeping => match never {},
                 never = ending_holds => match never {},
                 never = idle.pass_over() => match never {},

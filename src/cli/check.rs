@@ -58,25 +58,30 @@ pub(super) fn check(args: CheckArgs) -> ExitCode {
             (file.as_path(), loaded)
         })
         .collect();
-    match format {
-        Format::Human => checked.iter().for_each(|(file, loaded)| tell(file, loaded)),
+    let text: String = match format {
+        Format::Human => {
+            let lines = checked
+                .iter()
+                .filter_map(|(file, loaded)| tell(file, loaded));
+            lines.collect()
+        }
         Format::Json => {
             let files: Vec<Value> = checked
                 .iter()
                 .map(|(file, loaded)| as_json(file, loaded))
                 .collect();
-            print(&format!("{:#}\n", json!({"files": files})));
+            format!("{:#}\n", json!({"files": files}))
         }
         Format::Github => {
-            for (_, loaded) in &checked {
-                print(&findings(loaded).github());
-            }
+            let reports = checked.iter().map(|(_, loaded)| findings(loaded).github());
+            reports.collect()
         }
-    }
+    };
+    let printed = print(&text);
     if checked.iter().any(|(_, loaded)| loaded.is_err()) {
         ExitCode::from(78)
     } else {
-        ExitCode::SUCCESS
+        printed
     }
 }
 
@@ -88,20 +93,20 @@ fn findings(loaded: &Result<Loaded, Report>) -> &Report {
     }
 }
 
-fn tell(file: &Path, loaded: &Result<Loaded, Report>) {
+/// Tells what was found; of a good file, what to print of it.
+fn tell(file: &Path, loaded: &Result<Loaded, Report>) -> Option<String> {
     let found = findings(loaded);
     if !found.is_empty() {
         complain(&found.render_in(look()));
     }
-    if let Ok(loaded) = loaded {
-        let count = loaded.plan.routes.len();
-        let routes = if count == 1 { "route" } else { "routes" };
-        print(&format!(
-            "{}: ok, {count} {routes}, revision {}\n",
-            file.display(),
-            loaded.revision
-        ));
-    }
+    let loaded = loaded.as_ref().ok()?;
+    let count = loaded.plan.routes.len();
+    let routes = if count == 1 { "route" } else { "routes" };
+    Some(format!(
+        "{}: ok, {count} {routes}, revision {}\n",
+        file.display(),
+        loaded.revision
+    ))
 }
 
 fn as_json(file: &Path, loaded: &Result<Loaded, Report>) -> Value {

@@ -131,11 +131,18 @@ fn schema() -> String {
     format!("{:#}\n", crate::config::schema())
 }
 
-/// Prints to standard output. A reader that has gone (`| head`) is no error.
+/// Prints to standard output. A reader that has gone (`| head`) is no error; whatever else keeps the text from being written is.
 fn print(text: &str) -> ExitCode {
     use std::io::Write as _;
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+    let mut output = std::io::stdout();
+    let written = output.write_all(text.as_bytes());
+    match written.and_then(|()| output.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&format!("error: cannot write to standard output: {error}"));
+            ExitCode::FAILURE
+        }
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
 }
 
 /// Says on standard error what went wrong. Nobody is left to tell when that fails.

@@ -46,7 +46,8 @@ fn tell(error: &StartError) -> String {
         | StartError::Bind { .. }
         | StartError::System(..)
         | StartError::Descriptors { .. }
-        | StartError::WorkerDied => {
+        | StartError::WorkerDied
+        | StartError::TaskEnded(_) => {
             format!("error: {}", app::chain(error))
         }
     }

@@ -2,6 +2,7 @@
 
 use super::excerpt::show;
 use super::graph;
+use super::keys::{Kind, Laid, ROUTE, Section};
 use super::problem::{Code, Problem, Problems};
 use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
@@ -136,7 +137,7 @@ impl<'n> Presets<'n> {
         let begin = built_in.map_or_else(|| Node::built_in([]), |(_, settings)| settings);
         let layers = file.into_iter().rev();
         Some(layers.fold(begin, |below, entry| {
-            merge(&below, &without_extends(&entry.node))
+            merge(&below, &without_extends(&entry.node), &ROUTE)
         }))
     }
 
@@ -250,14 +251,46 @@ fn without_extends(node: &Node) -> Node {
     }
 }
 
-/// Keys whose mappings choose one of several things, so that two of them together mean nothing.
-const CHOICES: [&str; 3] = ["window", "key", "fallback"];
-
-/// Lays `over` on `base`: mappings merge, everything else replaces. A mapping without entries adds nothing.
+/// Lays `over` on `base`, both mappings with the keys of `section`, each as its description says. A mapping without entries adds nothing.
 ///
 /// Keys are compared without case, as header names are; other keys in the wrong case are refused where they are read.
-/// What is a choice of one key replaces. `inherited` in a list of rules stands for those below.
-pub(crate) fn merge(base: &Node, over: &Node) -> Node {
+pub(crate) fn merge(base: &Node, over: &Node, section: &'static Section) -> Node {
+    lay(base, over, Place::Section(section))
+}
+
+/// What the keys of a mapping are.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Those of the section.
+    Section(&'static Section),
+    /// Names, each of something with the keys of the section.
+    Names(&'static Section),
+    /// Anything.
+    Free,
+}
+
+impl Place {
+    fn of(kind: Kind) -> Self {
+        match kind.section() {
+            Some(section) if kind.is_named() => Self::Names(section),
+            Some(section) => Self::Section(section),
+            None => Self::Free,
+        }
+    }
+
+    /// What a value under `key` does to the one below, and what the keys in it are.
+    fn below(self, key: &str) -> (Laid, Self) {
+        match self {
+            Self::Section(section) => section.key(key).map_or((Laid::Merged, Self::Free), |key| {
+                (key.laid, Self::of(key.kind))
+            }),
+            Self::Names(section) => (Laid::Merged, Self::Section(section)),
+            Self::Free => (Laid::Merged, Self::Free),
+        }
+    }
+}
+
+fn lay(base: &Node, over: &Node, place: Place) -> Node {
     let (Value::Mapping(below), Value::Mapping(above)) = (&base.value, &over.value) else {
         let adds_nothing = matches!((&base.value, &over.value), (Value::Mapping(_), Value::Null));
         return if adds_nothing {
@@ -275,10 +308,11 @@ pub(crate) fn merge(base: &Node, over: &Node) -> Node {
         let Some(old) = below.iter().find(|entry| same(&entry.key, &new.key)) else {
             return new.clone();
         };
-        let node = match new.key.text.as_str() {
-            key if CHOICES.contains(&key) => new.node.clone(),
-            "classify" => inherit(&old.node, &new.node),
-            _ => merge(&old.node, &new.node),
+        let (laid, below) = place.below(&new.key.text);
+        let node = match laid {
+            Laid::Whole => new.node.clone(),
+            Laid::Rules => inherit(&old.node, &new.node),
+            Laid::Merged => lay(&old.node, &new.node, below),
         };
         let key = new.key.clone();
         Entry { key, node }
@@ -367,39 +401,60 @@ mod tests {
     fn mappings_merge_and_scalars_and_lists_replace() {
         let base = tree("{a: 1, m: {x: 1, y: [1, 2]}, keep: 1}");
         let over = tree("{a: 2, m: {y: [3]}, new: 1}");
+        let laid = |base: &Node, over: &str| flat(&merge(base, &tree(over), &ROUTE));
         assert_eq!(
-            flat(&merge(&base, &over)),
+            flat(&merge(&base, &over, &ROUTE)),
             "{keep:1 a:2 m:{x:1 y:[3]} new:1}"
         );
+        assert_eq!(laid(&base, "{m: }"), "{a:1 keep:1 m:{x:1 y:[1 2]}}");
         assert_eq!(
-            flat(&merge(&base, &tree("{m: }"))),
-            "{a:1 keep:1 m:{x:1 y:[1 2]}}"
-        );
-        assert_eq!(
-            flat(&merge(
-                &tree("{window: {time: 1s}}"),
-                &tree("{window: {calls: 5}}")
-            )),
-            "{window:{calls:5}}"
-        );
-        assert_eq!(
-            flat(&merge(
-                &tree("{fallback: {stale: {max_age: 1h}}}"),
-                &tree("{fallback: {respond: {status: 200}}}")
-            )),
-            "{fallback:{respond:{status:200}}}"
-        );
-        assert_eq!(
-            flat(&merge(&tree("{set: {X-A: 1}}"), &tree("{set: {x-a: 2}}"))),
+            laid(&tree("{set: {X-A: 1}}"), "{set: {x-a: 2}}"),
             "{set:{x-a:2}}"
         );
+    }
+
+    #[test]
+    fn what_chooses_one_of_several_things_replaces_the_choice_below() {
+        for (base, over) in [
+            (
+                "{breaker: {window: {time: 1s}}}",
+                "{breaker: {window: {calls: 5}}}",
+            ),
+            (
+                "{breaker: {key: {header: X-A}}}",
+                "{breaker: {key: {path_segment: 2}}}",
+            ),
+            (
+                "{fallback: {stale: {max_age: 1h}}}",
+                "{fallback: {respond: {status: 200}}}",
+            ),
+            (
+                "{limits: {rate: {key: {header: X-A}}}}",
+                "{limits: {rate: {key: client_ip}}}",
+            ),
+        ] {
+            let over = tree(over);
+            assert_eq!(flat(&merge(&tree(base), &over, &ROUTE)), flat(&over));
+        }
+    }
+
+    #[test]
+    fn a_candidate_inherits_whatever_it_is_called() {
+        for name in ["other", "window", "key", "fallback", "classify"] {
+            let base = tree(&format!("{{shadow: {{{name}: {{failure_threshold: 3}}}}}}"));
+            let over = tree(&format!("{{shadow: {{{name}: {{reset_timeout: 5s}}}}}}"));
+            assert_eq!(
+                flat(&merge(&base, &over, &ROUTE)),
+                format!("{{shadow:{{{name}:{{failure_threshold:3 reset_timeout:5s}}}}}}")
+            );
+        }
     }
 
     #[test]
     fn rules_replace_those_below_or_take_them_in_where_they_say_inherited() {
         let laid = |base: &str, over: &str| {
             let list = |items: &str| tree(&format!("{{classify: {items}}}"));
-            flat(&merge(&list(base), &list(over)))
+            flat(&merge(&list(base), &list(over), &ROUTE))
         };
         assert_eq!(laid("[a, b]", "[c]"), "{classify:[c]}");
         assert_eq!(laid("[a, b]", "[]"), "{classify:[]}");

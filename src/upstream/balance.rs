@@ -87,7 +87,7 @@ fn place_of(mut bits: u64, nth: u32) -> usize {
 /// The mean latency of an endpoint, shared by all workers: one word, so that it needs no lock.
 ///
 /// The upper half is the mean in microseconds (`f32`), the lower half when it was last moved, in ticks of 100 µs since the birth of the
-/// endpoint. The ticks wrap after five days; then a mean that old looks young once.
+/// endpoint. The ticks wrap after five days; a mean that nobody has moved for 2.5 to 5 days counts as if it were moved just now.
 #[derive(Debug)]
 pub struct Latency {
     birth: Instant,
@@ -112,14 +112,17 @@ impl Latency {
             .word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
                 let took = micros(took);
-                let mean = match unpacked(word) {
-                    Some((mean, at)) if took <= mean => {
-                        let weight = faded(tick.wrapping_sub(at));
-                        mean * weight + took * (1.0 - weight)
-                    }
-                    Some(_) | None => took,
+                let Some((mean, at)) = unpacked(word) else {
+                    return Some(packed(took, tick));
                 };
-                Some(packed(mean, tick))
+                let age = age(tick, at);
+                let weight = faded(age);
+                let mean = if took <= mean {
+                    mean * weight + took * (1.0 - weight)
+                } else {
+                    took
+                };
+                Some(packed(mean, at.wrapping_add(age)))
             });
     }
 
@@ -134,7 +137,7 @@ impl Latency {
     #[must_use]
     pub fn faded(&self, now: Instant) -> Option<f32> {
         let (mean, at) = unpacked(self.word.load(Ordering::Relaxed))?;
-        Some(mean * faded(self.tick(now).wrapping_sub(at)))
+        Some(mean * faded(age(self.tick(now), at)))
     }
 
     /// The mean as it was when it was last moved.
@@ -153,6 +156,11 @@ impl Latency {
 /// At least a nanosecond, so that a mean is never the word 0.
 fn micros(took: Duration) -> f32 {
     (took.as_secs_f32() * 1e6).max(0.001)
+}
+
+/// How many ticks after `at` it is. None where another thread has observed in the meantime: its clock reading is later than ours.
+fn age(tick: u32, at: u32) -> u32 {
+    tick.wrapping_sub(at).cast_signed().max(0).cast_unsigned()
 }
 
 fn faded(ticks: u32) -> f32 {
@@ -291,6 +299,18 @@ mod tests {
         latency.observe(MILLI * 10, later);
         let mean = latency.last().unwrap();
         assert!(mean > MILLI * 185 && mean < MILLI * 195, "{mean:?}");
+    }
+
+    #[test]
+    fn an_observation_from_just_ahead_has_not_faded() {
+        let begin = crate::time::now();
+        let latency = Latency::new(begin);
+        let ahead = begin + MILLI;
+        latency.observe(MILLI * 500, ahead);
+        assert_eq!(latency.faded(begin), Some(500_000.0));
+        latency.observe(MILLI, begin);
+        assert_eq!(last_millis(&latency), 500);
+        assert_eq!(latency.faded(ahead), Some(500_000.0));
     }
 
     #[test]

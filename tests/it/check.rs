@@ -1,6 +1,6 @@
 //! `sidefuse check`, `explain`, `docs` and `schema`: what they say, where, and with which exit code.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
@@ -321,4 +321,29 @@ fn docs_lists_the_pages_prints_one_and_refuses_another() {
         let line = help.lines().find(|it| it.trim().starts_with(&line));
         assert!(line.is_some_and(|it| it.ends_with(page.title())), "{help}");
     }
+}
+
+#[test]
+fn what_cannot_be_written_is_no_success_but_for_a_reader_that_has_gone() {
+    let sidefuse = |command: &str| {
+        let mut asked = Command::new(env!("CARGO_BIN_EXE_sidefuse"));
+        asked.args(command.split(' ')).stdin(Stdio::null());
+        asked
+    };
+    for command in ["schema", "docs codes", "explain C001", "version"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = sidefuse(command).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+        assert_eq!(
+            said,
+            "error: cannot write to standard output: No space left on device (os error 28)\n"
+        );
+    }
+    let mut reader = sidefuse("docs codes")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(reader.stdout.take());
+    assert_eq!(reader.wait().unwrap().code(), Some(0));
 }

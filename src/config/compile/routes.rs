@@ -70,7 +70,7 @@ pub(super) fn routes(
         check_preset(entry, &presets, correlation, file.problems);
     }
     let base = match defaults {
-        Some(defaults) => merge(&Presets::base(), defaults),
+        Some(defaults) => merge(&Presets::base(), defaults, &ROUTE),
         None => Presets::base(),
     };
     let Some(place) = file.key_span("routes") else {
@@ -173,8 +173,8 @@ pub(in crate::config) fn lay(
         Some((name.text.clone(), presets.settings(name, at, problems)?))
     });
     let (name, mut settings) = match preset {
-        Some((name, settings)) => (name, merge(&merge(base, &settings), route)),
-        None => (preset::DEFAULT.to_owned(), merge(base, route)),
+        Some((name, settings)) => (name, merge(&merge(base, &settings, &ROUTE), route, &ROUTE)),
+        None => (preset::DEFAULT.to_owned(), merge(base, route, &ROUTE)),
     };
     drop_foreign_tls(route, &mut settings);
     (name, settings)

@@ -71,7 +71,7 @@ pub(super) fn shadows(
 /// The settings of a candidate over those of the breaker beside it.
 pub(in crate::config) fn laid(own: Option<&Node>, candidate: &Node) -> Node {
     let Some(own) = own else {
-        return merge(&Node::built_in([]), candidate);
+        return merge(&Node::built_in([]), candidate, &CANDIDATE);
     };
     let is_its_own = |entry: &&Entry| !NOT_ITS_OWN.iter().any(|(key, _)| *key == entry.key.text);
     let entries = own.entries().iter().filter(is_its_own).cloned().collect();
@@ -79,5 +79,5 @@ pub(in crate::config) fn laid(own: Option<&Node>, candidate: &Node) -> Node {
         span: own.span,
         value: Value::Mapping(entries),
     };
-    merge(&base, candidate)
+    merge(&base, candidate, &CANDIDATE)
 }

@@ -78,7 +78,7 @@ impl<'s> Effective<'s> {
         expand(&mut root, &|name| source.variable(name), &mut problems);
         spell_out_settings(&mut root);
         let base = match root.entry("defaults") {
-            Some(defaults) => merge(&Presets::base(), &defaults.node),
+            Some(defaults) => merge(&Presets::base(), &defaults.node, &ROUTE),
             None => Presets::base(),
         };
         Some(Self { source, root, base })

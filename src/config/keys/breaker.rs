@@ -56,7 +56,8 @@ const RULES: [Key; 13] = [
         "What the ratios look at: the calls of the last so long, or the last so many.",
     )
     .otherwise("`{time: 30s}`")
-    .by(follow::window),
+    .by(follow::window)
+    .whole(),
     key(
         "min_calls",
         Kind::Number(1, MOST),
@@ -113,7 +114,8 @@ const KEYED: [Key; 2] = [
         Kind::Or("off", &Kind::Section(&KEY)),
         "A breaker for each key, below the route's own: both must let a call pass.",
     )
-    .or("off"),
+    .or("off")
+    .whole(),
     key(
         "max_keys",
         Kind::Number(1, 10_000),

@@ -72,8 +72,21 @@ pub(crate) struct Key {
     pub(crate) follows: Option<Follows>,
     /// What is said of it counts only beside that key with one of those values; with any where none is named.
     pub(crate) beside: Option<(&'static str, &'static [&'static str])>,
+    /// What a value does to the one that it is laid over.
+    pub(crate) laid: Laid,
     /// What it means, in a sentence or two of Markdown.
     pub(crate) meaning: &'static str,
+}
+
+/// What the value of a key does to the one of the layer below (a preset's, or that of `defaults`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Laid {
+    /// Mappings merge, key by key; anything else replaces.
+    Merged,
+    /// Replaces a mapping, too: its keys choose one of several things, and two of them together mean nothing.
+    Whole,
+    /// A list of rules: the word `inherited` in it stands for those below.
+    Rules,
 }
 
 /// What counts where a key is not written.
@@ -173,6 +186,7 @@ const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
         unwritten: Unwritten::Nothing,
         follows: None,
         beside: None,
+        laid: Laid::Merged,
         meaning,
     }
 }
@@ -214,6 +228,18 @@ impl Key {
     /// Whose standard counts only beside another key.
     const fn only_beside(mut self, key: &'static str, values: &'static [&'static str]) -> Self {
         self.beside = Some((key, values));
+        self
+    }
+
+    /// Whose mapping replaces the one below.
+    const fn whole(mut self) -> Self {
+        self.laid = Laid::Whole;
+        self
+    }
+
+    /// Whose rules may take in those below.
+    const fn rules(mut self) -> Self {
+        self.laid = Laid::Rules;
         self
     }
 

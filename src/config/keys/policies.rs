@@ -127,7 +127,8 @@ const RATE: Section = Section::new("rate", &[&[
         Kind::Or("client_ip", &Kind::Section(&RATE_KEY)),
         "Whose calls are counted together: those of one address, or with one value in a header.",
     )
-    .otherwise("all of the route"),
+    .otherwise("all of the route")
+    .whole(),
 ]]);
 
 /// Whose calls are counted together.

@@ -96,7 +96,8 @@ const SETTINGS: [Key; 15] = [
         "classify",
         Kind::List(&Kind::Or(INHERITED, &Kind::Section(&RULE)), 0, MOST_RULES),
         "What answers prove where their status does not tell: the first rule that holds decides. The word `inherited` stands for the rules of the preset.",
-    ),
+    )
+    .rules(),
     key(
         "throttle",
         Kind::Or("off", &Kind::Section(&THROTTLE)),
@@ -109,7 +110,8 @@ const SETTINGS: [Key; 15] = [
         Kind::Or("off", &Kind::OneOrMore(&Kind::Section(&FALLBACK), MOST_FALLBACKS)),
         "What callers get instead of a refusal; of a list the first that can answer.",
     )
-    .or("off"),
+    .or("off")
+    .whole(),
     key(
         "probe",
         Kind::Or("off", &Kind::Section(&PROBE)),

@@ -152,9 +152,8 @@ pub(super) async fn carry(
                 if let Some(state) = refusal.state {
                     exchange.breaker_state(state);
                 }
-                return retrying
-                    .refused(refusal)
-                    .map(|answer| held.hand_over(answer));
+                let result = retrying.refused(refusal).await;
+                return result.map(|answer| held.hand_over(answer));
             }
         };
         retrying.begin();
@@ -177,7 +176,7 @@ pub(super) async fn carry(
         };
         let ended = conclude(&mut attempt, (permit, pass), way.route).await;
         let now = ended.at;
-        match retrying.judge(ended, total.until, now) {
+        match retrying.judge(ended, total.until, now).await {
             Next::Done(result) => return result.map(|answer| held.hand_over(answer)),
             Next::Again(at) => {
                 held.backs_off();

@@ -1,17 +1,17 @@
 //! The retries of one call: what there is to say after each attempt, and what is kept meanwhile.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::Response;
 use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
+use tokio::sync::oneshot;
 
 use super::call::{Call, Keep};
 use super::carry::{Answer, Ended};
 use super::classify::sample;
 use super::ending::{UpstreamEnding, give_back};
-use super::kept::Kept;
 use super::peek::Patience;
 use super::reply::Refusal;
 use crate::resilience::{Facts, Label, Outcome, RetryBudget, RetrySpec, RetryVerdict, Stop};
@@ -35,17 +35,26 @@ pub(super) struct Retrying<'a> {
     attempts: u32,
     /// The one that is out, if it is not the first.
     further: Option<Further<'a>>,
-    /// What the attempt before came to. The caller gets it if no further one may be made.
-    last: Option<Box<Result<Answer, Refusal>>>,
-    /// The same while a further one is out, which may still not be sent.
-    spare: Option<Spare>,
+    /// What the attempt before came to. The caller gets it if no further one may be made, or the one that is out is not sent.
+    before: Option<Before>,
 }
 
-/// What an attempt came to that another one follows. It holds no connection: the other one may need that.
-enum Spare {
+/// What an attempt came to that another one may follow. While the call waits for its next attempt this holds nothing that others wait
+/// for: its breaker has the verdict, and its connection is free once the answer is read, unless the answer is too long for that.
+enum Before {
     Refusal(Box<Refusal>),
-    /// There once all of it has come.
-    Answer(Rc<RefCell<Option<Answer>>>),
+    /// Its body is being read.
+    Coming(Coming),
+    Answer(Box<Answer>),
+    /// It could not be kept.
+    Nothing,
+}
+
+/// An answer whose body is being read, which takes no longer than [`UNWANTED_TIME`].
+struct Coming {
+    answer: oneshot::Receiver<Box<Answer>>,
+    /// Another attempt is out, so an answer that still needs its connection is given up.
+    is_followed: Rc<Cell<bool>>,
 }
 
 /// An attempt after the first. It counts once, also when its caller leaves in its middle.
@@ -80,12 +89,11 @@ impl<'a> Retrying<'a> {
             is_idempotent,
             attempts: 0,
             further: None,
-            last: None,
-            spare: None,
+            before: None,
         }
     }
 
-    /// An attempt is about to be made, so what the one before came to is of use only if that is not sent.
+    /// An attempt is about to be made, which may need the connection of the one before.
     pub(super) fn begin(&mut self) {
         self.attempts += 1;
         if self.attempts > 1 {
@@ -94,7 +102,7 @@ impl<'a> Retrying<'a> {
         if let (1, Some((_, budget))) = (self.attempts, self.policy) {
             budget.deposit();
         }
-        self.spare = self.last.take().map(|last| Spare::of(*last));
+        self.before = self.before.take().map(Before::followed);
     }
 
     /// Whether another attempt could follow the one that has begun.
@@ -106,28 +114,27 @@ impl<'a> Retrying<'a> {
     }
 
     /// What the caller gets when `refusal` stands in the way of an attempt: what the upstream said last, if it was asked at all.
-    pub(super) fn refused(self, refusal: Refusal) -> Result<Answer, Refusal> {
-        match self.last {
-            Some(last) => {
-                self.route.meters.retried(RetryResult::Refused);
-                *last
-            }
-            None => Err(refusal),
-        }
+    pub(super) async fn refused(self, refusal: Refusal) -> Result<Answer, Refusal> {
+        let Some(before) = self.before else {
+            return Err(refusal);
+        };
+        self.route.meters.retried(RetryResult::Refused);
+        before.take().await.unwrap_or(Err(refusal))
     }
 
     /// Judges an attempt that came to `ended`, of a call that has until `until`.
-    pub(super) fn judge(&mut self, ended: Ended, until: Deadline, now: Instant) -> Next {
+    pub(super) async fn judge(&mut self, ended: Ended, until: Deadline, now: Instant) -> Next {
         let Some((spec, budget)) = self.policy else {
             return Next::Done(ended.result);
         };
-        let spare = self.spare.take();
+        let before = self.before.take();
         let label = ended.label();
         if let Some(further) = self.further.take() {
             further.ended(ended.as_retry());
         }
         if ended.was_called_off
-            && let Some(before) = spare.and_then(Spare::take)
+            && let Some(before) = before
+            && let Some(before) = before.take().await
         {
             return Next::Done(before);
         }
@@ -145,7 +152,7 @@ impl<'a> Retrying<'a> {
         };
         match spec.judge(&facts, budget, now, fastrand::u64(..)) {
             RetryVerdict::Again { after } => {
-                self.last = Some(Box::new(ended.result));
+                self.before = Some(Before::of(ended.result, until));
                 Next::Again(Deadline::after(now, after))
             }
             RetryVerdict::Stop(stop) => {
@@ -218,72 +225,96 @@ impl Ended {
     }
 }
 
-// === impl Spare ===
+// === impl Before ===
 
-impl Spare {
-    fn of(last: Result<Answer, Refusal>) -> Self {
-        match last {
-            Ok(answer) => Self::Answer(spare(answer)),
+impl Before {
+    /// Of a call that has until `until`.
+    fn of(result: Result<Answer, Refusal>, until: Deadline) -> Self {
+        match result {
+            Ok(answer) => Self::of_answer(answer, until),
             Err(refusal) => Self::Refusal(Box::new(refusal)),
         }
     }
 
-    fn take(self) -> Option<Result<Answer, Refusal>> {
+    fn of_answer(mut answer: Answer, until: Deadline) -> Self {
+        let now = now();
+        let upstream = &mut *answer.upstream;
+        let verdict = upstream.judged.verdict;
+        if let Some(permit) = upstream.permit.take() {
+            permit.finish(sample(verdict, upstream.judged.latency), now);
+        }
+        upstream.kept.settle(verdict, now);
+        // Nobody waits for a switch of protocols again.
+        answer.switch = None;
+        if upstream.lease.is_none() || !upstream.upload.is_whole() {
+            return Self::Answer(Box::new(answer));
+        }
+        let patience = Patience {
+            until: Deadline::after(now, UNWANTED_TIME).min(until),
+            idle_timeout: UNWANTED_TIME,
+        };
+        let (came, coming) = oneshot::channel();
+        let is_followed = Rc::new(Cell::new(false));
+        let must_be_whole = Rc::clone(&is_followed);
+        tokio::task::spawn_local(async move {
+            let answer = read_on(answer, patience).await;
+            if answer.upstream.lease.is_none() || !must_be_whole.get() {
+                let _ = came.send(Box::new(answer));
+            }
+        });
+        Self::Coming(Coming {
+            answer: coming,
+            is_followed,
+        })
+    }
+
+    /// Another attempt is out: gives up what needs its connection yet.
+    fn followed(self) -> Self {
+        let answer = match self {
+            Self::Answer(answer) => answer,
+            Self::Coming(mut coming) => {
+                coming.is_followed.set(true);
+                match coming.answer.try_recv() {
+                    Ok(answer) => answer,
+                    Err(oneshot::error::TryRecvError::Empty) => return Self::Coming(coming),
+                    Err(oneshot::error::TryRecvError::Closed) => return Self::Nothing,
+                }
+            }
+            Self::Refusal(_) | Self::Nothing => return self,
+        };
+        if answer.upstream.lease.is_none() {
+            return Self::Answer(answer);
+        }
+        let UpstreamEnding { lease, upload, .. } = *answer.upstream;
+        if let Some(lease) = lease {
+            give_back(lease, &upload);
+        }
+        Self::Nothing
+    }
+
+    async fn take(self) -> Option<Result<Answer, Refusal>> {
         match self {
             Self::Refusal(refusal) => Some(Err(*refusal)),
-            Self::Answer(answer) => answer.take().map(Ok),
+            Self::Coming(coming) => coming.answer.await.ok().map(|answer| Ok(*answer)),
+            Self::Answer(answer) => Some(Ok(*answer)),
+            Self::Nothing => None,
         }
     }
 }
 
 /// Has an answer do without its connection, if what is left of it is not much: that is read, and the connection can be used again.
-fn spare(answer: Answer) -> Rc<RefCell<Option<Answer>>> {
-    let spare = Rc::<RefCell<Option<Answer>>>::default();
-    let Answer {
-        response, upstream, ..
-    } = answer;
-    let (route, collector) = (answer.route, answer.collector);
-    let UpstreamEnding {
-        lease,
-        upload,
-        permit,
-        judged,
-        ..
-    } = *upstream;
-    if let Some(permit) = permit {
-        permit.finish(sample(judged.verdict, judged.latency), now());
-    }
-    let Some(lease) = lease else { return spare };
-    if !upload.is_whole() {
-        give_back(lease, &upload);
-        return spare;
-    }
-    let keeper = Rc::clone(&spare);
-    tokio::task::spawn_local(async move {
-        let (head, body) = response.into_parts();
-        let patience = Patience {
-            until: Deadline::after(now(), UNWANTED_TIME),
-            idle_timeout: UNWANTED_TIME,
-        };
-        let body = body.read_on(patience).await;
-        if !body.is_whole() {
-            return;
-        }
+async fn read_on(answer: Answer, patience: Patience) -> Answer {
+    let (head, body) = answer.response.into_parts();
+    let body = body.read_on(patience).await;
+    let mut upstream = answer.upstream;
+    if body.is_whole()
+        && let Some(lease) = upstream.lease.take()
+    {
         lease.keep(now());
-        let upstream = Box::new(UpstreamEnding {
-            lease: None,
-            upload,
-            permit: None,
-            judged,
-            kept: Kept::default(),
-        });
-        keeper.replace(Some(Answer {
-            response: Response::from_parts(head, body),
-            route,
-            upstream,
-            switch: None,
-            collector,
-        }));
-    });
-    spare
+    }
+    Answer {
+        response: Response::from_parts(head, body),
+        upstream,
+        ..answer
+    }
 }

@@ -286,7 +286,8 @@ fn who_waits_to_go_again_when_the_drain_ends_gets_what_the_upstream_said_before(
                 (said.status, said.header("x-sidefuse-reason"), said.text()),
                 (500, "", "{}")
             );
-            assert_eq!(stage.origin.calls(), 1 + usize::from(has_waited));
+            // The other call has had the connection since the first answer was read.
+            assert_eq!(stage.origin.calls(), 2);
             assert_eq!(retries(&stage.metrics(), "refused"), 1);
             let lines = stage.lines();
             let line = lines.iter().find(|line| line["statusCode"] == 500).unwrap();
@@ -297,4 +298,56 @@ fn who_waits_to_go_again_when_the_drain_ends_gets_what_the_upstream_said_before(
             );
         });
     }
+}
+
+#[test]
+fn a_probe_that_is_to_be_made_again_gives_its_permit_back_first() {
+    let config = "version: 1\nroutes: {r: {upstream: http://origin, timeout: 60s, breaker: {failure_threshold: 1, reset_timeout: 1s, half_open_max: 1}, retry: {attempts: 2, base: 3s, max: 3s, retry_on: [409]}}}\n";
+    on_stage(config, always(200), async |stage| {
+        let _recorder = Recorder::on(&stage, |n, _| answer([500, 409, 200, 200][n], "", "body"));
+        assert_eq!(stage.get("/r/x").await.status, 500);
+        pass(Duration::from_secs(2)).await;
+        let mut caller = stage.caller().await;
+        let call = spawn_local(async move { caller.ask(Request::get("/r/x"), "").await.status });
+        pass(Duration::from_secs(1)).await;
+        let meanwhile = stage.get("/r/x").await.status;
+        assert_eq!((call.await.unwrap(), meanwhile), (200, 200));
+        assert_eq!(retries(&stage.metrics(), "answered"), 1);
+    });
+}
+
+#[test]
+fn a_call_that_waits_to_go_again_leaves_its_connection_to_others() {
+    let config = "version: 1\nroutes: {r: {upstream: {url: http://origin, pool: {max: 1}}, timeout: 60s, throttle: off, breaker: {failure_threshold: 1000}, retry: {attempts: 2}}}\n";
+    for body in ["", "body"] {
+        on_stage(config, always(200), async |stage| {
+            let _recorder = Recorder::on(&stage, |n, _| match n {
+                0 => answer(503, "retry-after: 9\r\n", body),
+                _ => answer(200, "", ""),
+            });
+            let mut caller = stage.caller().await;
+            let call =
+                spawn_local(async move { caller.ask(Request::get("/r/x"), "").await.status });
+            pass(Duration::from_secs(1)).await;
+            let begin = now();
+            assert_eq!(stage.get("/r/x").await.status, 200);
+            assert_eq!(now().duration_since(begin), Duration::ZERO);
+            assert_eq!(call.await.unwrap(), 200);
+        });
+    }
+}
+
+#[test]
+fn an_answer_too_long_to_be_kept_reaches_the_caller_when_it_may_not_go_again() {
+    let config = "version: 1\nroutes: {r: {upstream: http://origin, timeout: 60s, breaker: {failure_threshold: 1}, retry: {attempts: 2, base: 1s, max: 1s}}}\n";
+    on_stage(config, always(200), async |stage| {
+        let long = "long".repeat(50_000);
+        let text = long.clone();
+        let recorder = Recorder::on(&stage, move |_, _| answer(503, "", &text));
+        let mut caller = stage.caller().await;
+        let got = caller.ask(Request::get("/r/x"), "").await;
+        assert_eq!((got.status, recorder.count()), (503, 1));
+        assert!(got.text() == long, "{} bytes", got.text().len());
+        assert_eq!(retries(&stage.metrics(), "refused"), 1);
+    });
 }
