@@ -252,9 +252,11 @@ impl Worker {
                 drop(self.pool(route));
             }
         }
-        let mut pools = self.pools.borrow_mut();
-        pools.retain(|id, _| snapshot.upstreams.contains(id));
-        let pools: Vec<Rc<Pool>> = pools.values().cloned().collect();
+        let pools: Vec<Rc<Pool>> = {
+            let mut pools = self.pools.borrow_mut();
+            pools.retain(|id, _| snapshot.upstreams.contains(id));
+            pools.values().cloned().collect()
+        };
         let mut again = Duration::from_secs(1);
         for pool in pools {
             again = again.min(pool.upstream().plan().pool.evict_every);
