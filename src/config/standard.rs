@@ -56,9 +56,25 @@ pub(crate) fn largest_body(max_bytes: u64) -> u64 {
 
 /// The headers that may bring an id.
 pub(crate) fn accepted(header: &HeaderName) -> Vec<HeaderName> {
-    let usual = [CORRELATION, HeaderName::from_static("x-request-id")];
     let mut accepted = vec![header.clone()];
-    accepted.extend(usual);
-    accepted.dedup();
+    for usual in [CORRELATION, HeaderName::from_static("x-request-id")] {
+        if !accepted.contains(&usual) {
+            accepted.push(usual);
+        }
+    }
     accepted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_is_usual_already_is_accepted_once() {
+        let request_id = HeaderName::from_static("x-request-id");
+        let other = HeaderName::from_static("x-trace");
+        assert_eq!(accepted(&request_id), [request_id.clone(), CORRELATION]);
+        assert_eq!(accepted(&CORRELATION), [CORRELATION, request_id.clone()]);
+        assert_eq!(accepted(&other), [other.clone(), CORRELATION, request_id]);
+    }
 }
