@@ -14,7 +14,7 @@ use crate::telemetry::{Exposition, Meters};
 
 /// Every metric in the Prometheus text format, breakers as they stand at `now`. Costs nothing while nobody asks.
 #[must_use]
-pub fn render_metrics(context: &Context, now: Instant) -> String {
+pub(super) fn render_metrics(context: &Context, now: Instant) -> String {
     let snapshot = context.snapshot.load_full();
     // Asked before anything is written: an open breaker whose time has come becomes half-open by this, which counts a transition.
     let live: Vec<_> = snapshot

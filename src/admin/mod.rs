@@ -44,5 +44,4 @@ mod upstream;
 mod watchers;
 
 pub use context::{ConfigStatus, Context, LastError, ReloadReport, ReloadRequest};
-pub use metrics::render_metrics;
 pub use serve::{Listener, serve, serve_health, serve_one};

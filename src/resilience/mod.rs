@@ -95,10 +95,10 @@ mod verdict;
 pub use breaker::{
     Admission, Author, Breaker, BreakerKeys, BreakerSpec, Cause, CountDistance, Distances,
     Enforcement, Evidence, Exemplar, ForceRequest, Hold, Identity, KeyCounts, KeyObserver, Keyed,
-    LOOKED_AT, LabelCount, Machine, Measure, Mode, Observer, Order, Permit, Probes, Ramping,
-    Refusal, RefusalKind, Rejection, ResetBackoff, Saved, ShadowObserver, ShadowReport, ShadowView,
-    Shadows, ShareDistance, SpecProblem, Standing, State, Statistics, Transition, View, WAITED,
-    WindowCounts, WindowSpec, Words, explain,
+    LabelCount, Machine, Measure, Mode, Observer, Order, Permit, Probes, Ramping, Refusal,
+    RefusalKind, Rejection, ResetBackoff, Saved, ShadowObserver, ShadowReport, ShadowView, Shadows,
+    ShareDistance, SpecProblem, Standing, State, Statistics, Transition, View, WindowCounts,
+    WindowSpec, Words, explain,
 };
 pub use chance::{Chance, Doubt};
 pub use eject::{Ejection, Ejector, EjectorChange, Room, Trial, Visit, most_ejected};

@@ -43,8 +43,6 @@ pub struct Asked {
 /// What a call may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Uses {
-    /// Only the head is asked for.
-    head_only: bool,
     /// Its answer may be kept.
     keep: bool,
     /// It may be answered with what is kept.
@@ -83,7 +81,6 @@ impl Asked {
             headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
         let keep = !head_only && !wishes.no_store;
         let uses = Uses {
-            head_only,
             keep,
             serve: !wants_fresh,
             share: plan.coalesce && keep && !wants_fresh && !is_conditional,
@@ -93,12 +90,6 @@ impl Asked {
             headers: headers.clone(),
             uses,
         })
-    }
-
-    /// Whether only the head is asked for.
-    #[must_use]
-    pub fn is_head_only(&self) -> bool {
-        self.uses.head_only
     }
 
     pub(super) fn may_keep(&self) -> bool {

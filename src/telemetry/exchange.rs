@@ -102,12 +102,6 @@ impl Exchange {
         self.begin.now
     }
 
-    /// Why the caller does not get the upstream's answer, as far as is known.
-    #[must_use]
-    pub fn reason(&self) -> Option<Failure> {
-        self.reason
-    }
-
     /// The request found its route, by so many bytes at the path's beginning (0 by something else); it is in flight there until it
     /// ends. A second route is one that it is carried on to: the line and the counts per request stay with the first, what happens to
     /// attempts belongs to the second.

@@ -5,8 +5,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use metrics::HistogramFn;
-
 /// Upper edges in nanoseconds, inclusive and ascending.
 pub type Edges = &'static [u64];
 
@@ -83,17 +81,13 @@ impl FixedHistogram {
 
     /// Counts one observation. One longer than 584 years is counted as that.
     pub fn observe(&self, duration: Duration) {
-        self.observe_nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), 1);
-    }
-
-    fn observe_nanos(&self, nanos: u64, times: u64) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let place = self.edges.partition_point(|edge| *edge < nanos);
         let zeros = || (0..=self.edges.len()).map(|_| AtomicU64::new(0)).collect();
         if let Some(bucket) = self.buckets.get_or_init(zeros).get(place) {
-            bucket.fetch_add(times, Ordering::Relaxed);
+            bucket.fetch_add(1, Ordering::Relaxed);
         }
-        self.sum_nanos
-            .fetch_add(nanos.saturating_mul(times), Ordering::Relaxed);
+        self.sum_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Reads it. The count is the sum of the buckets, so the two agree however many threads record meanwhile.
@@ -119,21 +113,6 @@ impl FixedHistogram {
     }
 }
 
-/// For code that only knows the facade; values are seconds. Negative values and NaN count as zero.
-impl HistogramFn for FixedHistogram {
-    fn record(&self, seconds: f64) {
-        self.record_many(seconds, 1);
-    }
-
-    fn record_many(&self, seconds: f64, count: usize) {
-        let duration = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-        self.observe_nanos(
-            u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
-            count as u64,
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,17 +134,5 @@ mod tests {
             assert!(DURATION_EDGES.contains(&(seconds * SECOND)), "{seconds} s");
         }
         assert!(DURATION_EDGES.is_sorted() && OVERHEAD_EDGES.is_sorted());
-    }
-
-    #[test]
-    fn the_facades_handle_records_seconds_and_survives_nonsense() {
-        let histogram = std::sync::Arc::new(FixedHistogram::new(DURATION_EDGES));
-        let handle = metrics::Histogram::from_arc(histogram.clone());
-        handle.record(0.0005);
-        handle.record(f64::NAN);
-        handle.record(-1.0);
-        handle.record_many(f64::INFINITY, 2);
-        let reading = histogram.read();
-        assert_eq!((reading.cumulative[0].1, reading.count), (3, 5));
     }
 }

@@ -21,15 +21,6 @@ pub enum Level {
 }
 
 impl Level {
-    /// All of them, mildest first.
-    pub const ALL: [Self; 5] = [
-        Self::Trace,
-        Self::Debug,
-        Self::Info,
-        Self::Warn,
-        Self::Error,
-    ];
-
     /// The word of the `level` key.
     #[must_use]
     pub const fn label(self) -> &'static str {

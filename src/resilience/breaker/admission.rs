@@ -66,14 +66,6 @@ impl Admission {
 }
 
 impl RefusalKind {
-    /// All of them, in the order of declaration.
-    pub const ALL: [Self; 4] = [
-        Self::CircuitOpen,
-        Self::HalfOpenFull,
-        Self::ForcedOpen,
-        Self::Ramping,
-    ];
-
     /// Fixed words for it.
     #[must_use]
     pub const fn phrase(self) -> &'static str {

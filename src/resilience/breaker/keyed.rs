@@ -32,10 +32,10 @@ use crate::resilience::key::Key;
 use crate::resilience::sync::{lock, point};
 
 /// A breaker that nobody has asked for a probe for so many reset timeouts may be forgotten.
-pub const WAITED: u32 = 3;
+pub(super) const WAITED: u32 = 3;
 
 /// So many of those unused for longest are looked at when there is no room.
-pub const LOOKED_AT: usize = 8;
+pub(super) const LOOKED_AT: usize = 8;
 
 /// What is told each transition of a key's breaker.
 pub type KeyObserver = Arc<dyn Fn(Key, &Transition) + Send + Sync>;

@@ -61,7 +61,7 @@ pub use exemplar::{Exemplar, Identity};
 pub use explain::explain;
 pub use force::{Author, ForceRequest, Hold, Order};
 pub use key_counts::KeyCounts;
-pub use keyed::{KeyObserver, Keyed, LOOKED_AT, Rejection, WAITED};
+pub use keyed::{KeyObserver, Keyed, Rejection};
 pub use labels::LabelCount;
 pub use machine::Machine;
 pub use permit::Permit;

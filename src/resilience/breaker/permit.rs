@@ -96,12 +96,6 @@ impl Permit {
             || self.key().is_some_and(Self::is_probe)
     }
 
-    /// The breaker that gave it.
-    #[must_use]
-    pub fn breaker(&self) -> &Arc<Breaker> {
-        &self.breaker
-    }
-
     /// The permit of the key's breaker, if the call has a key that has one.
     #[must_use]
     pub fn key(&self) -> Option<&Self> {

@@ -83,9 +83,6 @@ impl State {
 }
 
 impl Mode {
-    /// All of them, in the order of declaration.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::ForcedOpen, Self::ForcedClosed];
-
     /// The word for it in logs, metrics and JSON.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -85,7 +85,8 @@ pub struct Transition {
 
 impl Cause {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 9] = [
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 9] = [
         Self::ConsecutiveFailures,
         Self::FailureRatio,
         Self::SlowRatio,

@@ -133,14 +133,14 @@ impl Rule {
     }
 
     /// What it is about.
-    #[must_use]
-    pub const fn when(&self) -> &When {
+    #[cfg(test)]
+    pub(crate) const fn when(&self) -> &When {
         &self.when
     }
 
     /// What it decides.
-    #[must_use]
-    pub const fn then(&self) -> Then {
+    #[cfg(test)]
+    pub(crate) const fn then(&self) -> Then {
         self.then
     }
 
@@ -167,12 +167,6 @@ impl Rule {
 // === impl Rules ===
 
 impl Rules {
-    /// Whether there are none.
-    #[must_use]
-    pub const fn are_none(&self) -> bool {
-        self.0.is_none()
-    }
-
     /// All of them in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.0.iter().flat_map(|rules| rules.iter())

@@ -126,8 +126,8 @@ impl Requests {
     }
 
     /// Whether all requests so far are whole, and no other has begun.
-    #[must_use]
-    pub fn is_between(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_between(&self) -> bool {
         match self.place {
             Place::Head => !self.head.has_begun(),
             Place::Length(_) | Place::Chunks(_) => false,

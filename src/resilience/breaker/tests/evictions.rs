@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::resilience::breaker::keyed::LOOKED_AT;
 use crate::resilience::key::Key;
 
 /// How one key's breaker stands: it opens with one failure, for half a minute, and closes with one success.

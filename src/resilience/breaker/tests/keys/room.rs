@@ -1,6 +1,7 @@
 //! How many keys there is room for, and which of them make room.
 
 use super::*;
+use crate::resilience::breaker::keyed::{LOOKED_AT, WAITED};
 
 #[test]
 fn the_key_unused_for_longest_makes_room_for_a_new_one() {
