@@ -4,8 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{BODILESS, Choice, FILE, Form, Key, Kind, Section, Unwritten};
-use super::preset::INHERITED;
+use super::keys::{Choice, Conflict, FILE, Form, Key, Kind, Once, Section, Unwritten};
 use super::units::{spell_size, spell_time};
 
 /// A number with a unit, or without decimals.
@@ -167,7 +166,7 @@ impl Definitions {
             property.insert("type".to_owned(), json!("object"));
             property.insert("minProperties".to_owned(), json!(1));
         }
-        property.extend(once(key.name));
+        property.extend(once(key));
         Value::Object(property)
     }
 
@@ -259,42 +258,39 @@ fn choice(choice: Choice) -> Map<String, Value> {
         .collect()
 }
 
-/// What values of one key do to other keys of that mapping. The walk says it in words (`compile`).
+/// What the value of one key forbids of that mapping.
 fn conflict(section: &Section) -> Option<Value> {
-    match section.name {
-        "respond" => {
-            let plain = BODILESS.map(|status| json!(status.as_u16()));
-            let quoted = BODILESS.map(|status| json!(status.as_str()));
-            let statuses = [plain, quoted].concat();
-            let bodies = section.choices().iter().copied().map(has);
-            Some(json!({
-                "if": {
-                    "properties": {"status": {"enum": statuses}},
-                    "required": ["status"],
-                },
-                "then": {"not": any_of(bodies)},
-            }))
+    let rule = match section.conflict? {
+        Conflict::NoChoiceWith(key, statuses) => {
+            let plain = statuses.iter().map(|status| json!(status.as_u16()));
+            let quoted = statuses.iter().map(|status| json!(status.as_str()));
+            let statuses: Vec<Value> = plain.chain(quoted).collect();
+            let choices = section.choices().iter().copied().map(has);
+            json!({
+                "if": {"properties": {key: {"enum": statuses}}, "required": [key]},
+                "then": {"not": any_of(choices)},
+            })
         }
-        "stale" => Some(json!({"not": {
-            "properties": {"share_credentials": {"enum": [true, "true"]}, "neutral": {"minItems": 1}},
-            "required": ["share_credentials", "neutral"],
-        }})),
-        "breaker_key" => Some(json!({"not": {
-            "properties": {"host": {"enum": [false, "false"]}},
-            "required": ["host"],
-        }})),
-        _ => None,
-    }
+        Conflict::TrueOrList(flag, list) => json!({"not": {
+            "properties": {flag: {"enum": [true, "true"]}, list: {"minItems": 1}},
+            "required": [flag, list],
+        }}),
+        Conflict::OnlyTrue(key) => json!({"not": {
+            "properties": {key: {"enum": [false, "false"]}},
+            "required": [key],
+        }}),
+    };
+    Some(rule)
 }
 
 /// What stands in the list of that key once at the most. Of anything else than a list it says nothing.
-fn once(key: &str) -> Map<String, Value> {
+fn once(key: &Key) -> Map<String, Value> {
     let one = |what: Value| json!({"contains": what, "minContains": 0, "maxContains": 1});
-    let rule = match key {
-        "classify" => one(json!({"const": INHERITED})),
-        "fallback" => one(json!({"required": ["stale"], "type": "object"})),
-        "endpoints" | "servers" => json!({"uniqueItems": true}),
-        _ => Value::Null,
+    let rule = match key.once {
+        Some(Once::Word(word)) => one(json!({"const": word})),
+        Some(Once::With(key)) => one(json!({"required": [key], "type": "object"})),
+        Some(Once::Each) => json!({"uniqueItems": true}),
+        None => Value::Null,
     };
     rule.as_object().cloned().unwrap_or_default()
 }

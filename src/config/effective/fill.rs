@@ -7,7 +7,7 @@ use super::origin::{Layer, Origin, Step, origin};
 use super::secret::{self, MASK, is_secret};
 use crate::config::compile::laid;
 use crate::config::expand::{Env, Piece, name_of, pieces};
-use crate::config::keys::{Beside, CANDIDATE, Follows, Form, Key, Kind, Section, Unwritten};
+use crate::config::keys::{Beside, CANDIDATE, Follows, Form, Key, Kind, Section, Shown, Unwritten};
 use crate::config::tree::{Entry, Node, Scalar, Span, Value};
 
 /// Fills what is not written.
@@ -338,13 +338,11 @@ impl Filler<'_> {
 }
 
 fn shown(form: &Form, scalar: &Scalar, span: Span, at: &At<'_>) -> String {
-    if form.has_query() {
-        return secret::query(scalar);
-    }
-    if !form.is_header_value() {
-        return secret::text(scalar);
-    }
-    let shown = secret::header(at.name, scalar);
+    let shown = match form.shown {
+        Shown::Plain => return secret::text(scalar),
+        Shown::PathWithQuery => return secret::query(scalar),
+        Shown::HeaderValue => secret::header(at.name, scalar),
+    };
     let is_match = matches!(at.path.first(), Some(Step::Key(key)) if key == "match");
     if is_match && shown.contains(MASK) {
         // What one route matches by is never what another does.

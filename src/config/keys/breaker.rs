@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::follow;
 use super::forms;
 use super::typed::{Worded, words};
-use super::{Choice, Key, Kind, Section, TIME, TIME_OR_OFF, key};
+use super::{Choice, Conflict, Key, Kind, Section, TIME, TIME_OR_OFF, key};
 use crate::resilience::Enforcement;
 
 /// The most calls or failures that a rule counts.
@@ -191,7 +191,8 @@ const KEY: Section = Section::new(
         ),
     ]],
 )
-.choice(Choice::One(&["header", "path_segment", "host"]));
+.choice(Choice::One(&["header", "path_segment", "host"]))
+.conflict(Conflict::OnlyTrue("host"));
 
 impl Worded for Enforcement {
     const WORDS: &'static [(&'static str, Self)] = &[

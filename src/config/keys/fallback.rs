@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::follow;
 use super::forms;
 use super::policies::MOST_SET;
-use super::{Choice, Kind, Section, TIME, key};
+use super::{Choice, Conflict, Kind, Section, TIME, key};
 
 /// The most kinds that are tried one after the other.
 pub(crate) const MOST_FALLBACKS: usize = 8;
@@ -61,7 +61,8 @@ const RESPOND: Section = Section::new("respond", &[&[
         "A file that is its body, read at each load; its ending says what it is.",
     ),
 ]])
-.choice(Choice::OneAtMost(&["body", "json", "body_file"]));
+.choice(Choice::OneAtMost(&["body", "json", "body_file"]))
+.conflict(Conflict::NoChoiceWith("status", &BODILESS));
 
 const STALE: Section = Section::new(
     "stale",
@@ -109,4 +110,5 @@ const STALE: Section = Section::new(
         )
         .or("false"),
     ]],
-);
+)
+.conflict(Conflict::TrueOrList("share_credentials", "neutral"));

@@ -1,38 +1,45 @@
 //! Kinds of texts. A pattern refuses what it can without refusing anything good; the walk knows more.
 
-use super::Form;
+use super::{Form, Shown};
 
 const fn form(name: &'static str, pattern: &'static str) -> Form {
     Form {
         name,
         pattern,
         numbers: None,
+        shown: Shown::Plain,
     }
 }
 
-pub(super) const ANY: Form = Form {
-    name: "text",
-    pattern: "",
-    numbers: Some((i64::MIN, i64::MAX)),
-};
+impl Form {
+    /// Which takes whole numbers from and to without quotes.
+    const fn unquoted(mut self, least: i64, most: i64) -> Self {
+        self.numbers = Some((least, most));
+        self
+    }
 
-pub(super) const NAME: Form = Form {
-    name: "text of up to 128 characters",
-    pattern: "^[^\\u0000-\\u001f]{1,128}$",
-    numbers: Some((i64::MIN, i64::MAX)),
-};
+    /// Which is shown in that way.
+    const fn shown(mut self, shown: Shown) -> Self {
+        self.shown = shown;
+        self
+    }
+}
 
-pub(super) const REASON: Form = Form {
-    name: "text of up to 256 characters",
-    pattern: "^\\s*[^\\s\\u0000-\\u001f][^\\u0000-\\u001f]*$",
-    numbers: Some((i64::MIN, i64::MAX)),
-};
+pub(super) const ANY: Form = form("text", "").unquoted(i64::MIN, i64::MAX);
 
-pub(super) const VERSION: Form = Form {
-    name: "`1`",
-    pattern: "^1$",
-    numbers: Some((1, 1)),
-};
+pub(super) const NAME: Form = form(
+    "text of up to 128 characters",
+    "^[^\\u0000-\\u001f]{1,128}$",
+)
+.unquoted(i64::MIN, i64::MAX);
+
+pub(super) const REASON: Form = form(
+    "text of up to 256 characters",
+    "^\\s*[^\\s\\u0000-\\u001f][^\\u0000-\\u001f]*$",
+)
+.unquoted(i64::MIN, i64::MAX);
+
+pub(super) const VERSION: Form = form("`1`", "^1$").unquoted(1, 1);
 
 pub(super) const ADDRESS: Form = form(
     "address with a port, such as `127.0.0.1:7900` or `[::1]:7900`",
@@ -73,60 +80,47 @@ pub(super) const URL: Form = form(
 
 pub(super) const HEADER: Form = form("name of a header", "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
 
-pub(super) const HEADER_VALUE: Form = Form {
-    name: "text of printable ASCII",
-    pattern: "^[\\t -\\u00ff]*$",
-    numbers: Some((i64::MIN, i64::MAX)),
-};
+pub(super) const HEADER_VALUE: Form = form("text of printable ASCII", "^[\\t -\\u00ff]*$")
+    .unquoted(i64::MIN, i64::MAX)
+    .shown(Shown::HeaderValue);
 
 pub(super) const METHOD: Form = form("method in capitals", "^[!#$%&'*+.^_`|~0-9A-Z-]+$");
 
-pub(super) const PATH: Form = form("path that begins with `/`", "^/");
+pub(super) const PATH: Form = form("path that begins with `/`", "^/").shown(Shown::PathWithQuery);
 
 pub(super) const PREFIX: Form = form("path that begins with `/`", "^/[!-\"$-)+->@-~]*$");
 
-pub(super) const STATUS: Form = Form {
-    name: "status such as `404`, `500-599`, `5xx` or `any`",
-    pattern: "^([1-5][0-9]{2}(-[1-5][0-9]{2})?|[1-5]xx|any)$",
-    numbers: Some((100, 599)),
-};
+pub(super) const STATUS: Form = form(
+    "status such as `404`, `500-599`, `5xx` or `any`",
+    "^([1-5][0-9]{2}(-[1-5][0-9]{2})?|[1-5]xx|any)$",
+)
+.unquoted(100, 599);
 
-pub(super) const PROBED: Form = Form {
-    name: "status such as `204`, `200-399` or `2xx`",
-    pattern: "^([1-5][0-9]{2}(-[1-5][0-9]{2})?|[1-5]xx)$",
-    numbers: Some((100, 599)),
-};
+pub(super) const PROBED: Form = form(
+    "status such as `204`, `200-399` or `2xx`",
+    "^([1-5][0-9]{2}(-[1-5][0-9]{2})?|[1-5]xx)$",
+)
+.unquoted(100, 599);
 
-pub(super) const RETRIED: Form = Form {
-    name: "`dns`, `connect`, `connect_timeout`, `tls`, `reset`, `protocol`, `timeout`, or a status such as `503`, `5xx` or `500-504`",
-    pattern: "^(dns|connect|connect_timeout|tls|reset|protocol|timeout|[45]xx|[45][0-9]{2}(-[45][0-9]{2})?)$",
-    numbers: Some((400, 599)),
-};
+pub(super) const RETRIED: Form = form("`dns`, `connect`, `connect_timeout`, `tls`, `reset`, `protocol`, `timeout`, or a status such as `503`, `5xx` or `500-504`", "^(dns|connect|connect_timeout|tls|reset|protocol|timeout|[45]xx|[45][0-9]{2}(-[45][0-9]{2})?)$").unquoted(400, 599);
 
 pub(super) const POINTER: Form = form("JSON pointer such as `/error/code`", "^(/([^~]|~[01])*)?$");
 
-pub(super) const EXPECTED: Form = Form {
-    name: "number, range of numbers such as `200-299`, or text in which `*` stands for anything",
-    pattern: "",
-    numbers: Some((i64::MIN, i64::MAX)),
-};
+pub(super) const EXPECTED: Form = form(
+    "number, range of numbers such as `200-299`, or text in which `*` stands for anything",
+    "",
+)
+.unquoted(i64::MIN, i64::MAX);
 
-pub(super) const PATTERN: Form = Form {
-    name: "text in which `*` stands for anything",
-    pattern: "",
-    numbers: Some((i64::MIN, i64::MAX)),
-};
+pub(super) const PATTERN: Form =
+    form("text in which `*` stands for anything", "").unquoted(i64::MIN, i64::MAX);
 
 pub(super) const MOMENT: Form = form(
     "moment with its time zone, such as `2026-12-01T06:00:00Z`",
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$",
 );
 
-pub(super) const ROUTE_NAME: Form = Form {
-    name: "name of a route",
-    pattern: "^[a-z0-9][a-z0-9-]{0,62}$",
-    numbers: None,
-};
+pub(super) const ROUTE_NAME: Form = form("name of a route", "^[a-z0-9][a-z0-9-]{0,62}$");
 
 pub(super) const PRESET_NAME: Form = form("name of a preset", "^[a-z0-9][a-z0-9-]{0,62}$");
 

@@ -10,6 +10,7 @@ mod fallback;
 mod follow;
 mod forms;
 mod policies;
+mod restriction;
 mod route;
 mod top;
 mod typed;
@@ -25,6 +26,7 @@ pub(crate) use classify::{MOST_RULES, RULE, judged};
 pub(crate) use fallback::{BODILESS, FALLBACK, MOST_FALLBACKS, MOST_NEUTRAL, MOST_VARY};
 pub(crate) use follow::{Beside, Follows, name};
 pub(crate) use policies::{HEADER_FILE, MOST_SET, RATE_KEY};
+pub(crate) use restriction::{Conflict, Once};
 pub(crate) use route::{DEFAULTS, MOST_CANDIDATES, PRESET, ROUTE};
 pub(crate) use top::{FILE, MOST_LISTENERS, MOST_PRESETS, MOST_SERVERS, OVERRIDE, PROXY_LISTENER};
 pub(crate) use typed::{Typed, Worded};
@@ -42,6 +44,8 @@ pub(crate) struct Section {
     pub(crate) later: &'static [&'static str],
     /// Which of them go together.
     pub(crate) choice: Choice,
+    /// What the value of one forbids.
+    pub(crate) conflict: Option<Conflict>,
 }
 
 /// Which keys of a mapping go together.
@@ -74,6 +78,8 @@ pub(crate) struct Key {
     pub(crate) beside: Option<(&'static str, &'static [&'static str])>,
     /// What a value does to the one that it is laid over.
     pub(crate) laid: Laid,
+    /// What its list holds once at the most.
+    pub(crate) once: Option<Once>,
     /// What it means, in a sentence or two of Markdown.
     pub(crate) meaning: &'static str,
 }
@@ -150,18 +156,19 @@ pub(crate) struct Form {
     pub(crate) pattern: &'static str,
     /// Whole numbers that are good without quotes, from and to.
     pub(crate) numbers: Option<(i64, i64)>,
+    /// How the view of what is in force shows it.
+    pub(crate) shown: Shown,
 }
 
-impl Form {
-    /// Whether it is the value of a header, which may be a secret.
-    pub(crate) fn is_header_value(&self) -> bool {
-        self.name == forms::HEADER_VALUE.name
-    }
-
-    /// Whether it is a path with a query, which may hold a secret.
-    pub(crate) fn has_query(&self) -> bool {
-        self.name == forms::PATH.name
-    }
+/// How a text is shown to whoever may read the view of what is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// As it is, but for the users of its URLs.
+    Plain,
+    /// Masked where the name of the header or a scheme of credentials says that it is a secret.
+    HeaderValue,
+    /// With the values of its query masked.
+    PathWithQuery,
 }
 
 /// The longest time that a key may say.
@@ -187,6 +194,7 @@ const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
         follows: None,
         beside: None,
         laid: Laid::Merged,
+        once: None,
         meaning,
     }
 }
@@ -243,6 +251,12 @@ impl Key {
         self
     }
 
+    /// Whose list holds such an item once at the most.
+    const fn once(mut self, what: Once) -> Self {
+        self.once = Some(what);
+        self
+    }
+
     /// Which must be written.
     const fn required(mut self) -> Self {
         self.unwritten = Unwritten::Refused;
@@ -257,6 +271,7 @@ impl Section {
             groups,
             later: &[],
             choice: Choice::Any,
+            conflict: None,
         }
     }
 
@@ -267,6 +282,11 @@ impl Section {
 
     const fn choice(mut self, choice: Choice) -> Self {
         self.choice = choice;
+        self
+    }
+
+    const fn conflict(mut self, conflict: Conflict) -> Self {
+        self.conflict = Some(conflict);
         self
     }
 

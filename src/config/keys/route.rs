@@ -7,7 +7,7 @@ use super::forms;
 use super::policies::{HEADERS, LIMITS, PROBE, RETRY, THROTTLE};
 use super::typed::{Worded, words};
 use super::upstream::{SHARED_UPSTREAM, UPSTREAM};
-use super::{Choice, Key, Kind, MANY, Section, TIME, TIME_OR_OFF, key};
+use super::{Choice, Key, Kind, MANY, Once, Section, TIME, TIME_OR_OFF, key};
 use crate::config::plan::RefusalForm;
 use crate::config::preset::INHERITED;
 
@@ -97,7 +97,8 @@ const SETTINGS: [Key; 15] = [
         Kind::List(&Kind::Or(INHERITED, &Kind::Section(&RULE)), 0, MOST_RULES),
         "What answers prove where their status does not tell: the first rule that holds decides. The word `inherited` stands for the rules of the preset.",
     )
-    .rules(),
+    .rules()
+    .once(Once::Word(INHERITED)),
     key(
         "throttle",
         Kind::Or("off", &Kind::Section(&THROTTLE)),
@@ -110,6 +111,7 @@ const SETTINGS: [Key; 15] = [
         Kind::Or("off", &Kind::OneOrMore(&Kind::Section(&FALLBACK), MOST_FALLBACKS)),
         "What callers get instead of a refusal; of a list the first that can answer.",
     )
+    .once(Once::With("stale"))
     .or("off")
     .whole(),
     key(

@@ -6,7 +6,7 @@ use super::follow::{self, name};
 use super::forms;
 use super::route::{DEFAULTS, PRESET, ROUTE};
 use super::typed::{Worded, words};
-use super::{Key, Kind, MANY, Section, TIME, TIME_OR_NONE, key};
+use super::{Key, Kind, MANY, Once, Section, TIME, TIME_OR_NONE, key};
 use crate::config::plan::{Forced, LogFormat, LogLevel};
 
 /// The most name servers: more than anybody waits for.
@@ -265,6 +265,7 @@ const DNS: Section = Section::new(
             Kind::List(&Kind::Text(&forms::SERVER), 1, MOST_SERVERS),
             "The name servers to ask.",
         )
+        .once(Once::Each)
         .otherwise("those of `/etc/resolv.conf`"),
         key(
             "timeout",

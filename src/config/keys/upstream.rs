@@ -2,7 +2,7 @@
 
 use super::forms;
 use super::typed::{Worded, words};
-use super::{Key, Kind, MANY, Section, TIME, key};
+use super::{Key, Kind, MANY, Once, Section, TIME, key};
 use crate::config::plan::{HttpVersion, Resolve};
 
 /// The most endpoints. (The balancer holds a set of them in one word.)
@@ -27,7 +27,8 @@ const WHERE: [Key; 3] = [
         "endpoints",
         Kind::List(&Kind::Text(&forms::ENDPOINT), 1, MOST_ENDPOINTS),
         "Connections go to these instead of to the URL's host; certificate, SNI and `Host` stay those of the URL. Without a port they have that of the URL.",
-    ),
+    )
+    .once(Once::Each),
     key(
         "also_hosts",
         Kind::List(&Kind::Text(&forms::HOST), 0, MANY),
