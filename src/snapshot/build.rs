@@ -16,13 +16,13 @@ use super::Snapshot;
 use super::expected::expect;
 use super::limits::{Limits, Origin};
 use super::observer::observer;
-use super::overrides::{Moment, Turn, overrule};
+use super::overrides::{Before, Moment, Turn, overrule};
 use super::route::{Edits, Route};
 use super::router::Router;
 use super::watchers::{self, Watchers};
 use crate::config::Source;
 use crate::config::plan::{
-    EndpointPlan, FallbackKind, HeaderEdits, HeaderText, OverridePlan, Plan, Resolve, RoutePlan,
+    EndpointPlan, FallbackKind, HeaderEdits, HeaderText, Plan, Resolve, RoutePlan,
 };
 use crate::net::Connect;
 use crate::net::tls::TlsError;
@@ -70,8 +70,8 @@ pub enum BuildError {
 pub struct Prepared {
     pub(super) snapshot: Snapshot,
     forgotten: Vec<Arc<str>>,
-    /// The routes that have an override or had one, by their places, with the one they had.
-    pub(super) overridden: Vec<(usize, Option<OverridePlan>)>,
+    /// The routes that have an override or had one, by their places, with what they had.
+    pub(super) overridden: Vec<(usize, Before)>,
 }
 
 /// Makes all live objects; those in force notice nothing of it.
@@ -94,8 +94,9 @@ pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, B
     let mut overridden = Vec::new();
     for (name, route) in &plan.routes {
         let survivor = previous.and_then(|previous| previous.route(name));
-        let before = survivor.and_then(|survivor| survivor.plan.overridden.as_deref().cloned());
+        let before = survivor.and_then(|survivor| survivor.plan.overridden.as_deref());
         if before.is_some() || route.overridden.is_some() {
+            let before = Before::of(before, route.overridden.as_deref());
             overridden.push((routes.len(), before));
         }
         let maker = Maker {
@@ -169,7 +170,7 @@ impl Prepared {
         for (place, before) in &self.overridden {
             let route = &self.snapshot.routes[*place];
             let turn = Turn {
-                before: before.as_ref(),
+                before: *before,
                 after: route.plan.overridden.as_deref(),
             };
             overrule(&route.breaker, &turn, Moment { wall, now });

@@ -25,7 +25,7 @@ pub use remember::Recalled;
 pub use route::{Edits, Route};
 pub use router::{Call, Destination, Miss, Router, Way};
 
-use self::overrides::{Moment, Turn, overrule};
+use self::overrides::{Before, Moment, Turn, overrule};
 use crate::config::Source;
 use crate::config::plan::Plan;
 
@@ -61,7 +61,7 @@ impl Snapshot {
             let plan = route.plan.overridden.as_deref();
             if plan.is_some() {
                 let turn = Turn {
-                    before: plan,
+                    before: Before::Same,
                     after: plan,
                 };
                 overrule(&route.breaker, &turn, Moment { wall, now });

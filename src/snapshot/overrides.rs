@@ -12,9 +12,31 @@ use crate::resilience::{Breaker, ForceRequest, Order};
 /// The author of such holds; no operator is called so.
 const AUTHOR: &str = "config";
 
+/// What a breaker's override was before, compared with what it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    /// There was none.
+    None,
+    /// The one that it is now.
+    Same,
+    /// Another one than it is now, if there is one now.
+    Another,
+}
+
+impl Before {
+    /// Compares the two.
+    pub(super) fn of(before: Option<&OverridePlan>, after: Option<&OverridePlan>) -> Self {
+        match before {
+            None => Self::None,
+            Some(_) if before == after => Self::Same,
+            Some(_) => Self::Another,
+        }
+    }
+}
+
 /// What a breaker's override was, and what it is.
 pub(super) struct Turn<'a> {
-    pub(super) before: Option<&'a OverridePlan>,
+    pub(super) before: Before,
     pub(super) after: Option<&'a OverridePlan>,
 }
 
@@ -48,15 +70,16 @@ pub(super) fn overrule(breaker: &Breaker, turn: &Turn<'_>, moment: Moment) {
 }
 
 fn order(turn: &Turn<'_>, moment: Moment) -> Option<(Order, Option<String>)> {
+    let end = (turn.before != Before::None).then_some((Order::Withdraw, None));
     let Some(plan) = turn.after else {
-        return turn.before.map(|_| (Order::Withdraw, None));
+        return end;
     };
     let until = plan.until.map(|until| moment.instant(until));
     if until == Some(None) {
-        return turn.before.map(|_| (Order::Withdraw, None));
+        return end;
     }
     let until = until.flatten();
-    if turn.before == turn.after {
+    if turn.before == Before::Same {
         return Some((Order::Renew { until }, None));
     }
     let order = match plan.force {
@@ -98,7 +121,7 @@ mod tests {
 
         fn load(&mut self, plan: Option<OverridePlan>) -> (Mode, Option<Duration>) {
             let turn = Turn {
-                before: self.before.as_ref(),
+                before: Before::of(self.before.as_ref(), plan.as_ref()),
                 after: plan.as_ref(),
             };
             let moment = Moment {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::overrides::Before;
 use super::{Prepared, Route, Snapshot};
-use crate::config::plan::{Forced, OverridePlan};
+use crate::config::plan::{Forced, KeySource, OverridePlan};
 use crate::failure::Failure;
 use crate::resilience::{Key, Memory, Remembered, RememberedKeys, SavedPauses, grpc};
 
@@ -79,12 +80,11 @@ impl Prepared {
                 continue;
             };
             let before = match route.plan.overridden.as_deref() {
-                Some(plan) if fingerprint(plan) == *obeyed => plan.clone(),
-                Some(plan) => other_than(plan),
-                None => GONE,
+                Some(plan) if fingerprint(plan) == *obeyed => Before::Same,
+                Some(_) | None => Before::Another,
             };
             self.overridden.retain(|(other, _)| *other != place);
-            self.overridden.push((place, Some(before)));
+            self.overridden.push((place, before));
         }
         recalled
     }
@@ -138,35 +138,37 @@ impl Recalled {
 /// Names the part of a request that is the key of a route's calls.
 fn source(route: &Route) -> Option<String> {
     let keyed = route.plan.keyed.as_ref()?;
-    Some(Key::of(format!("{:?}", keyed.by).as_bytes()).to_string())
+    Some(key_source(&keyed.by))
 }
 
-/// Stands for an override that was there when the state was saved and is no more: that there was one is all that counts.
-const GONE: OverridePlan = OverridePlan {
-    force: Forced::Open,
-    until: None,
-    reason: None,
-};
-
-/// Stands for an override that was another one when the state was saved: all that counts is that it differs.
-fn other_than(plan: &OverridePlan) -> OverridePlan {
-    OverridePlan {
-        force: match plan.force {
-            Forced::Open => Forced::Closed,
-            Forced::Closed => Forced::Open,
-        },
-        ..GONE
-    }
+/// The fingerprint of `header:NAME`, `path_segment:NUMBER` or `host`: part of the state file's format.
+fn key_source(by: &KeySource) -> String {
+    let text = match by {
+        KeySource::Header(name) => format!("header:{name}"),
+        KeySource::PathSegment(number) => format!("path_segment:{number}"),
+        KeySource::Host => "host".to_owned(),
+    };
+    Key::of(text.as_bytes()).to_string()
 }
 
-/// Tells one override from another.
+/// Tells one override from another: the fingerprint of `WAY;END;REASON` with the end in milliseconds since 1970, empty where there is
+/// none. Part of the state file's format.
 fn fingerprint(plan: &OverridePlan) -> String {
     let OverridePlan {
         force,
         until,
         reason,
     } = plan;
-    Key::of(format!("{force:?} {until:?} {reason:?}").as_bytes()).to_string()
+    let way = match force {
+        Forced::Open => "open",
+        Forced::Closed => "closed",
+    };
+    let end = until.map_or_else(String::new, |until| {
+        let since = until.duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap_or_default().as_millis().to_string()
+    });
+    let reason = reason.as_deref().unwrap_or_default();
+    Key::of(format!("{way};{end};{reason}").as_bytes()).to_string()
 }
 
 /// The labels of failures are words of ours.
@@ -176,4 +178,36 @@ fn word(text: &str) -> Option<&'static str> {
         .chain(grpc::LABELS)
         .chain(["slow"])
         .find(|label| *label == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_in_the_state_file_are_the_same_in_every_version() {
+        for (by, digits) in [
+            (
+                KeySource::Header("X-Tenant".parse().unwrap()),
+                "d2b8040a6e01bf21",
+            ),
+            (KeySource::PathSegment(2), "b12f0a9a2a6a5cab"),
+            (KeySource::Host, "4740ae6347b0172c"),
+        ] {
+            assert_eq!(key_source(&by), digits, "{by:?}");
+        }
+        let until = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_398_400_000);
+        let held = OverridePlan {
+            force: Forced::Open,
+            until: Some(until),
+            reason: Some("INC-2".to_owned()),
+        };
+        assert_eq!(fingerprint(&held), "6a91c41a63278c9e");
+        let bare = OverridePlan {
+            force: Forced::Closed,
+            until: None,
+            reason: None,
+        };
+        assert_eq!(fingerprint(&bare), "32a9aa6c76e1b327");
+    }
 }
