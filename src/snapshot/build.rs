@@ -182,7 +182,7 @@ impl Prepared {
     }
 }
 
-/// Makes one route.
+/// Makes one route. Seeds are drawn, so that breakers of a fleet do not probe in step.
 struct Maker<'a> {
     name: &'a str,
     plan: &'a Arc<RoutePlan>,
@@ -212,7 +212,7 @@ impl Maker<'_> {
             survivor: self.survivor.map(|route| &route.limits),
             meters: &meters,
             changed: self.changed,
-            seed: seed(),
+            seed: fastrand::u64(..),
         };
         let limits = Limits::new(&origin, now);
         let breaker = match self.survivor {
@@ -224,7 +224,7 @@ impl Maker<'_> {
                     Arc::clone(self.changed),
                     Arc::clone(&limits.waiters),
                 );
-                Breaker::new(self.plan.breaker.clone(), seed(), now, observer)
+                Breaker::new(self.plan.breaker.clone(), fastrand::u64(..), now, observer)
             }
         };
         let retry_budget = self.plan.retry.as_ref().map(|_| {
@@ -253,7 +253,7 @@ impl Maker<'_> {
             (&name, &limits.waiters),
             self.plan,
             self.survivor.map(|route| &**route),
-            (seed(), self.changed, now),
+            (fastrand::u64(..), self.changed, now),
         );
         Ok(Arc::new(Route {
             name,
@@ -318,7 +318,7 @@ impl Maker<'_> {
         Some(match self.survivor.and_then(|route| route.probe.as_ref()) {
             Some(probe) if probe.plan() == plan => Arc::clone(probe),
             Some(probe) => Arc::new(probe.respec(plan.clone(), now)),
-            None => Arc::new(Probe::new(plan.clone(), now, seed())),
+            None => Arc::new(Probe::new(plan.clone(), now, fastrand::u64(..))),
         })
     }
 }
@@ -334,9 +334,4 @@ fn edits(plan: &HeaderEdits) -> Edits {
             .map(|(name, text)| (name.clone(), value(text)))
             .collect(),
     }
-}
-
-/// So that breakers of a fleet do not probe in step.
-fn seed() -> u64 {
-    uuid::Uuid::new_v4().as_u64_pair().0
 }

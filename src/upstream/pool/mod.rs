@@ -318,7 +318,7 @@ impl Pool {
     /// Spreads the ends of connections that began together over the last tenth of their lifetime.
     fn expiry(&self, now: Instant) -> Instant {
         let lifetime = self.upstream.plan().pool.max_lifetime;
-        let spread = u32::from(uuid::Uuid::new_v4().as_bytes()[0]) % 100;
+        let spread = fastrand::u32(..100);
         Deadline::after(now, lifetime - lifetime / 1000 * spread).instant()
     }
 }
