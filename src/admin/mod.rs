@@ -1,7 +1,7 @@
 //! The operators' port and the read-only health listener.
 //!
 //! ```text
-//! accept ─ a place among 64 ─ 10 s per step ─ desk
+//! accept ─ a place among 4 to 64 ─ 10 s per step ─ desk
 //!   └─ Host ─ endpoint ─ method ─ right ─ origin and content type ─ answer ─ headers
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! Whose time it was: what it proves that a call got no answer in time.
+//! What it proves about an upstream that a call got no answer in time.
 //!
 //! An upstream that had a call for as long as its route allows has failed. One that had it for less, because the call waited in a
 //! queue of ours first or because its caller gave it less, may be in the best of health.
@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The upstream's chance to answer one call, as far as others took of it.
+/// How much time an upstream must have had before its silence counts as its failure.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,27 +20,27 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chance {
-    /// So long is a fair one in any case.
+    /// Time that is enough whatever else happened.
     pub fair: Duration,
-    /// So much of it queues and back-offs of ours took. [`Duration::MAX`] where the caller's own deadline decides.
+    /// Time the call spent waiting in sidefuse: queues and back-offs. [`Duration::MAX`] if the caller's own deadline cuts the call.
     pub held: Duration,
 }
 
 impl Chance {
-    /// One of which nobody took anything: whatever the upstream has had was all there is.
+    /// Every attempt had its full time.
     pub const WHOLE: Self = Self {
         fair: Duration::ZERO,
         held: Duration::ZERO,
     };
 
-    /// How long the upstream must have had the call for its silence to be its own doing: for a fair time, or for longer than the call
-    /// waited with us.
+    /// How long the upstream must have had the call for its silence to count as its failure: `fair`, or at least as long as the call
+    /// waited in sidefuse, whichever is less.
     #[must_use]
     pub fn enough(self) -> Duration {
         self.fair.min(self.held)
     }
 
-    /// The same after another wait with us.
+    /// The same after the call has waited that much longer in sidefuse.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self {
@@ -49,18 +49,17 @@ impl Chance {
         }
     }
 
-    /// Whether an upstream that had the call for so long has had its chance.
+    /// Whether an upstream that had the call for that long had time enough.
     #[must_use]
     pub fn was_given(self, had: Duration) -> bool {
         had >= self.enough()
     }
 }
 
-/// Whether a call with less than a fair chance is worth sending: not after one such was cut short, until the upstream has answered
-/// again.
+/// Remembers that a call with less than its fair time was cut short. Until the upstream answers again, no other such call is sent.
 ///
-/// Without that, a full queue before an upstream that hangs could hide it for ever, every call being sent with a moment left; and one
-/// before a healthy upstream could end with nobody getting an answer. Threads share it.
+/// Otherwise a full queue could hide an upstream that hangs for ever, because every call would be sent with too little time left to
+/// prove anything; and before a healthy upstream such a queue could leave all callers without an answer. All threads share it.
 #[derive(Debug, Default)]
 pub struct Doubt(AtomicBool);
 
@@ -78,7 +77,7 @@ impl Doubt {
         }
     }
 
-    /// Whether there is one.
+    /// Whether a call was cut short and no answer has come since.
     #[must_use]
     pub fn exists(&self) -> bool {
         self.0.load(Ordering::Relaxed)

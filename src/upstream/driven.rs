@@ -3,8 +3,8 @@
 //! The library has each connection run as a task of its own. A call then goes from task to task and back: four turns of the event loop
 //! instead of two, and with many calls at a time each turn finds its memory cold. So the call itself drives the connection that it has,
 //! and the connection's own task does so at all other times: while it rests, to hear of its end; after a call that was given up; and
-//! while an upload outlasts the beginning of its answer, be it that some of it is handed over and not yet written: whoever waits for the
-//! caller to take the answer must not keep him waiting with the rest of the request.
+//! while an upload outlasts the beginning of its answer, even if only bytes that are handed over remain to be written: a call that waits
+//! for its caller to take the answer does not drive, and the rest of the request must not wait for that.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -14,44 +14,46 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// So many times in a row a connection that has more to do may do it, before others get their turn.
+/// How many times in a row a connection that has more to do is polled before other tasks get their turn.
 const ROUNDS: usize = 16;
 
-/// A connection, and who drives it.
+/// A connection, driven by a call or by its own task.
 pub(super) struct Driven {
-    /// Gone once it has ended.
+    /// `None` once it has ended.
     connection: RefCell<Option<Pin<Box<Connection>>>>,
     signal: Arc<Signal>,
-    /// Of the connection.
+    /// Wakes the connection when its socket is ready.
     works: Waker,
-    /// Of whoever waits for what it brings about.
+    /// Wakes the call that waits for the answer.
     waits: Waker,
-    /// A call drives it, and its own task does not.
+    /// Whether a call drives it, instead of its own task.
     is_lent: Cell<bool>,
-    /// Of its own task.
+    /// Wakes its own task.
     home: RefCell<Waker>,
 }
 
-/// Whom to wake, unless he is at it.
+/// Tells the current driver that there is something to do.
 struct Signal {
-    /// It is being driven at this moment.
+    /// The connection is being driven at this moment.
     is_busy: AtomicBool,
     /// The connection has something to do.
     is_set: AtomicBool,
+    /// The waker of the current driver; not used while `is_busy`.
     driver: Mutex<Waker>,
 }
 
-/// What wakes the connection.
+/// The waker that the connection is polled with.
 struct Works(Arc<Signal>);
 
-/// What wakes him who waits for what it brings about, and who looks for that by himself whenever he has driven it.
+/// The waker that the answer is polled with. A call that drives looks for its answer after each round anyway.
 struct Waits(Arc<Signal>);
 
-/// The library's. What it ends with, the call that is under way hears from its own half; without one there is nobody to tell.
+/// The library's connection. Its result is dropped: the call under way gets the same error from its own half, and without a call nothing
+/// needs it.
 type Connection = dyn Future<Output = hyper::Result<()>>;
 
 impl Driven {
-    /// At first its own task has it.
+    /// Its own task drives it at first.
     pub(super) fn new(connection: impl Future<Output = hyper::Result<()>> + 'static) -> Rc<Self> {
         let signal = Arc::new(Signal {
             is_busy: AtomicBool::new(false),
@@ -68,12 +70,12 @@ impl Driven {
         })
     }
 
-    /// A call has it from now on.
+    /// From now on the call that asked drives it.
     pub(super) fn lend(&self) {
         self.is_lent.set(true);
     }
 
-    /// Its own task has it again.
+    /// From now on its own task drives it again.
     pub(super) fn give_back(&self) {
         if self.is_lent.replace(false) {
             let home = self.home.borrow();
@@ -84,20 +86,20 @@ impl Driven {
         }
     }
 
-    /// Its own task has it again, and finds it at rest: what there is to do is done before.
+    /// The same; what the connection has to do is done first, so that its task finds it at rest.
     pub(super) fn give_back_at_rest(&self) {
         if self.is_lent.replace(false) {
             self.look();
         }
     }
 
-    /// Drives it in the place of its own task, which has it.
+    /// Drives it once on behalf of its own task.
     pub(super) fn look(&self) {
         let home = self.home.borrow();
         let _ended = self.drive(&mut Context::from_waker(&home));
     }
 
-    /// What its own task does: drives it, whenever no call does, until it ends.
+    /// The body of its own task: drives it until it ends, except while a call does.
     pub(super) async fn at_home(&self) {
         poll_fn(|cx| {
             let mut home = self.home.borrow_mut();
@@ -113,7 +115,7 @@ impl Driven {
         .await;
     }
 
-    /// Waits for something that the connection brings about. Whoever has it drives it meanwhile.
+    /// Polls for something that the connection brings about; drives the connection meanwhile if a call has it.
     pub(super) fn poll_for<T>(
         &self,
         cx: &mut Context<'_>,
@@ -137,7 +139,7 @@ impl Driven {
         polled
     }
 
-    /// Does something with the other half of the connection. What it has to do in consequence, it does when it is driven next.
+    /// Does something with the other half of the connection and wakes no driver: the connection acts on it when it is driven next.
     pub(super) fn quietly<T>(&self, act: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let _busy = self.signal.busy();
         act(&mut Context::from_waker(&self.waits))
@@ -169,7 +171,7 @@ impl Driven {
 }
 
 impl Signal {
-    /// Whom it wakes from now on.
+    /// Makes that waker the driver's.
     fn wakes(&self, driver: &Waker) {
         let mut current = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
         if !current.will_wake(driver) {
@@ -202,7 +204,7 @@ impl Wake for Works {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Should the two ever be on different threads: either this sees that nobody is busy, or he who was sees this.
+        // On different threads, too, one of the two is seen: the end of `is_busy` here, or `is_set` by the driver.
         self.0.is_set.store(true, Ordering::SeqCst);
         self.0.wake();
     }
@@ -218,7 +220,7 @@ impl Wake for Waits {
     }
 }
 
-/// While it lives, nobody is woken. Ends also with a panic.
+/// No driver is woken while it lives. Ends with a panic as well.
 struct Busy<'a> {
     signal: &'a Signal,
     before: bool,
@@ -245,7 +247,7 @@ mod tests {
         }
     }
 
-    /// Somebody who drives it, and how often he was woken.
+    /// A driver, with the number of times that it was woken.
     struct Driver {
         count: Arc<Count>,
         waker: Waker,

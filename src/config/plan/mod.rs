@@ -195,7 +195,7 @@ pub enum Forced {
 /// Where a route sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamPlan {
-    /// Whether the upstream is spoken to over TLS.
+    /// TLS settings; `None` for clear text.
     pub tls: Option<TlsPlan>,
     /// Its host: a name in lower case, an IPv4 address, or an IPv6 address without brackets.
     pub host: String,

@@ -15,8 +15,8 @@ use crate::upstream::Download;
 /// An answer up to this length is waited for even by a probe.
 const SHORT: u64 = 64 * 1024;
 
-/// So long a probe waits for the end of an answer that does not say how long it is. Its caller waits as well: gRPC says at the end what
-/// came of a call, and most of its calls end at once.
+/// How long a probe waits for the end of an answer of unknown length. Its caller waits as well: gRPC reports the status of a call at its
+/// end, and most of its calls end at once.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// When the outcome of an answer is certain.
@@ -30,16 +30,16 @@ pub(super) enum Certainty {
     InTrailers,
 }
 
-/// What is held of an answer.
+/// The verdict on an answer and when it becomes final.
 #[derive(Clone, Debug)]
 pub(super) struct Judged {
-    /// The verdict if nothing happens to its body, or for good.
+    /// The verdict; final, or valid unless something happens to the body.
     pub(super) verdict: Verdict,
-    /// Until when that may change.
+    /// When the verdict becomes final.
     pub(super) certainty: Certainty,
-    /// Time to its headers.
+    /// Time to the answer's headers.
     pub(super) latency: Duration,
-    /// What a body that breaks off is judged by.
+    /// The rules that judge a body that breaks off.
     pub(super) rules: Rules,
 }
 

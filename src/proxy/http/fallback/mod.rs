@@ -236,8 +236,8 @@ impl<'a> Told<'a> {
     }
 }
 
-/// When fallbacks are asked after this failure; `None` where the caller is to know it. Who calls more often than he may is one of
-/// those: with something else to eat he would not learn.
+/// When fallbacks are asked after this failure; `None` where the caller must see it. A rate-limited caller must see the 429, or it
+/// would not slow down.
 fn occasion(failure: Failure) -> Option<Occasion> {
     match failure {
         Failure::CircuitOpen

@@ -3,7 +3,7 @@
 //! Saved are the automatic state, the hold, the openings in a row (for the back-off), the ramp, and why all that is so. Counters,
 //! windows and the probes of a half-open breaker begin anew: what was counted before a restart says little about what comes after it.
 //!
-//! No clock is kept. Every time is a distance to the moment of saving in whole milliseconds; whoever resumes says how long ago that
+//! No clock is kept. Every time is a distance to the moment of saving in whole milliseconds; the caller of `resume` says how long ago that
 //! was.
 
 mod resume;
@@ -24,7 +24,7 @@ use crate::resilience::ratio::Ratio;
 /// So many transitions are saved: the latest.
 const TRANSITIONS: usize = 8;
 
-/// Gives words of labels back their life: the very text, if it is one of the program's own words.
+/// Maps a saved label to the program's own static string; `None` if unknown.
 pub type Words<'a> = &'a dyn Fn(&str) -> Option<&'static str>;
 
 /// What is saved of a breaker.
