@@ -25,7 +25,7 @@
 //!
 //! | layer | modules | friends |
 //! |---|---|---|
-//! | 0 | [`time`], [`failure`], [`docs`]: pages that are also `sidefuse docs` and `GET /docs` | – |
+//! | 0 | [`time`], [`failure`], [`text`]: what people are shown, [`docs`]: pages that are also `sidefuse docs` and `GET /docs` | – |
 //! | 1 | [`resilience`]: pure, a library in its own right; [`wire`]: what must be known about bytes | – |
 //! | 2 | [`config`], [`telemetry`] | – |
 //! | 3 | [`net`], [`upstream`], [`stale`] | `upstream` uses `net` |
@@ -60,6 +60,7 @@ pub mod resilience;
 pub mod snapshot;
 pub mod stale;
 pub mod telemetry;
+pub mod text;
 pub mod time;
 pub mod upstream;
 pub mod wire;

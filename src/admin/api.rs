@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::IF_NONE_MATCH;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
 
 use super::access::{Caller, Denied, authorize};
 use super::beside::beside;
@@ -22,9 +22,11 @@ use super::obey::obey;
 use super::orders::{shown, wish};
 use super::reply::{Answer, Problem, html, json, not_modified, seal, tag, with_body};
 use super::token::{Keyring, presented};
+use crate::config::similar;
 use crate::docs::POLICY;
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{Acceptance, Correlation, CorrelationId, exposition};
+use crate::wire::names_version;
 
 /// So many names a 404 lists at the most.
 const MOST_NAMES: usize = 50;
@@ -116,11 +118,13 @@ impl Desk {
                 let (snapshot, headers) = (Arc::clone(snapshot), parts.headers.clone());
                 beside(move || {
                     let (list, version) = list(&snapshot, &moment);
-                    let mut answer = if has_already(&headers, &version) {
-                        not_modified()
-                    } else {
-                        json(StatusCode::OK, &list)?
-                    };
+                    let mut answer =
+                        if names_version(&headers.get_all(IF_NONE_MATCH), Some(version.as_bytes()))
+                        {
+                            not_modified()
+                        } else {
+                            json(StatusCode::OK, &list)?
+                        };
                     tag(&mut answer, &version);
                     Ok(answer)
                 })
@@ -221,7 +225,7 @@ fn named<'a>(
 ) -> Result<&'a Arc<Route>, Problem> {
     snapshot.route(name).ok_or_else(|| {
         let names = || snapshot.routes.iter().map(|route| &*route.name);
-        let nearest = nearest(name, names());
+        let nearest = similar(name, names(), MOST_NEAREST);
         let mut detail = format!("there is no {one} {}", shown(name));
         if let Some(first) = nearest.first() {
             detail.push_str(&format!("; did you mean `{first}`?"));
@@ -231,31 +235,4 @@ fn named<'a>(
             .with(many, names().take(MOST_NAMES).collect::<Vec<_>>())
             .with("total", snapshot.routes.len())
     })
-}
-
-/// The names that somebody probably meant, best first.
-fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    // A name is at most 63 long; comparing costs the product of both lengths.
-    if name.len() > 64 {
-        return Vec::new();
-    }
-    let name = name.to_ascii_lowercase();
-    let mut similar: Vec<(f64, &str)> = names
-        .map(|other| (strsim::jaro_winkler(&name, other), other))
-        .filter(|(similarity, _)| *similarity >= 0.75)
-        .collect();
-    similar.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    similar.truncate(MOST_NEAREST);
-    similar.into_iter().map(|(_, name)| name).collect()
-}
-
-/// Whether the asker says that it has this version (RFC 9110 §13.1.2, weak comparison).
-fn has_already(headers: &HeaderMap, version: &str) -> bool {
-    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|tag| tag.trim() == "*" || bare(tag) == bare(version))
 }

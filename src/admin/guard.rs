@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::access::Caller;
 use super::reply::Problem;
+use crate::wire::essence;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -66,7 +67,7 @@ pub(super) fn check_change(parts: &Parts, caller: &Caller, body: &[u8]) -> Resul
     }
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let is_fine = match (kinds.next(), kinds.next()) {
-        (Some(kind), None) => is_json(kind.as_bytes()),
+        (Some(kind), None) => essence(kind.as_bytes()).eq_ignore_ascii_case(b"application/json"),
         (None, _) => body.is_empty() && matches!(caller, Caller::Unix { .. }),
         (Some(_), Some(_)) => false,
     };
@@ -78,12 +79,6 @@ pub(super) fn check_change(parts: &Parts, caller: &Caller, body: &[u8]) -> Resul
             "send `Content-Type: application/json`, with an empty body or a JSON object",
         ))
     }
-}
-
-fn is_json(kind: &[u8]) -> bool {
-    kind.split(|byte| *byte == b';')
-        .next()
-        .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/json"))
 }
 
 fn authority(headers: &HeaderMap) -> Result<Authority, Problem> {

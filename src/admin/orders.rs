@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::reply::Problem;
 use crate::config::units;
 use crate::resilience::Order;
+use crate::text::clip;
 
 /// The last segment of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,12 +171,7 @@ fn lasting(value: Option<Value>) -> Result<Option<Duration>, Problem> {
     Ok(Some(lasting))
 }
 
-/// A name that somebody sent, shortened, fit for a message.
+/// A name that a caller sent, shortened, fit for a message.
 pub(super) fn shown(name: &str) -> String {
-    let short: String = name
-        .chars()
-        .take(64)
-        .map(|char| if char.is_control() { '\u{fffd}' } else { char })
-        .collect();
-    format!("`{short}`")
+    format!("`{}`", clip(name, 64))
 }

@@ -25,6 +25,6 @@ mod watch;
 mod workers;
 
 pub use addresses::Addresses;
-pub use error::{StartError, chain};
+pub use error::StartError;
 pub use loader::Environment;
 pub use start::{Options, run};

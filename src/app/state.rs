@@ -14,13 +14,13 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
 
-use super::error::chain;
 use crate::config::plan::StatePlan;
 use crate::config::{directory, open_regular};
 use crate::proxy::Shared;
 use crate::resilience::{Memory, MemoryError};
 use crate::snapshot::{Prepared, Recalled};
 use crate::telemetry::WriteResult;
+use crate::text::chain;
 use crate::time::{Deadline, now, sleep_until, timeout_at, wall};
 
 /// Two writes are at least so far apart.

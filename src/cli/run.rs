@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::{complain, configured, environment, look};
 use crate::app::{self, Options, StartError};
+use crate::text::chain;
 
 /// Carries traffic until a signal ends it.
 pub(super) fn run(config: Option<PathBuf>) -> ExitCode {
@@ -48,7 +49,7 @@ fn tell(error: &StartError) -> String {
         | StartError::Descriptors { .. }
         | StartError::WorkerDied
         | StartError::TaskEnded(_) => {
-            format!("error: {}", app::chain(error))
+            format!("error: {}", chain(error))
         }
     }
 }

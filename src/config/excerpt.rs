@@ -1,5 +1,8 @@
 //! The line of the file that a problem points at, fit to be shown: no control characters, no secret, not endless.
 
+use super::confidential::is_secret_name;
+use crate::text::{clip, is_unfit};
+
 /// How many characters of a line are shown.
 const LONGEST: usize = 160;
 /// Beyond this column a line is not for eyes.
@@ -87,48 +90,9 @@ pub(crate) fn lines(text: &str) -> Vec<&str> {
     lines
 }
 
-/// Whether a character has no place in what people are shown: control characters, among them those that begin an escape sequence of a
-/// terminal, and what is not seen or turns the direction of the text, so that it reads as something else.
-pub(crate) fn is_unfit(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-        )
-}
-
 /// A text from the file as a message shows it: nothing unfit, not endless.
 pub(crate) fn show(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|c| if is_unfit(c) { '\u{fffd}' } else { c })
-        .collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-/// Whether a key or header of that name usually holds a secret.
-pub(crate) fn is_secret_name(name: &str) -> bool {
-    const PARTS: [&str; 8] = [
-        "authorization",
-        "cookie",
-        "token",
-        "secret",
-        "password",
-        "passwd",
-        "apikey",
-        "credential",
-    ];
-    let name: String = name
-        .chars()
-        .filter(|c| !matches!(c, '-' | '_'))
-        .collect::<String>()
-        .to_ascii_lowercase();
-    !name.ends_with("file") && PARTS.iter().any(|part| name.contains(part))
+    clip(text, 60)
 }
 
 /// Overwrites what looks like a secret with `*`: the text after a key that [`is_secret_name`], and a URL's user and password.

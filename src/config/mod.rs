@@ -14,6 +14,7 @@ pub mod units;
 
 mod certificates;
 mod compile;
+mod confidential;
 mod effective;
 mod excerpt;
 mod expand;
@@ -40,7 +41,6 @@ mod when;
 mod yaml;
 
 pub use effective::{Effective, Row, Source, table};
-pub(crate) use excerpt::is_unfit;
 pub use files::NamedFiles;
 pub(crate) use files::{directory, open_regular};
 pub use load::{Loaded, Revision, load, load_content, load_file, read_file};
@@ -49,6 +49,7 @@ pub use preset::built_in_names;
 pub use problem::{Code, Problem, Severity};
 pub use report::{Look, Report};
 pub use schema::schema;
+pub(crate) use suggest::similar;
 
 #[cfg(test)]
 mod tests;

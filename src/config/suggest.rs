@@ -1,9 +1,28 @@
-//! What somebody probably meant.
+//! What a misspelt word probably means.
 
 use super::excerpt::show;
 
 /// Words longer than this get no suggestion: comparing costs the square of the length.
 const LONGEST: usize = 64;
+
+/// At most `most` of the candidates that resemble `word`, the most similar first.
+pub(crate) fn similar<'c>(
+    word: &str,
+    candidates: impl Iterator<Item = &'c str>,
+    most: usize,
+) -> Vec<&'c str> {
+    if word.len() > LONGEST {
+        return Vec::new();
+    }
+    let word = word.to_ascii_lowercase();
+    let mut similar: Vec<(f64, &str)> = candidates
+        .map(|other| (strsim::jaro_winkler(&word, other), other))
+        .filter(|(similarity, _)| *similarity >= 0.75)
+        .collect();
+    similar.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    similar.truncate(most);
+    similar.into_iter().map(|(_, other)| other).collect()
+}
 
 /// The candidate that `word` most resembles, if any does well enough.
 pub(crate) fn nearest<'c>(
@@ -91,5 +110,16 @@ mod tests {
         assert_eq!(nearest("banana", KEYS), None);
         assert_eq!(nearest("3", ["1", "2"]), None);
         assert_eq!(nearest(&"window".repeat(10_000), KEYS), None);
+    }
+
+    #[test]
+    fn similar_words_come_best_first_and_no_more_of_them_than_asked_for() {
+        let names = ["payment", "payments", "mail", "paymnet"];
+        assert_eq!(
+            similar("Payments", names.into_iter(), 2),
+            ["payments", "payment"]
+        );
+        assert!(similar("crm", names.into_iter(), 2).is_empty());
+        assert!(similar(&"mail".repeat(17), names.into_iter(), 2).is_empty());
     }
 }

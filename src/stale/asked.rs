@@ -11,6 +11,7 @@ use super::cache_control::CacheControl;
 use super::print::{Print, print, select};
 use crate::config::plan::{Obedience, StalePlan};
 use crate::resilience::Key;
+use crate::wire::{members, names_version};
 
 /// A request, by what counts here.
 #[derive(Clone, Copy, Debug)]
@@ -109,31 +110,14 @@ impl Asked {
     /// Whether the caller has the answer with that tag already (RFC 9110 §13.1.2: compared weakly).
     #[must_use]
     pub fn has_already(&self, tag: Option<&HeaderValue>) -> bool {
-        let weak = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
-        self.headers.get_all(IF_NONE_MATCH).iter().any(|tags| {
-            let tags = tags.as_bytes();
-            tags.trim_ascii() == b"*"
-                || tag.is_some_and(|tag| {
-                    let tag = weak(tag.as_bytes());
-                    split_tags(tags).any(|other| weak(other) == tag)
-                })
-        })
+        let tags = self.headers.get_all(IF_NONE_MATCH);
+        names_version(&tags, tag.map(HeaderValue::as_bytes))
     }
 
     /// What the request has in that header, as a fingerprint.
     pub(super) fn select(&self, name: &HeaderName) -> Print {
         select(&self.headers, name)
     }
-}
-
-/// The tags of a list; a comma within quotes separates none.
-fn split_tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
-    list.split(move |byte| {
-        quoted ^= *byte == b'"';
-        *byte == b',' && !quoted
-    })
-    .map(<[u8]>::trim_ascii)
 }
 
 /// What we say ourselves of each caller: the caller's own fields of these names do not tell what the upstream saw.
@@ -149,9 +133,8 @@ const OURS: [&str; 5] = [
 pub(super) fn varying(answer: &HeaderMap) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
     for value in answer.get_all(http::header::VARY) {
-        for name in value.as_bytes().split(|byte| *byte == b',') {
-            match name.trim_ascii() {
-                b"" => {}
+        for name in members(value.as_bytes()) {
+            match name {
                 b"*" => return None,
                 name => {
                     let name = HeaderName::from_bytes(name).ok()?;

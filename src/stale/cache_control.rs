@@ -6,6 +6,7 @@ use http::StatusCode;
 use http::header::{AGE, CACHE_CONTROL, HeaderMap, SET_COOKIE, TRAILER};
 
 use crate::config::plan::{Obedience, StalePlan};
+use crate::wire::members;
 
 /// The directives that count here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ impl CacheControl {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut control = Self::default();
         for value in headers.get_all(CACHE_CONTROL) {
-            for directive in split(value.as_bytes()) {
+            for directive in members(value.as_bytes()) {
                 control.take(directive);
             }
         }
@@ -61,17 +62,6 @@ impl CacheControl {
             self.stale_if_error = Some(seconds());
         }
     }
-}
-
-/// The directives of one field; a comma within quotes separates none.
-fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
-    value
-        .split(move |byte| {
-            quoted ^= *byte == b'"';
-            *byte == b',' && !quoted
-        })
-        .map(<[u8]>::trim_ascii)
 }
 
 /// A number of seconds; one beyond all sense is the most that there is (§1.2.2).

@@ -1,10 +1,12 @@
-//! What must be known about bytes on the wire: pure, and told nothing that it is not asked for.
+//! What must be known about bytes on the wire: pure functions without clock, I/O or state of their own.
 //!
 //! | file | what it reads |
 //! |---|---|
 //! | `alias` | other names of fields that only we may set |
 //! | `hint` | how long an upstream wishes to be left alone, in the header fields that say so |
 //! | `hop` | what no message takes along to the next hop |
+//! | `list` | the members of a field's value, and whether they name a version |
+//! | `media` | what a body's kind is |
 //! | `request` | where each request of an HTTP/1 connection begins and ends, and what is wrong with it |
 //! | `timeout` | how long a caller will wait, in the header fields that say so |
 //! | `trailers` | what no trailer section carries on |
@@ -12,6 +14,8 @@
 mod alias;
 mod hint;
 mod hop;
+mod list;
+mod media;
 mod request;
 mod timeout;
 mod trailers;
@@ -19,6 +23,8 @@ mod trailers;
 pub use alias::strip_aliases;
 pub use hint::{MOST, PauseHints};
 pub use hop::{HOP_BY_HOP, OF_THE_CALLER, joined};
+pub use list::{closed_members, members, names_version};
+pub use media::essence;
 pub use request::{Flaw, Reading, Requests};
 pub use timeout::{grpc_timeout, request_timeout, write_grpc_timeout, write_request_timeout};
 pub use trailers::strip_trailers;

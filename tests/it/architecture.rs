@@ -8,9 +8,10 @@ use crate::support::tools::repository;
 /// A module at the top of the crate: its layer, and whom it may use besides everything lower.
 struct Module(&'static str, u8, &'static [&'static str]);
 
-const MODULES: [Module; 17] = [
+const MODULES: [Module; 18] = [
     Module("time", 0, &[]),
     Module("failure", 0, &[]),
+    Module("text", 0, &[]),
     Module("docs", 0, &[]),
     Module("resilience", 1, &[]),
     Module("wire", 1, &[]),

@@ -20,7 +20,6 @@ use tokio::sync::{mpsc, watch};
 
 use super::addresses::Addresses;
 use super::aside::aside;
-use super::error::chain;
 use super::listeners::{Listeners, Listening};
 use super::loader::{Ground, Loader};
 use super::logs::spec;
@@ -30,6 +29,7 @@ use crate::admin::{self, ReloadReport, ReloadRequest};
 use crate::config::{Loaded, Report};
 use crate::proxy::Shared;
 use crate::snapshot::{Prepared, Snapshot};
+use crate::text::chain;
 use crate::time::{Deadline, now, sleep_until};
 use askers::Askers;
 use diff::{Changes, is_same};

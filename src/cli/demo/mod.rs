@@ -26,7 +26,7 @@ use tokio::task::LocalSet;
 use self::error::Stop;
 use self::stage::Stage;
 use super::complain;
-use crate::app::chain;
+use crate::text::chain;
 use crate::time::{Deadline, now, timeout_at};
 
 /// The whole demo takes about eleven seconds; this is what it promises.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::url::Url;
-use crate::config::is_unfit;
+use crate::text::is_unfit;
 
 /// The longest name that is shown.
 const LONGEST_NAME: usize = 80;

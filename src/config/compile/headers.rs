@@ -2,7 +2,8 @@
 
 use ::http::{HeaderName, HeaderValue};
 
-use crate::config::excerpt::{is_secret_name, show};
+use crate::config::confidential::is_secret_name;
+use crate::config::excerpt::show;
 use crate::config::fields::{Fields, mapping, scalar, value};
 use crate::config::files::{Secrecy, file};
 use crate::config::keys::{HEADER_FILE, MOST_SET};

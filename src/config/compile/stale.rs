@@ -3,7 +3,7 @@
 use ::http::HeaderName;
 
 use super::headers::header_name;
-use crate::config::excerpt::is_secret_name;
+use crate::config::confidential::is_secret_name;
 use crate::config::fields::Fields;
 use crate::config::keys::{MOST_NEUTRAL, MOST_VARY};
 use crate::config::plan::{

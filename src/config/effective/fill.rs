@@ -4,8 +4,9 @@ use std::cell::Cell;
 
 use super::item::{Item, Style, Variable, What};
 use super::origin::{Layer, Origin, Step, origin};
-use super::secret::{self, MASK, is_secret};
+use super::secret::{self, MASK};
 use crate::config::compile::laid;
+use crate::config::confidential::may_be_secret_name;
 use crate::config::expand::{Env, Piece, name_of, pieces};
 use crate::config::keys::{Beside, CANDIDATE, Follows, Form, Key, Kind, Section, Shown, Unwritten};
 use crate::config::tree::{Entry, Node, Scalar, Span, Value};
@@ -261,7 +262,7 @@ impl Filler<'_> {
         let what = match &node.value {
             Value::Null | Value::Unusable => What::Null,
             Value::Scalar(scalar) => {
-                let is_hidden = at.name.is_some_and(is_secret);
+                let is_hidden = at.name.is_some_and(may_be_secret_name);
                 let style = match (&scalar.reference, scalar.is_plain) {
                     _ if is_hidden => Style::Quoted,
                     (Some(_), true) => Style::Bare,

@@ -8,10 +8,11 @@ use std::fmt;
 pub use human::Look;
 
 use self::human::MOST_SHOWN;
-use super::excerpt::{Excerpt, excerpt, is_unfit, lines};
+use super::excerpt::{Excerpt, excerpt, lines};
 use super::files::NamedFiles;
 use super::lookalike;
 use super::problem::{Count, Problem, Problems, Severity};
+use crate::text::is_unfit;
 
 /// Everything that was found in one configuration, in the order of the file. Printing it shows all of it.
 ///

@@ -4,6 +4,7 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::reply::PROXY_STATUS;
+use crate::wire::closed_members;
 
 /// How the names of our own fields begin.
 const PREFIX: &str = "x-sidefuse-";
@@ -52,7 +53,7 @@ pub(super) fn remove_status(headers: &mut HeaderMap) {
 
 /// What of a field other proxies say; `None` for nothing.
 fn of_others(field: &HeaderValue) -> Option<HeaderValue> {
-    let members = members(field.as_bytes())?;
+    let members = closed_members(field.as_bytes())?;
     let count = members.len();
     let others: Vec<&[u8]> = members.into_iter().filter(|one| !names_us(one)).collect();
     if others.len() == count {
@@ -60,24 +61,6 @@ fn of_others(field: &HeaderValue) -> Option<HeaderValue> {
     }
     let others = others.join(&b", "[..]);
     (!others.is_empty()).then(|| HeaderValue::from_bytes(&others).ok())?
-}
-
-/// The members of a list (RFC 8941 §3.1); a comma within a string separates none. `None` where a string has no end.
-fn members(list: &[u8]) -> Option<Vec<&[u8]>> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    let members = list
-        .split(|byte| {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' if is_quoted => is_escaped = true,
-                b'"' => is_quoted = !is_quoted,
-                _ => {}
-            }
-            *byte == b',' && !is_quoted
-        })
-        .map(<[u8]>::trim_ascii)
-        .collect();
-    (!is_quoted).then_some(members)
 }
 
 /// Whether a member says that it is by us: its name, a token or a string, before its parameters.

@@ -18,10 +18,11 @@ use serde_json::Value;
 
 use crate::time::{Deadline, now, timeout_at};
 use crate::upstream::Download;
+use crate::wire::essence;
 
 /// The most bytes of a body that are read ahead.
 const MOST: u64 = 64 * 1024;
-/// The most pieces: who sends single bytes costs more memory than he sends.
+/// The most pieces: an upstream that sends single bytes costs more memory than its bytes.
 const MOST_PIECES: usize = 1024;
 
 /// An upstream's body, of which some may have been read already.
@@ -56,24 +57,12 @@ pub(super) fn announce_json(headers: &HeaderMap) -> bool {
         .get_all(CONTENT_ENCODING)
         .iter()
         .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind.map(|kind| {
-        kind.split(';')
-            .next()
-            .unwrap_or(kind)
-            .trim()
-            .to_ascii_lowercase()
-    });
     plain
-        && kind.is_some_and(|kind| {
+        && headers.get(CONTENT_TYPE).is_some_and(|kind| {
+            let kind = essence(kind.as_bytes()).to_ascii_lowercase();
             // The last is what Graph called its JSON for years.
-            kind.ends_with("+json")
-                || matches!(
-                    kind.as_str(),
-                    "application/json" | "text/json" | "text/javascript"
-                )
+            kind.ends_with(b"+json")
+                || [&b"application/json"[..], b"text/json", b"text/javascript"].contains(&&*kind)
         })
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::resilience::breaker::machine::Machine;
 use crate::resilience::outcome::{Label, Outcome, Sample};
+use crate::text::clip;
 
 /// So many calls of each kind are kept.
 const KEPT: usize = 5;
@@ -64,27 +65,11 @@ impl Identity {
     pub fn new(id: &str, method: &str, path: &str) -> Self {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         Self {
-            id: clip(id, LONGEST_ID),
-            method: clip(method, LONGEST_METHOD),
-            path: clip(path, LONGEST_PATH),
+            id: clip(id, LONGEST_ID).into(),
+            method: clip(method, LONGEST_METHOD).into(),
+            path: clip(path, LONGEST_PATH).into(),
         }
     }
-}
-
-/// At most so many characters, the last of them `…` if there were more.
-pub(super) fn clip(text: &str, longest: usize) -> Box<str> {
-    let plain = |char: char| {
-        if char.is_control() {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            char
-        }
-    };
-    if text.chars().nth(longest).is_none() {
-        return text.chars().map(plain).collect();
-    }
-    let kept = text.chars().take(longest - 1).map(plain);
-    kept.chain(['…']).collect()
 }
 
 // === impl Recent ===

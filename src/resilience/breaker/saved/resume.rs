@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Saved, SavedExemplar, SavedHold, SavedTransition, TRANSITIONS, Words};
 use crate::resilience::anchor::{Anchor, Millis};
-use crate::resilience::breaker::exemplar::{Exemplar, Identity, clip};
+use crate::resilience::breaker::exemplar::{Exemplar, Identity};
 use crate::resilience::breaker::force::{Author, Hold};
 use crate::resilience::breaker::labels::LabelCount;
 use crate::resilience::breaker::machine::Machine;
@@ -14,6 +14,7 @@ use crate::resilience::breaker::transition::{Evidence, Transition};
 use crate::resilience::breaker::window::WindowCounts;
 use crate::resilience::ramp::Ramp;
 use crate::resilience::ratio::Ratio;
+use crate::text::clip;
 
 /// The longest hold; what is longer has no end.
 const LONGEST_HOLD: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -83,8 +84,11 @@ impl SavedHold {
             until: left
                 .filter(|left| *left <= LONGEST_HOLD)
                 .map(|left| anchor.end(left)),
-            by: clip(&self.by, LONGEST_TEXT),
-            reason: self.reason.as_deref().map(|text| clip(text, LONGEST_TEXT)),
+            by: clip(&self.by, LONGEST_TEXT).into(),
+            reason: self
+                .reason
+                .as_deref()
+                .map(|text| clip(text, LONGEST_TEXT).into()),
         })
     }
 }
@@ -131,11 +135,11 @@ impl SavedTransition {
                     .collect(),
             },
             author: self.author.as_ref().map(|author| Author {
-                by: clip(&author.by, LONGEST_TEXT),
+                by: clip(&author.by, LONGEST_TEXT).into(),
                 reason: author
                     .reason
                     .as_deref()
-                    .map(|text| clip(text, LONGEST_TEXT)),
+                    .map(|text| clip(text, LONGEST_TEXT).into()),
                 until: None,
             }),
         }
