@@ -9,6 +9,7 @@ mod classify;
 mod fallback;
 mod follow;
 mod forms;
+mod laid;
 mod policies;
 mod restriction;
 mod route;
@@ -25,6 +26,7 @@ pub(crate) use breaker::CANDIDATE;
 pub(crate) use classify::{MOST_RULES, RULE, judged};
 pub(crate) use fallback::{BODILESS, FALLBACK, MOST_FALLBACKS, MOST_NEUTRAL, MOST_VARY};
 pub(crate) use follow::{Beside, Follows, name};
+pub(crate) use laid::Laid;
 pub(crate) use policies::{HEADER_FILE, MOST_SET, RATE_KEY};
 pub(crate) use restriction::{Conflict, Once};
 pub(crate) use route::{DEFAULTS, MOST_CANDIDATES, PRESET, ROUTE};
@@ -82,17 +84,6 @@ pub(crate) struct Key {
     pub(crate) once: Option<Once>,
     /// What it means, in a sentence or two of Markdown.
     pub(crate) meaning: &'static str,
-}
-
-/// What the value of a key does to the one of the layer below (a preset's, or that of `defaults`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Laid {
-    /// Mappings merge, key by key; anything else replaces.
-    Merged,
-    /// Replaces a mapping, too: its keys choose one of several things, and two of them together mean nothing.
-    Whole,
-    /// A list of rules: the word `inherited` in it stands for those below.
-    Rules,
 }
 
 /// What counts where a key is not written.
