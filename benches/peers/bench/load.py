@@ -149,7 +149,8 @@ def idle(aim: Aim, connections: int) -> Iterator[int]:
 
 
 def slow(aim: Aim, scenario: Scenario, seconds: float, look: Callable[[], None]) -> int:
-    """Reads answers slowly for so long, and looks ten times in a second; the number of connections that broke or got a wrong answer."""
+    """Reads answers slowly for so long once all have begun, and looks ten times in a second; the number of connections that broke or got
+    a wrong answer."""
     request = f"GET {aim.paths[0]} HTTP/1.1\r\nHost: 127.0.0.1:{aim.port}\r\n\r\n".encode()
     right = f"HTTP/1.1 {aim.status} ".encode()
     piece = SLOW_RATE // _LOOKS
@@ -160,6 +161,12 @@ def slow(aim: Aim, scenario: Scenario, seconds: float, look: Callable[[], None])
             connection.sendall(request)
             connection.setblocking(False)
             readers.append(_Reader(connection))
+        begin = time.monotonic()
+        while not all(reader.has_begun for reader in readers) and time.monotonic() - begin < _GRACE:
+            for reader in readers:
+                if not reader.has_begun:
+                    reader.read(piece, right)
+            time.sleep(0.01)
         begin = time.monotonic()
         for turn in range(max(1, round(seconds * _LOOKS))):
             for reader in readers:
