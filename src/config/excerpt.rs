@@ -1,6 +1,6 @@
 //! The line of the file that a problem points at, fit to be shown: no control characters, no secret, not endless.
 
-use super::confidential::is_secret_name;
+use super::confidential::may_be_secret_name;
 use crate::text::{clip, is_unfit};
 
 /// How many characters of a line are shown.
@@ -42,7 +42,8 @@ pub(crate) fn excerpt(lines: &[&str], line: usize, column: usize, width: usize) 
         })
         .collect();
     if continues_secret(lines, line - 1) {
-        shown
+        let value = shown.iter().position(|c| *c == ':').map_or(0, |at| at + 1);
+        shown[value..]
             .iter_mut()
             .filter(|c| !c.is_whitespace())
             .for_each(|c| *c = '*');
@@ -101,11 +102,15 @@ fn mask(line: &mut [char]) {
     while at < line.len() {
         if line[at] == ':'
             && line.get(at + 1).is_none_or(|c| *c == ' ')
-            && is_secret_name(&key_before(line, at))
+            && is_secret_key(&key_before(line, at))
         {
             at = mask_value(line, at + 1);
         } else if line[at..].starts_with(&[':', '/', '/']) {
             at = mask_user(line, at + 3);
+            mask_query(line, at);
+        } else if line[at] == '@' {
+            mask_bare_user(line, at);
+            at += 1;
         } else {
             at += 1;
         }
@@ -142,10 +147,13 @@ fn continues_secret(lines: &[&str], at: usize) -> bool {
     let Some((key, _)) = parent.and_then(|line| line.split_once(':')) else {
         return false;
     };
-    let names_file = ["file:", "prefix:"]
-        .iter()
-        .any(|key| text.trim_start().starts_with(key));
-    !names_file && is_secret_name(key.trim_matches([' ', '-', '"', '\'']))
+    let names_file = text.trim_start().starts_with("file:");
+    !names_file && is_secret_key(key.trim_matches([' ', '-', '"', '\'']))
+}
+
+/// Whether the value of a key or header of that name is not shown. `key` alone is a key of ours, and so is what names a file.
+fn is_secret_key(name: &str) -> bool {
+    name != "key" && !name.ends_with("file") && may_be_secret_name(name)
 }
 
 /// The word that ends in front of `end`, without quotes.
@@ -163,7 +171,7 @@ fn key_before(line: &[char], end: usize) -> String {
         .collect()
 }
 
-/// Masks a value that is no mapping, list, reference or anchor; returns where it ends.
+/// Masks a value that is no reference or anchor; returns where it ends.
 fn mask_value(line: &mut [char], from: usize) -> usize {
     let Some(start) = (from..line.len()).find(|at| line[*at] != ' ') else {
         return line.len();
@@ -173,11 +181,13 @@ fn mask_value(line: &mut [char], from: usize) -> usize {
     } else {
         (None, start)
     };
-    if start < line.len()
-        && matches!(line[start], '{' | '[' | '#' | '&' | '*' | '|' | '>')
-        && quote.is_none()
-    {
-        return start;
+    if start < line.len() && quote.is_none() {
+        if matches!(line[start], '{' | '[') {
+            return mask_flow(line, start);
+        }
+        if matches!(line[start], '#' | '&' | '*' | '|' | '>') {
+            return start;
+        }
     }
     let flow = line[..start].contains(&'{');
     let end = (start..line.len())
@@ -188,6 +198,73 @@ fn mask_value(line: &mut [char], from: usize) -> usize {
         .unwrap_or(line.len());
     line[start..end].iter_mut().for_each(|c| *c = '*');
     end
+}
+
+/// Masks what a mapping or list on one line holds, but for its keys and for the path after `file`; returns where it ends.
+fn mask_flow(line: &mut [char], from: usize) -> usize {
+    let (mut at, mut depth, mut is_path) = (from, 0_usize, false);
+    while at < line.len() {
+        match line[at] {
+            '{' | '[' => depth += 1,
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                is_path = false;
+                if depth == 0 {
+                    return at;
+                }
+            }
+            ',' => is_path = false,
+            ' ' | ':' => {}
+            quote @ ('"' | '\'') => {
+                let rest = at + 1..line.len();
+                let end = rest
+                    .clone()
+                    .find(|at| line[*at] == quote)
+                    .unwrap_or(line.len());
+                if !is_path {
+                    line[at + 1..end].iter_mut().for_each(|c| *c = '*');
+                }
+                at = end;
+            }
+            _ => {
+                let is_key_end =
+                    |at: usize| line[at] == ':' && line.get(at + 1).is_none_or(|next| *next == ' ');
+                let end = (at..line.len())
+                    .find(|at| matches!(line[*at], ' ' | ',' | '}' | ']') || is_key_end(*at))
+                    .unwrap_or(line.len());
+                if end < line.len() && line[end] == ':' {
+                    is_path = line[at..end].iter().copied().eq("file".chars());
+                } else if !is_path {
+                    line[at..end].iter_mut().for_each(|c| *c = '*');
+                }
+                at = end;
+                continue;
+            }
+        }
+        at += 1;
+    }
+    line.len()
+}
+
+/// Masks the query of a URL whose authority ends at `from`.
+fn mask_query(line: &mut [char], from: usize) {
+    let end = (from..line.len())
+        .find(|at| matches!(line[*at], ' ' | '"' | '\'' | ',' | '}'))
+        .unwrap_or(line.len());
+    if let Some(at) = line[from..end].iter().position(|c| *c == '?') {
+        line[from + at + 1..end].iter_mut().for_each(|c| *c = '*');
+    }
+}
+
+/// Masks `user:password` in front of an `@` where no scheme stands before it.
+fn mask_bare_user(line: &mut [char], at: usize) {
+    let start = line[..at]
+        .iter()
+        .rposition(|c| matches!(c, ' ' | '"' | '\'' | '{' | '[' | ','))
+        .map_or(0, |before| before + 1);
+    if line[start..at].contains(&':') && !line[start..at].contains(&'/') {
+        line[start..at].iter_mut().for_each(|c| *c = '*');
+    }
 }
 
 /// Masks `user:password` of a URL whose authority begins at `from`; returns where the authority ends.
@@ -227,6 +304,51 @@ mod tests {
             shown("upstream: https://me:hush@host/x@y"),
             "upstream: https://*******@host/x@y"
         );
+    }
+
+    #[test]
+    fn a_secret_in_a_mapping_or_list_is_masked_and_the_name_of_a_file_shown() {
+        for (line, masked) in [
+            (
+                "Authorization: {value: \"Bearer abc\"}",
+                "Authorization: {value: \"**********\"}",
+            ),
+            (
+                "Authorization: [Bearer, abc]",
+                "Authorization: [******, ***]",
+            ),
+            (
+                "set: {Cookie: {file: /a b, prefix: 'x y'}, X-Other: b}",
+                "set: {Cookie: {file: /a b, prefix: '***'}, X-Other: b}",
+            ),
+            ("Authorization: {env: abc", "Authorization: {env: ***"),
+            ("X-Functions-Key: abc", "X-Functions-Key: ***"),
+            ("key: {header: X-Tenant}", "key: {header: X-Tenant}"),
+            ("tls: {key_file: /etc/key}", "tls: {key_file: /etc/key}"),
+        ] {
+            assert_eq!(shown(line), masked);
+        }
+    }
+
+    #[test]
+    fn a_secret_in_a_url_is_masked_wherever_it_stands() {
+        for (line, masked) in [
+            (
+                "upstream: https://host/a?access_token=abc",
+                "upstream: https://host/a?****************",
+            ),
+            (
+                "{upstream: \"https://host/a?b=c\", timeout: 1s}",
+                "{upstream: \"https://host/a?***\", timeout: 1s}",
+            ),
+            ("upstream: me:hush@host", "upstream: *******@host"),
+            (
+                "upstream: https://host/a:b@c",
+                "upstream: https://host/a:b@c",
+            ),
+        ] {
+            assert_eq!(shown(line), masked);
+        }
     }
 
     #[test]
