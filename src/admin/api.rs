@@ -9,7 +9,7 @@ use http::request::Parts;
 
 use super::access::{Caller, Denied, authorize};
 use super::beside::beside;
-use super::breakers::{list, one};
+use super::breakers::{Wanted, list, one};
 use super::config::{self, Config, RouteConfig};
 use super::context::{Context, ReloadReport};
 use super::endpoint::{Endpoint, Port};
@@ -116,12 +116,16 @@ impl Desk {
         match endpoint {
             Endpoint::Breakers => {
                 let (snapshot, headers) = (Arc::clone(snapshot), parts.headers.clone());
+                let wanted = Wanted::of(parts)?;
                 beside(move || {
-                    let (list, version) = list(&snapshot, &moment);
+                    let (list, version) = list(&snapshot, &moment, wanted);
                     let mut answer =
                         if names_version(&headers.get_all(IF_NONE_MATCH), Some(version.as_bytes()))
                         {
                             not_modified()
+                        } else if wanted.as_text {
+                            let table = list.table().into();
+                            with_body(StatusCode::OK, "text/plain; charset=utf-8", table)
                         } else {
                             json(StatusCode::OK, &list)?
                         };

@@ -21,6 +21,51 @@ async fn all_breakers_are_as_reviewed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_list_fits_one_screen_and_begins_with_what_rejects() {
+    let bench = Bench::new(Tokens::None);
+    bench.fail("whatsapp", 5);
+    assert!(bench.breaker("whatsapp").admit(now()).is_err());
+    let reply = bench
+        .ask(
+            LOOPBACK,
+            "GET /circuit-breakers",
+            "Accept: text/plain\r\n",
+            "",
+        )
+        .await;
+    assert_eq!(reply.headers["content-type"], "text/plain; charset=utf-8");
+    insta::assert_snapshot!(reply.timeless());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_can_be_asked_for_one_state() {
+    let bench = Bench::new(Tokens::None);
+    bench.fail("whatsapp", 5);
+    let names = |body: &str| -> Vec<String> {
+        let list: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(list["summary"]["open"], 1);
+        let breakers = list["breakers"].as_array().unwrap().iter();
+        breakers
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let open = bench.get("/circuit-breakers?state=open").await;
+    assert_eq!(names(&open.body), ["whatsapp"]);
+    let closed = bench.get("/circuit-breakers?state=closed").await;
+    assert!(!names(&closed.body).contains(&"whatsapp".to_owned()));
+    assert_ne!(open.headers["etag"], closed.headers["etag"]);
+    let wrong = bench.get("/circuit-breakers?status=open").await;
+    assert_eq!(wrong.status, 400);
+    assert!(
+        wrong
+            .body
+            .contains("`state=` and one of closed, open, half_open"),
+        "{}",
+        wrong.body
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_breaker_is_as_reviewed() {
     let bench = Bench::new(Tokens::None);
     bench.fail("partner", 1);

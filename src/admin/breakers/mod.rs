@@ -1,18 +1,22 @@
 //! Breakers as JSON: all of them, or one with its settings. Names and fields are those of the original system, then ours.
 
+mod table;
+
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::kept::KeptAnswers;
-use super::limits::{Limited, Throttle, sentence};
-use super::moment::Moment;
-use super::upstream::{Endpoint, Live, Pool, Upstream};
-use super::watchers::{Keys, Shadow, key_counts, shadows};
+use crate::admin::kept::KeptAnswers;
+use crate::admin::limits::{Limited, Throttle, sentence};
+use crate::admin::moment::Moment;
+use crate::admin::upstream::{Endpoint, Live, Pool, Upstream};
+use crate::admin::watchers::{Keys, Shadow, key_counts, shadows};
 use crate::failure::Failure;
 use crate::resilience::{Label, Mode, State, Statistics, View};
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::{Probe, Report, Urgency};
+
+pub(super) use table::Wanted;
 
 /// All breakers.
 #[derive(Serialize)]
@@ -113,8 +117,8 @@ struct Probed {
     next: Option<String>,
 }
 
-/// All breakers at that moment, with the tag of this version of the answer.
-pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
+/// Those of all breakers that are wanted, at that moment, with the tag of this version of the answer.
+pub(super) fn list(snapshot: &Snapshot, moment: &Moment, wanted: Wanted) -> (List, String) {
     let mut summary = Summary::default();
     let mut digest = Sha256::new();
     let mut breakers = Vec::with_capacity(snapshot.routes.len());
@@ -150,8 +154,9 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment) -> (List, String) {
             ..One::new(route, &view, &live, moment)
         });
     }
-    let tag = format!("W/\"{}\"", hex::encode(&digest.finalize()[..8]));
-    (List { summary, breakers }, tag)
+    let digest = hex::encode(&digest.finalize()[..8]);
+    let tag = format!("W/\"{digest}-{}\"", wanted.label());
+    (List { summary, breakers }.only(wanted), tag)
 }
 
 /// One breaker, as `view` shows it.

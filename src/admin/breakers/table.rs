@@ -1,0 +1,102 @@
+//! All breakers for people's eyes: one line each, those that reject first.
+
+use http::header::ACCEPT;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+
+use super::{List, One};
+use crate::admin::reply::Problem;
+use crate::resilience::State;
+
+/// Which breakers are asked for, and how they are to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::admin) struct Wanted {
+    /// Those in this state only.
+    state: Option<State>,
+    pub(in crate::admin) as_text: bool,
+}
+
+impl Wanted {
+    /// What a request for the list wants: `state=` in its query, and a table where it accepts plain text.
+    ///
+    /// # Errors
+    /// 400 for a query that says something else.
+    pub(in crate::admin) fn of(parts: &Parts) -> Result<Self, Problem> {
+        let mut wanted = Self {
+            state: None,
+            as_text: accepts_text(&parts.headers),
+        };
+        let query = parts.uri.query().unwrap_or_default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let state = pair
+                .strip_prefix("state=")
+                .and_then(|label| State::ALL.into_iter().find(|state| state.label() == label));
+            wanted.state = Some(state.ok_or_else(|| {
+                let labels = State::ALL.map(State::label).join(", ");
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    format!("the query of this list may say `state=` and one of {labels}"),
+                )
+            })?);
+        }
+        Ok(wanted)
+    }
+
+    /// Tells the versions of one list that are shown otherwise from each other.
+    pub(in crate::admin) fn label(self) -> String {
+        let state = self.state.map_or("all", State::label);
+        let form = if self.as_text { "text" } else { "json" };
+        format!("{state}-{form}")
+    }
+}
+
+fn accepts_text(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).map(|accept| accept.as_bytes());
+    accept.is_some_and(|accept| accept.starts_with(b"text/plain"))
+}
+
+impl List {
+    /// What of it is wanted; its summary stays that of all.
+    pub(in crate::admin) fn only(mut self, wanted: Wanted) -> Self {
+        if let Some(state) = wanted.state {
+            self.breakers.retain(|one| one.state == state.label());
+        }
+        self
+    }
+
+    /// As a table.
+    pub(in crate::admin) fn table(mut self) -> String {
+        let summary = &self.summary;
+        let mut text = format!(
+            "{} open, {} half-open, {} closed; {} forced, {} throttled\n\n",
+            summary.open, summary.half_open, summary.closed, summary.forced, summary.throttled
+        );
+        self.breakers.sort_by_key(urgency);
+        let width = |read: fn(&One) -> &str, header: &str| {
+            let widths = self.breakers.iter().map(|one| read(one).chars().count());
+            widths.max().unwrap_or(0).max(header.len())
+        };
+        let route = width(|one| &one.name, "ROUTE");
+        let state = width(|one| one.state, "STATE");
+        let mode = width(|one| one.mode, "MODE");
+        let mut line = |name: &str, is: &str, by: &str, why: &str| {
+            text.push_str(&format!("{name:route$}  {is:state$}  {by:mode$}  {why}\n"));
+        };
+        line("ROUTE", "STATE", "MODE", "WHY");
+        for one in &self.breakers {
+            line(&one.name, one.state, one.mode, &one.explanation);
+        }
+        text
+    }
+}
+
+/// What rejects comes first, then what an operator holds or an upstream asked to pause; within that by name.
+fn urgency(one: &One) -> (u8, String) {
+    let rank = match one.state {
+        state if state == State::Open.label() => 0,
+        state if state == State::HalfOpen.label() => 1,
+        _ if one.by.is_some() || one.throttle.is_some() => 2,
+        _ => 3,
+    };
+    (rank, one.name.clone())
+}
