@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::keys::{Key, Kind, Section, Typed};
+use super::keys::{Key, Kind, Section, Shown, Typed};
 use super::tree::{Node, Scalar, Value};
 
 /// What to write for such a value, without the braces; nothing where it is not clear.
@@ -26,7 +26,8 @@ pub(crate) fn setting_of(section: &Section, node: &Node) -> Option<String> {
     let is_meant = matches!(kind, Kind::Number(..)) && u64::read(kind, text).is_ok()
         || matches!(kind, Kind::Decimal(..)) && f64::read(kind, text).is_ok()
         || matches!(kind, Kind::Time(..)) && Duration::read(kind, text).is_ok()
-        || matches!(kind, Kind::Text(form) if form.has_query()) && is_plain_path(text);
+        || matches!(kind, Kind::Text(form) if form.shown == Shown::PathWithQuery)
+            && is_plain_path(text);
     is_meant.then(|| format!("{name}: {text}"))
 }
 

@@ -85,8 +85,7 @@ pub struct Transition {
 
 impl Cause {
     /// All of them, in the order of declaration.
-    #[cfg(test)]
-    pub(super) const ALL: [Self; 9] = [
+    pub const ALL: [Self; 9] = [
         Self::ConsecutiveFailures,
         Self::FailureRatio,
         Self::SlowRatio,
