@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// At most so many endpoints: a set of them is the bits of one word.
+/// The most endpoints of one upstream: a set of them is the bits of one word.
 pub const MOST_ENDPOINTS: usize = 64;
 
 /// After this long a call counts a third as much (1/e), as in Finagle and linkerd.
@@ -20,21 +20,21 @@ const FADING: Duration = Duration::from_secs(10);
 /// What an endpoint has to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
-    /// Calls that it has, or that are on their way to it.
+    /// Calls in flight at the endpoint, and those on their way to it.
     pub in_flight: usize,
     /// Its mean latency in microseconds, if any call has been answered.
     pub latency: Option<f32>,
 }
 
 impl Load {
-    /// Of an endpoint of which nothing is known.
+    /// The load of an endpoint that has had no call.
     pub const UNKNOWN: Self = Self {
         in_flight: 0,
         latency: None,
     };
 
-    /// Whether this endpoint has less to do than that one. Of an endpoint that has not answered yet nothing but its calls in flight is
-    /// known: it counts as being as fast as the other. So a new one gets its share at once, and no flood before its first answer.
+    /// Whether this endpoint has less to do than that one. An endpoint that has not answered yet counts as being as fast as the
+    /// other, so only the calls in flight decide: a new endpoint gets its share at once, and no flood before its first answer.
     #[must_use]
     pub fn is_below(self, other: Self) -> bool {
         match (self.latency, other.latency) {
@@ -43,13 +43,13 @@ impl Load {
         }
     }
 
-    /// Those in flight and the one to come.
+    /// The calls in flight and the one to come.
     fn calls(self) -> f32 {
         (self.in_flight + 1) as f32
     }
 }
 
-/// One of the endpoints whose bits are set in `fit`, by two draws of `random`; `None` when none is.
+/// Picks one of the endpoints whose bits are set in `fit`, by two draws from `random`; `None` when no bit is set.
 #[must_use]
 pub fn pick(fit: u64, random: u64, load: impl Fn(usize) -> Load) -> Option<usize> {
     let count = fit.count_ones();
@@ -67,7 +67,7 @@ pub fn pick(fit: u64, random: u64, load: impl Fn(usize) -> Load) -> Option<usize
     })
 }
 
-/// A number below `count`, all as likely (Lemire's multiplication; the bias of 2⁻²⁶ for 64 is nobody's concern).
+/// A number below `count`, each as likely (Lemire's multiplication; the bias is 2⁻²⁶ for 64, which does not matter).
 fn draw(random: u32, count: u32) -> u32 {
     ((u64::from(random) * u64::from(count)) >> 32) as u32
 }
@@ -75,7 +75,7 @@ fn draw(random: u32, count: u32) -> u32 {
 /// Where the `nth` set bit is.
 fn place_of(mut bits: u64, nth: u32) -> usize {
     if bits & bits.wrapping_add(1) == 0 {
-        // All from the first on: the usual case.
+        // The set bits are the lowest ones: the usual case.
         return nth as usize;
     }
     for _ in 0..nth {
@@ -95,7 +95,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// Of an endpoint that has not answered yet.
+    /// The latency of an endpoint that has not answered yet.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
@@ -104,10 +104,10 @@ impl Latency {
         }
     }
 
-    /// A call was answered after so long.
+    /// Records a call that was answered after `took`.
     pub fn observe(&self, took: Duration, now: Instant) {
         let tick = self.tick(now);
-        // Nothing hangs on the order of two observations.
+        // The order of two observations does not matter.
         let _ = self
             .word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
@@ -126,7 +126,7 @@ impl Latency {
             });
     }
 
-    /// A call failed after so long. To fail fast is not to be fast: this only ever makes the endpoint look slower.
+    /// Records a call that failed after `took`. Failing fast is not being fast: this only ever makes the endpoint look slower.
     pub fn observe_failure(&self, took: Duration, now: Instant) {
         if self.faded(now).is_some_and(|mean| micros(took) > mean) {
             self.observe(took, now);
@@ -147,7 +147,7 @@ impl Latency {
         Some(Duration::from_secs_f32(mean / 1e6))
     }
 
-    /// Cut to its lower half: it is read as a distance only.
+    /// The ticks since birth, cut to 32 bits: only differences of them are used.
     fn tick(&self, now: Instant) -> u32 {
         (now.saturating_duration_since(self.birth).as_micros() / 100) as u32
     }

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 
 use super::driven::Driven;
 
-/// The body of an upstream's answer. Who polls it drives the connection that it comes over, where that is the call's own.
+/// The body of an upstream's answer. Polling it drives the connection that it comes over, if the call has that to itself.
 pub struct Download {
     body: Incoming,
     driven: Option<Rc<Driven>>,

@@ -1,4 +1,4 @@
-//! One address of an upstream: what it has to do, how fast it is, whether it is left alone.
+//! One address of an upstream: its calls in flight, its latency, whether it is ejected.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ pub struct Endpoint {
     latency: Latency,
     /// Whether it is ejected. Written under the ejector's lock, so that it can be read without.
     is_out: AtomicBool,
-    /// Whether a success would change anything. Written under the ejector's lock.
+    /// Whether the ejector has failures that a success would clear. Written under the ejector's lock.
     has_failures: AtomicBool,
     ejector: Mutex<Ejector>,
 }
@@ -35,7 +35,7 @@ pub struct EndpointView {
     pub address: Arc<str>,
     /// Whether it gets calls.
     pub ejection: Ejection,
-    /// Calls that it has.
+    /// Calls in flight.
     pub in_flight: usize,
     /// Its mean latency when it was last asked.
     pub latency: Option<Duration>,
@@ -115,7 +115,7 @@ impl Endpoint {
         self.is_out.load(Ordering::Relaxed)
     }
 
-    /// Takes it out before its ejector says so: whoever counts those that are out counts this one too.
+    /// Marks it as ejected before its ejector does, so that a concurrent count of ejected endpoints includes it.
     pub(super) fn reserve_ejection(&self) {
         self.is_out.store(true, Ordering::Relaxed);
     }
@@ -129,7 +129,7 @@ impl Endpoint {
         self.has_failures.load(Ordering::Relaxed)
     }
 
-    /// Does something with its ejector; what is read without the lock follows.
+    /// Changes its ejector under the lock, then updates the flags that are read without the lock.
     pub(super) fn eject_with<T>(&self, change: impl FnOnce(&mut Ejector) -> T) -> T {
         let mut ejector = self.ejector();
         let result = change(&mut ejector);

@@ -1,7 +1,7 @@
-//! The endpoints of an upstream: a set that may be exchanged at any time, and who of it is left alone.
+//! The endpoints of an upstream: a set that may be exchanged at any time, and which of them are ejected.
 //!
-//! An endpoint that is in the new set too keeps its statistics, its ejection and its connections. What an exchange of the set never
-//! changes is the breaker of the route [istio/istio#8673].
+//! An endpoint that is in the new set too keeps its statistics, its ejection and its connections. An exchange of the set never
+//! changes the breaker of the route [istio/istio#8673].
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,8 +42,8 @@ impl Endpoints {
         }
     }
 
-    /// Puts these in the place of those in force; at most [`MOST_ENDPOINTS`]. None at all changes nothing: an upstream whose name has
-    /// no address at the moment is asked at the last good ones.
+    /// Replaces the endpoints in force with these; at most [`MOST_ENDPOINTS`]. An empty list changes nothing: while a name has
+    /// no address, calls go to the last good ones.
     pub fn exchange(&self, plans: &[EndpointPlan], now: Instant) {
         let mut set = self.set();
         let is_same = set.len() == plans.len()
@@ -97,7 +97,7 @@ impl Endpoints {
         self.out.load(Ordering::Relaxed) > 0
     }
 
-    /// What came of a call.
+    /// Records the result of a call for its endpoint's ejector.
     pub(super) fn record(&self, endpoint: &Endpoint, visit: Visit, sample: Sample, now: Instant) {
         if let Some(latency) = sample.latency {
             match sample.outcome {
@@ -124,7 +124,8 @@ impl Endpoints {
         }
     }
 
-    /// Whether this endpoint may be ejected; if so it counts as ejected from now on, or two at once might take the last place.
+    /// Whether this endpoint may be ejected; if so it counts as ejected from now on, else two threads could both take the last
+    /// place.
     fn room_for(&self, endpoint: &Endpoint) -> Room {
         let set = self.set();
         let is_member = set.iter().any(|member| member.id() == endpoint.id());
@@ -135,7 +136,7 @@ impl Endpoints {
         Room::Left
     }
 
-    /// A smaller set may have more of its endpoints out than half.
+    /// Readmits endpoints of a set that has become smaller until no more than half of it are ejected.
     fn pardon_beyond_half(&self, set: &Set, now: Instant) {
         let excess = ejected(set).saturating_sub(most_ejected(set.len()));
         let out = set.iter().filter(|endpoint| endpoint.is_out());
@@ -179,7 +180,7 @@ impl Endpoints {
         }
     }
 
-    /// Nobody holds an endpoint's own lock while waiting for this one's holder: that one takes no other.
+    /// The lock of the set. Its holder takes no other lock, so waiting for it under an endpoint's own lock cannot deadlock.
     fn set(&self) -> MutexGuard<'_, Set> {
         self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,8 +14,8 @@ use http::{Request, StatusCode};
 use crate::net::Traffic;
 use crate::time::{Alarm, Deadline, now};
 
-/// For so long an upstream may say nothing, as one does that does not know the expectation. Then the caller is asked all the same
-/// (RFC 9110 §10.1.1 has no client wait forever).
+/// How long to wait for an upstream that does not answer the expectation, because it may not know it. Then the body is sent all
+/// the same (RFC 9110 §10.1.1: no client waits indefinitely).
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether something has come. An answer that came is known by then.
@@ -33,7 +33,7 @@ pub(super) struct GoAhead {
 /// What gives it.
 #[derive(Debug)]
 enum Sign {
-    /// Told by the connection, whose task asks for the body right after what it has read.
+    /// Set by the connection on a 100; its task polls the body right after.
     Told(Arc<AtomicBool>),
     /// More than so many bytes came over the connection.
     Heard { traffic: Arc<Traffic>, before: u64 },
@@ -68,7 +68,7 @@ impl GoAhead {
         }
     }
 
-    /// Ready once the body may be sent; never, where the upstream `has_answered` without it.
+    /// Ready once the body may be sent; never, if the upstream `has_answered` without asking for it.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, has_answered: bool) -> Poll<()> {
         if let Sign::Told(is_given) = &self.sign
             && is_given.load(Ordering::Relaxed)

@@ -21,7 +21,8 @@ use super::upload::Upload;
 use crate::net::{BoxIo, Metered, Traffic};
 use crate::time::{Deadline, now, timeout_at};
 
-/// A connection whose last answer is complete needs a turn of the event loop to be done with it. One that needs so long is stuck.
+/// After a complete answer a connection needs one turn of the event loop until it can be used again. One that takes longer than
+/// this is stuck.
 pub(super) const SETTLING: Duration = Duration::from_millis(100);
 
 /// A connection that carries one call at a time.
@@ -38,13 +39,13 @@ pub(super) struct Http1 {
     _wanted: Wanted,
 }
 
-/// The library's half; whatever becomes of a call, it is given back.
+/// A connection that a call drives; dropping this gives it back to its own task, however the call ends.
 struct Loan(Rc<Driven>);
 
-/// Its drop tells a connection's task that nobody wants the connection any more.
+/// Dropping it tells a connection's task that the connection is no longer used.
 pub(super) type Wanted = oneshot::Sender<Infallible>;
 
-/// What an HTTP/1.1 connection is born with.
+/// What an HTTP/1.1 connection is made from.
 pub(super) struct Birth {
     pub(super) slot: Slot,
     pub(super) connected: Connected,
@@ -55,7 +56,7 @@ pub(super) struct Birth {
 }
 
 impl Http1 {
-    /// Begins to speak over a fresh stream.
+    /// Performs the handshake over a fresh stream.
     pub(super) async fn handshake(io: BoxIo, birth: Birth) -> hyper::Result<Box<Self>> {
         let io = Metered::new(io);
         let traffic = io.traffic();
@@ -82,17 +83,18 @@ impl Http1 {
         !self.sender.is_closed() && self.expires > now
     }
 
-    /// Has it hear of what the system has told of it already, such as its end; said of one that carries no call.
+    /// Polls the connection once, so that it notices what has arrived at its socket already, such as its end. Only for one
+    /// without a call.
     pub(super) fn look(&self) {
         self.driven.0.look();
     }
 
-    /// Since when it has carried no call; said of one that carries none.
+    /// Since when it has carried no call. Only for one without a call.
     pub(super) fn idle_since(&self) -> Instant {
         self.idle_since
     }
 
-    /// Whether it had served other calls before, so that it may have been closed in the meantime.
+    /// Whether it has served other calls before, so that its peer may have closed it in the meantime.
     pub(super) fn is_reused(&self) -> bool {
         self.is_reused
     }
@@ -104,7 +106,8 @@ impl Http1 {
         self.idle_since = now;
     }
 
-    /// Waits until its last call is wholly done; false when it closed instead, or still holds an upload that its upstream does not read.
+    /// Waits until its last call is wholly done; false if it closed instead, or still holds an upload that the upstream does
+    /// not read.
     pub(super) async fn settle(&mut self, now: Instant) -> bool {
         self.sender.is_ready()
             || timeout_at(Deadline::after(now, SETTLING), self.sender.ready())
@@ -112,7 +115,7 @@ impl Http1 {
                 .is_ok_and(|ready| ready.is_ok())
     }
 
-    /// Makes a call, at once; done at the response headers.
+    /// Sends a call at once; ready at the response headers.
     pub(super) fn send(
         &mut self,
         request: Request<Upload>,
@@ -120,14 +123,14 @@ impl Http1 {
         let (read, written) = (self.traffic.read(), self.traffic.written());
         let progress = request.body().progress();
         self.driven.0.lend();
-        // Before the future, which then need not carry the request.
+        // Outside the future, which then need not hold the request.
         let sender = &mut self.sender;
         let sent = self.driven.0.quietly(|_| sender.try_send_request(request));
         let (traffic, is_reused, driven) = (&self.traffic, self.is_reused, &self.driven.0);
         async move {
             let mut sent = pin!(sent);
             let sent = poll_fn(|cx| driven.poll_for(cx, |cx| sent.as_mut().poll(cx))).await;
-            // What was handed over may wait to be written yet.
+            // Bytes that were handed over may not be written yet.
             let is_sent = progress.is_none_or(|progress| progress.is_whole());
             let driver = if is_sent && !traffic.is_pent_up() {
                 Some(Rc::clone(driven))
@@ -155,8 +158,8 @@ impl Http1 {
     }
 }
 
-/// Runs a connection until it ends or nobody wants it any more. Then it may say goodbye, but not go on with an upload that its upstream
-/// does not read: that would hold a socket for as long as the upstream likes.
+/// Runs a connection until it ends or is no longer used. Then it has [`SETTLING`] to shut down, and no longer: an upload that
+/// the upstream does not read would hold a socket for as long as the upstream likes.
 async fn run(driven: Rc<Driven>, unwanted: oneshot::Receiver<Infallible>) {
     let mut connection = pin!(driven.at_home());
     tokio::select! {

@@ -24,25 +24,25 @@ use crate::failure::Failure;
 use crate::net::{BoxIo, Held, Hold, Metered, Traffic};
 use crate::time::{Deadline, now, sleep_until};
 
-/// A connection that carries many calls at once; all of a worker share it.
+/// A share in a connection that carries many calls at once; all calls of a worker share it.
 #[derive(Clone)]
 pub(super) struct Http2 {
     sender: http2::SendRequest<Upload>,
     expires: Instant,
     shared: Rc<Shared>,
     stint: Rc<Stint>,
-    /// What had been read over it when the call was made.
+    /// Bytes that had been read over the connection when the call was made.
     read_before: u64,
 }
 
-/// A time in which a connection takes calls, kept by all that it has taken.
+/// A period in which a connection takes calls; every call that it takes holds a reference.
 #[derive(Default)]
 struct Stint {
-    /// The one before it was to leave and could not.
+    /// The period before, at whose end the connection was to leave and could not.
     before: Weak<Self>,
 }
 
-/// What all who use a connection have in common.
+/// What all shares in a connection have in common.
 struct Shared {
     library: Rc<Library>,
     traffic: Arc<Traffic>,
@@ -53,7 +53,7 @@ struct Shared {
     _wanted: Wanted,
 }
 
-/// What is left of a connection that gets no more calls: it lives as long as one of them.
+/// A connection that gets no more calls, held weakly: it lives as long as one of its calls.
 pub(super) struct Rest {
     sender: http2::SendRequest<Upload>,
     expires: Instant,
@@ -63,11 +63,11 @@ pub(super) struct Rest {
 
 type Connection = http2::Connection<TokioIo<Held<Metered<BoxIo>>>, Upload, Watching>;
 
-/// The HTTP library's side of a connection, which drives it and knows what the peer allows; empty when it has ended.
+/// The HTTP library's connection, which its task drives and which knows the peer's limit of streams; empty when it has ended.
 #[derive(Default)]
 struct Library(RefCell<Option<Connection>>);
 
-/// What an HTTP/2 connection is born with.
+/// What an HTTP/2 connection is made from.
 pub(super) struct Birth {
     pub(super) slot: Slot,
     pub(super) connected: Connected,
@@ -75,18 +75,18 @@ pub(super) struct Birth {
     pub(super) room: Rc<Room>,
 }
 
-/// Who waits for room on the connections to an endpoint.
+/// The calls that wait for room on the connections to an endpoint.
 #[derive(Default)]
 pub(super) struct Room {
     /// How many.
     pub(super) waiting: Cell<usize>,
-    /// Wakes those who wait: one for a call that ended or a limit that was raised, all when there is another connection or none is being
-    /// opened any more.
+    /// Wakes waiting calls: one when a call has ended or the limit was raised, all when the opening of a connection has moved
+    /// on or ended.
     pub(super) changed: Notify,
 }
 
 impl Room {
-    /// Wakes the one that has waited longest. Should it find room, it wakes the next.
+    /// Wakes the call that has waited longest. If it finds room, it wakes the next.
     pub(super) fn wake_one(&self) {
         if self.waiting.get() > 0 {
             self.changed.notify_one();
@@ -95,7 +95,7 @@ impl Room {
 }
 
 impl Http2 {
-    /// Begins to speak over a fresh stream.
+    /// Performs the handshake over a fresh stream.
     pub(super) async fn handshake(io: BoxIo, birth: Birth) -> hyper::Result<Self> {
         let io = Metered::new(io);
         let traffic = io.traffic();
@@ -135,8 +135,8 @@ impl Http2 {
         !self.sender.is_closed() && !self.shared.is_retired.get() && self.expires > now
     }
 
-    /// Whether the peer allows one more call at once; said of the share that its pool holds. Until the peer has spoken it is taken to
-    /// allow what it did elsewhere, `known`, and 100 at the most (RFC 9113 §6.5.2 recommends no fewer).
+    /// Whether the peer allows one more concurrent call. Only for the share that the pool holds. Until the peer's SETTINGS
+    /// arrive, the limit of its other connections counts, `known`, and at most 100 (RFC 9113 §6.5.2 recommends no fewer).
     pub(super) fn has_room(&self, known: &Cell<usize>) -> bool {
         let mut most = self.shared.library.most_calls();
         if self.shared.traffic.read() == 0 {
@@ -147,7 +147,7 @@ impl Http2 {
         Rc::strong_count(&self.shared) - 1 < most
     }
 
-    /// Takes no more calls, and outlives none of those that it has.
+    /// Takes no more calls; the connection closes with the last of those that it has.
     pub(super) fn leave(self) -> Rest {
         Rest {
             shared: Rc::downgrade(&self.shared),
@@ -157,12 +157,12 @@ impl Http2 {
         }
     }
 
-    /// Whether it may be asked to leave: not again while a call goes on that kept it from leaving before.
+    /// Whether it may be asked to leave: not while a call is still running that kept it from leaving before.
     pub(super) fn may_leave(&self) -> bool {
         self.stint.before.strong_count() == 0
     }
 
-    /// Whether no call holds a share in it; said of the share that its pool holds.
+    /// Whether no call holds a share in it. Only for the share that the pool holds.
     pub(super) fn is_unused(&self) -> bool {
         Rc::strong_count(&self.shared) == 1
     }
@@ -215,7 +215,7 @@ impl Rest {
         self.shared.strong_count() == 0
     }
 
-    /// The connection, to take calls again, if it has any still.
+    /// The connection, to take calls again; `None` if its last call has ended.
     pub(super) fn back(self) -> Option<Http2> {
         Some(Http2 {
             shared: self.shared.upgrade()?,
@@ -235,7 +235,7 @@ impl Library {
         }
     }
 
-    /// Lets go of it: calls that it has taken and not sent come back, and none is taken any more.
+    /// Drops the connection: calls that it has taken and not sent are given back, and it takes no more.
     fn end(&self) {
         drop(self.0.take());
     }
@@ -248,8 +248,8 @@ impl Library {
     }
 }
 
-/// Runs a connection until it ends or nobody wants it any more. Then it may say goodbye, and breaks: its streams are tasks of the HTTP
-/// library's, and only the end of their connection ends an upload that its upstream does not read.
+/// Runs a connection until it ends or is no longer used. Then it has [`SETTLING`] to say goodbye, and is cut: its streams are
+/// tasks of the HTTP library's, and only the end of the connection ends an upload that the upstream does not read.
 async fn run(library: Rc<Library>, mut unwanted: oneshot::Receiver<Infallible>, hold: Hold) {
     tokio::select! {
         () = poll_fn(|cx| library.poll(cx)) => {
@@ -270,13 +270,14 @@ fn was_not_processed(error: &h2::Error) -> bool {
     is_refused || is_above_last
 }
 
-/// Runs what the HTTP library spawns on the worker's own thread, and looks after each step whether the peer allows more calls than before
-/// (it may say so at any time, RFC 9113 §6.5): else those who wait would hear of it only when a call ends.
+/// Runs what the HTTP library spawns on the worker's own thread, and checks after each poll whether the peer has raised its
+/// limit of streams (it may at any time, RFC 9113 §6.5): else waiting calls would notice only when a call ends.
 #[derive(Clone)]
 struct Watching {
     library: Weak<Library>,
     room: Rc<Room>,
-    /// What it allowed at the last look; 0 when nobody waited then. One that wakes in vain waits again; a missed rise could cost a call.
+    /// The limit at the last check; 0 if no call waited then. A call woken in vain waits again, but a missed rise could cost a
+    /// call.
     most: Rc<Cell<usize>>,
 }
 

@@ -54,18 +54,18 @@ impl Lease {
         self.stay.endpoint()
     }
 
-    /// What the call proved about the endpoint: what the breaker hears of it, the endpoint hears too. To be said at most once; a call
-    /// of which nothing is said blames nobody.
+    /// Records what the call proved about the endpoint, the same sample that the breaker gets. At most once; without it the
+    /// call counts for nothing.
     pub fn record(&mut self, sample: Sample, now: Instant) {
         self.stay.record(sample, now);
     }
 
-    /// The call got its response headers, or did not, after so long: what the endpoint's speed is judged by.
+    /// Records how long the call took to its response headers or its failure: the endpoint's latency follows from it.
     pub fn took(&mut self, took: Duration) {
         self.stay.took(took);
     }
 
-    /// Whether it had served other calls before, so that it may have been closed in the meantime.
+    /// Whether it has served other calls before, so that its peer may have closed it in the meantime.
     #[must_use]
     pub fn is_reused(&self) -> bool {
         match &self.lent {
@@ -89,7 +89,7 @@ impl Lease {
         request.body_mut().hold_back(go_ahead);
     }
 
-    /// Makes the call; done at the response headers.
+    /// Sends the call; ready at the response headers.
     ///
     /// # Errors
     /// [`SendError`] when there are none.
@@ -110,7 +110,7 @@ impl Lease {
         }
     }
 
-    /// Has nobody else call over the connection.
+    /// Keeps other calls off the connection.
     pub fn retire(self) {
         match self.lent {
             Lent::Http1(..) => {}
@@ -118,8 +118,8 @@ impl Lease {
         }
     }
 
-    /// The call got no answer in time. A connection over which nothing at all came meanwhile may be dead without our having been told
-    /// (a path that drops packets, a peer that vanished): it is retired, or every later call would die with it.
+    /// Says that the call got no answer in time. A connection that received nothing at all meanwhile may be dead unnoticed (a
+    /// path that drops packets, a peer that vanished): it is retired, else every later call would time out on it.
     pub fn timed_out(&self) {
         match &self.lent {
             Lent::Http2(connection) if !connection.has_heard() => connection.retire(),
@@ -127,7 +127,7 @@ impl Lease {
         }
     }
 
-    /// Brings the connection back: its call ended well and whole.
+    /// Gives the connection back to its pool: its call ended well and whole.
     pub fn keep(self, now: Instant) {
         match self.lent {
             Lent::Http1(mut connection) => {

@@ -1,22 +1,22 @@
-//! Connections to upstreams: how many, how old, whose turn.
+//! Connections to upstreams: how many there may be, how old they get, which call gets the next.
 //!
 //! An [`Upstream`] is shared by all workers and owns what must be exact over all of them: the [`Slots`]. Each worker has its own
 //! [`Pool`] per upstream, a plain cell: a connection is used by the worker that opened it and never crosses a thread.
 //!
-//! An upstream has one or more [`Endpoint`]s. `max`, `min`, the queue and `acquire_timeout` are the upstream's, over all of them; each
-//! has connections of its own in every pool. Which of them a call goes to is the [`balance`]r's to say, but for one case: at `max` a
-//! call takes what is free, wherever it leads, for to close one connection and open another for the sake of balance would cost every
-//! call a handshake just when there is the most to do.
+//! An upstream has one or more [`Endpoint`]s. `max`, `min`, the queue and `acquire_timeout` are the upstream's, over all of
+//! them; each has connections of its own in every pool. The [`balance`]r decides which of them a call goes to, except at `max`:
+//! then a call takes any free connection, because closing one and opening another for the sake of balance would cost every call
+//! a handshake just when there is the most to do.
 //!
 //! # Who drives a connection
 //! One over HTTP/1.1 is driven by the call that it carries, and by a task of its own at all other times, as when the answer begins before
 //! all of the request is written; one over HTTP/2, which many calls share, by its task alone.
 //!
 //! # Who hears what
-//! What came of a call is told to its endpoint and to the route's breaker alike, with one exception: a call that could not be sent,
-//! because no connection came about, goes to another endpoint within the same attempt, and only its own endpoint hears of that. So an
-//! endpoint that is gone costs the breaker nothing, one that answers badly costs it five calls and then a trial now and then, and what
-//! the breaker opens for is what the ejector cannot keep away from callers.
+//! The result of a call is recorded for its endpoint and for the route's breaker, with one exception: a call that could not be
+//! sent because no connection could be opened goes to another endpoint within the same attempt, and only the first endpoint
+//! records that. So an endpoint that is gone costs the breaker nothing, and one that answers badly costs it five calls and then
+//! an occasional trial. The breaker opens for the failures that the ejector cannot keep away from callers.
 
 pub mod balance;
 mod download;
@@ -84,7 +84,7 @@ pub enum Purpose {
     Switch,
 }
 
-/// How the connections of an upstream stand; the original's names.
+/// How many connections an upstream has, by their state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolStatistics {
     /// Open, or being opened.

@@ -1,4 +1,4 @@
-//! An active probe: when it is due, and what the last one proved. Whose turn it is and what it may decide stands with its caller.
+//! An active probe: when it is due, and what the last one proved. The caller decides who makes it and what follows from it.
 //!
 //! One probe per route is under way at a time, over all workers and across reloads.
 
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::config::plan::ProbePlan;
 use crate::failure::Failure;
 
-/// A half-open breaker waits for a verdict: with the usual pause its time for one would be over first.
+/// The pause between probes while a half-open breaker waits for a verdict: `half_open_timeout` could end before the usual
+/// pause.
 const HASTE: Duration = Duration::from_secs(1);
 
 /// The active probe of a route, shared by all workers.
@@ -25,7 +26,7 @@ struct Progress {
     /// When the one before began.
     began: Option<Instant>,
     is_out: bool,
-    /// The upstream asked for a pause until then.
+    /// The upstream asked for a pause until this instant.
     not_before: Option<Instant>,
     last: Option<Report>,
 }
@@ -54,7 +55,7 @@ pub enum ProbeNews {
     Recovered,
 }
 
-/// How much a verdict is wanted.
+/// How urgent a verdict is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
     /// As the configuration says.
@@ -63,7 +64,7 @@ pub enum Urgency {
     Wanted,
 }
 
-/// The turn to probe. Its drop ends it; the next probe is due a pause after its beginning.
+/// The turn to probe. Dropping it ends it; the next probe is due one pause after the beginning of this one.
 #[derive(Debug)]
 #[must_use = "dropping it ends the turn"]
 pub struct ProbeTurn {
@@ -72,7 +73,8 @@ pub struct ProbeTurn {
 }
 
 impl Probe {
-    /// A probe whose first turn comes within its pause: processes that start together shall not probe together. `chance` decides.
+    /// A probe that is first due at a random point within its pause, drawn from `chance`, so that processes that start together
+    /// do not probe together.
     #[must_use]
     pub fn new(plan: ProbePlan, now: Instant, chance: u64) -> Self {
         let due = now + share(plan.every, chance);
@@ -88,7 +90,7 @@ impl Probe {
         }
     }
 
-    /// The same probe with other settings: it knows what the one before proved, and is due when that was, or earlier.
+    /// The same probe with other settings: it keeps the last result, and is due when it was before, or earlier.
     #[must_use]
     pub fn respec(&self, plan: ProbePlan, now: Instant) -> Self {
         let before = self.lock();
@@ -111,7 +113,8 @@ impl Probe {
         &self.plan
     }
 
-    /// The turn to probe, if it is due and nobody else is at it. The pause until the next differs by up to a tenth, as `chance` says.
+    /// The turn to probe, if one is due and no other is under way. The pause until the next varies by up to a tenth, drawn from
+    /// `chance`.
     pub fn turn(
         self: &Arc<Self>,
         urgency: Urgency,
@@ -157,7 +160,7 @@ impl Progress {
 }
 
 impl ProbeTurn {
-    /// Whose turn it is.
+    /// The probe that this is a turn of.
     #[must_use]
     pub fn probe(&self) -> &Probe {
         &self.probe
@@ -169,7 +172,7 @@ impl ProbeTurn {
         self.began
     }
 
-    /// The upstream asked to be left alone until then: the next is not due before, however much a verdict is wanted.
+    /// The upstream asked for a pause: the next probe is not due before `until`, however urgent a verdict is.
     pub fn put_off(&self, until: Instant) {
         self.probe.lock().not_before = Some(until);
     }
@@ -199,7 +202,7 @@ impl Drop for ProbeTurn {
     }
 }
 
-/// A share of a duration, by chance.
+/// A random share of a duration, drawn from `chance`.
 fn share(duration: Duration, chance: u64) -> Duration {
     duration / 1000 * u32::try_from(chance % 1000).unwrap_or(0)
 }

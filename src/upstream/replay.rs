@@ -1,4 +1,4 @@
-//! What has gone up of a request body, kept so that another attempt can send the same bytes.
+//! The part of a request body that was sent, kept so that another attempt can send the same bytes.
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -7,23 +7,23 @@ use http_body::Frame;
 /// The longest body that is kept, in bytes.
 pub(super) const MOST: u64 = 64 * 1024;
 
-/// What has gone up so far. From the second piece on it is copied: the library's own pieces each hold a read buffer, and a body that
-/// comes in single bytes would hold thousands of them.
+/// What was sent so far. From the second piece on it is copied: each piece of the library's holds a read buffer, and a body
+/// that comes in single bytes would hold thousands of them.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    /// As of the attempts before, or the first piece.
+    /// What attempts before have sent, or the first piece.
     earlier: Bytes,
     data: BytesMut,
     trailers: Option<HeaderMap>,
     is_complete: bool,
 }
 
-/// What a later attempt begins with.
+/// What a later attempt sends first.
 #[derive(Debug)]
 pub(super) struct Replay {
     data: Bytes,
     trailers: Option<HeaderMap>,
-    /// Nothing comes from the caller after it.
+    /// The caller's body ends with it.
     is_complete: bool,
 }
 
@@ -46,7 +46,7 @@ impl Record {
         true
     }
 
-    /// Nothing follows.
+    /// Marks the end of the body.
     pub(super) fn complete(&mut self) {
         self.is_complete = true;
     }
@@ -87,7 +87,7 @@ impl Replay {
         self.data.len() as u64
     }
 
-    /// Whether nothing comes from the caller after it.
+    /// Whether the caller's body ends with it.
     pub(super) fn is_complete(&self) -> bool {
         self.is_complete
     }

@@ -14,7 +14,8 @@ use crate::failure::Failure;
 pub enum Fate {
     /// The upstream cannot have seen any of it.
     NeverSent,
-    /// It was sent over a connection that had served before, and nothing came back: a keep-alive connection that closed as we sent.
+    /// It was sent over a connection that had served before, and nothing came back: typically a keep-alive connection that
+    /// closed at that moment.
     Unanswered,
     /// It may have been carried out.
     Unknown,
@@ -32,7 +33,7 @@ pub struct SendError {
 }
 
 impl SendError {
-    /// What the HTTP library says of a call; one that it gives back was never sent, any other has this fate.
+    /// Converts the HTTP library's error. A call that it gives back was never sent; any other has this fate.
     pub(super) fn new(mut error: TrySendError<Request<Upload>>, fate: Fate) -> Self {
         let request = error.take_message().map(Box::new);
         Self {
@@ -52,7 +53,7 @@ pub(super) fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
     error.source().and_then(|source| source.downcast_ref())
 }
 
-/// Names an error of the HTTP library by whose doing it was on the wire.
+/// The reason for an error of the HTTP library, by which side caused it.
 fn reason(error: &hyper::Error) -> Failure {
     if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
         return Failure::Protocol;

@@ -1,4 +1,4 @@
-//! How many connections an upstream may have, exact over all workers, and whose turn it is when there are none left.
+//! How many connections an upstream may have, exact over all workers, and the queue when all are taken.
 //!
 //! A [`Slot`] is the right to one connection, open or being opened. When all are taken, callers queue first come, first served, over
 //! all workers. A connection that comes back on the worker of the first in the queue is handed to it; on another worker it is closed
@@ -61,7 +61,7 @@ pub struct Place {
 }
 
 impl Slots {
-    /// So many slots. `sheds` has one entry per worker.
+    /// `max` slots. `sheds` has one entry per worker.
     #[must_use]
     pub fn new(max: usize, sheds: Arc<[Shed]>) -> Arc<Self> {
         Arc::new(Self {
@@ -108,7 +108,7 @@ impl Slots {
         let ticket = queue.next_ticket;
         queue.next_ticket += 1;
         if queue.waiters.is_empty() && self.take_free() {
-            // A slot came free between the caller's look and now. It cannot fail: the receiver is in our hands.
+            // A slot came free since the caller looked. Sending cannot fail: the receiver is held here.
             let _ = grant.send(Grant::Slot(Slot::of(self)));
         } else {
             queue.waiters.push_back(Waiter {
@@ -131,7 +131,8 @@ impl Slots {
         }
     }
 
-    /// Asked by `worker` when a connection of its own is free: the ticket of the first in the queue if that is of the same worker.
+    /// Called by `worker` when one of its connections is free: the ticket of the first in the queue, if that call is on the
+    /// same worker.
     ///
     /// The caller must leave the connection under that ticket before it yields. `None` with callers waiting means: close it.
     #[must_use]
@@ -185,7 +186,7 @@ impl Drop for Slot {
             slots.waiting.store(queue.waiters.len(), Ordering::Relaxed);
             match first.grant.send(Grant::Slot(Self::of(&slots))) {
                 Ok(()) => return,
-                // That one is just leaving the queue. The slot comes back, and dropping it here would lock again: disarm it.
+                // The receiver is just leaving the queue. Dropping the returned slot here would lock again: disarm it.
                 Err(Grant::Slot(mut slot)) => slot.slots = None,
                 Err(Grant::Handed) => {}
             }
@@ -195,7 +196,7 @@ impl Drop for Slot {
 }
 
 impl Place {
-    /// Under which a handed connection is left.
+    /// The ticket under which a handed connection is left.
     #[must_use]
     pub fn ticket(&self) -> u64 {
         self.ticket

@@ -1,5 +1,4 @@
-//! The request body on its way up: counted, watched for a caller that stalls, and held back until the upstream asks for it if the caller
-//! expects that.
+//! The request body on its way up: counted, watched for a caller that stalls, and held back for `Expect: 100-continue`.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -26,7 +25,7 @@ pub struct Upload {
 
 struct Source {
     progress: Rc<UploadProgress>,
-    /// A later attempt's upload has another; this one then has nothing left to send.
+    /// The attempt's number. Once the progress has a later one, this upload has nothing left to send.
     turn: u32,
     /// What attempts before have sent already, and this one sends first.
     replay: Option<Box<Replay>>,
@@ -39,29 +38,29 @@ struct Source {
 /// A caller's request body, and what is known of it while a connection reads it.
 #[derive(Debug, Default)]
 pub struct UploadProgress {
-    /// What the caller sends; here and not with the connection, which may hold its half for as long as its upstream does not read.
+    /// The caller's body; not in [`Upload`], which the connection may hold for as long as the upstream does not read.
     body: RefCell<Option<Incoming>>,
     /// The body is none.
     is_empty: bool,
-    /// Its length, if its head tells. An attempt that frames it otherwise than the one before would not be the same call.
+    /// Its length, if the head says so: every attempt must frame it the same way.
     length: Option<u64>,
-    /// What has gone up, where another attempt may want it.
+    /// What was sent, if another attempt may need it.
     record: RefCell<Option<Box<Record>>>,
-    /// Some of it has gone up.
+    /// Some of it was sent.
     is_touched: Cell<bool>,
-    /// The attempt that it goes up with.
+    /// The number of the attempt that sends it.
     turn: Cell<u32>,
-    /// A connection has that attempt's upload yet.
+    /// A connection still holds that attempt's upload.
     is_held: Cell<bool>,
-    /// Of the connection, while it waits for the caller.
+    /// Wakes the connection while it waits for the caller.
     waker: RefCell<Option<Waker>>,
-    /// The exchange's own counter, so that whatever ends the exchange finds all bytes counted.
+    /// The exchange's own counter, so that every ending of the exchange finds all bytes counted.
     bytes: ByteCount,
     is_whole: Cell<bool>,
     /// When a byte last moved, in either direction.
     moved: Cell<Option<Instant>>,
     is_waiting: Cell<bool>,
-    /// Until it is given, the caller is not asked for a byte.
+    /// The body is not polled before this is given.
     go_ahead: RefCell<Option<Box<GoAhead>>>,
     /// The upstream's response headers have come.
     is_answered: Cell<bool>,
@@ -69,7 +68,7 @@ pub struct UploadProgress {
 }
 
 impl UploadProgress {
-    /// That of `body`, whose bytes, as they are handed to a connection, go into `bytes`.
+    /// The progress of `body`. Its bytes are added to `bytes` as they are handed to a connection.
     #[must_use]
     pub fn new(body: Incoming, bytes: ByteCount) -> Self {
         let (is_empty, length) = (body.is_end_stream(), body.size_hint().exact());
@@ -89,14 +88,14 @@ impl UploadProgress {
         self.is_empty
     }
 
-    /// Whether there is something to send, and how much its head does not tell.
+    /// Whether there is something to send whose length the head does not say.
     #[must_use]
     pub fn is_open_ended(&self) -> bool {
         !self.is_empty && self.length.is_none()
     }
 
-    /// From now on keeps what goes up, for another attempt, unless it is longer than can be kept: then nothing is. Whether another
-    /// attempt could send it, as far as is known now.
+    /// From now on keeps what is sent, for another attempt; once it is too long, nothing. Says whether another attempt could
+    /// send it, as far as is known now.
     pub fn keep(&self) -> bool {
         let is_short = self.length.is_none_or(|length| length <= MOST);
         if is_short && !self.is_empty && !self.is_touched.get() {
@@ -105,7 +104,7 @@ impl UploadProgress {
         is_short && self.is_intact()
     }
 
-    /// Keeps nothing any more.
+    /// Drops what was kept and keeps nothing from now on.
     pub fn forget(&self) {
         *self.record.borrow_mut() = None;
     }
@@ -117,7 +116,7 @@ impl UploadProgress {
         self.is_empty || is_there && self.end.get().is_none()
     }
 
-    /// A frame came from the caller.
+    /// Records a frame from the caller.
     fn came(&self, frame: &Frame<Bytes>, is_last: bool) {
         self.is_touched.set(true);
         self.touch();
@@ -134,7 +133,7 @@ impl UploadProgress {
         }
     }
 
-    /// All of it came.
+    /// Records the end of the caller's body.
     fn ended(&self) {
         self.is_whole.set(true);
         if let Some(record) = self.record.borrow_mut().as_mut() {
@@ -142,7 +141,7 @@ impl UploadProgress {
         }
     }
 
-    /// A byte has moved, this way or the other: neither way's idle time has begun before now.
+    /// Says that a byte has moved in either direction: the idle time of both begins anew.
     pub fn touch(&self) {
         self.moved.set(Some(now()));
     }
@@ -152,14 +151,14 @@ impl UploadProgress {
         self.moved.get()
     }
 
-    /// When a silence of `idle_timeout` in both directions is over; `None` when it is over already.
+    /// When `idle_timeout` without a byte in either direction ends; `None` if it has ended.
     #[must_use]
     pub fn patience(&self, idle_timeout: Duration) -> Option<Deadline> {
         let until = Deadline::after(self.moved.get()?, idle_timeout);
         (!until.has_passed(now())).then_some(until)
     }
 
-    /// The upstream's response headers have come: what is held back for it stays back.
+    /// Says that the upstream's response headers have come: a body held back for its go-ahead is not sent any more.
     pub fn answered(&self) {
         self.is_answered.set(true);
     }
@@ -176,7 +175,8 @@ impl UploadProgress {
         self.is_waiting.get()
     }
 
-    /// Gives up what is left of it, since its exchange is over: the caller is free, and a connection that waits for him is told.
+    /// Gives up what is left of it because its exchange is over: the caller's stream is released, and a connection that waits
+    /// for it is woken.
     pub fn abandon(&self) {
         drop(self.body.take());
         let waker = self.waker.take();
@@ -185,13 +185,13 @@ impl UploadProgress {
         }
     }
 
-    /// Whether it is still on its way: the connection has not given it up, and would go on.
+    /// Whether the connection still holds it and would go on sending it.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         self.is_held.get() && !self.is_whole.get() && self.end.get().is_none()
     }
 
-    /// Whether it is on its way and waits for the upstream.
+    /// Whether the connection still holds it and waits for the upstream to read.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.is_under_way() && !self.is_waiting() && self.go_ahead.borrow().is_none()
@@ -211,14 +211,14 @@ impl Upload {
         Self { source: None }
     }
 
-    /// What is known of it; `None` where there is no body.
+    /// Its progress; `None` if there is no body.
     pub(super) fn progress(&self) -> Option<Rc<UploadProgress>> {
         let source = self.source.as_ref()?;
         Some(Rc::clone(&source.progress))
     }
 
-    /// The body for the next attempt; it may pause for `idle_timeout` at the most. An upload of an attempt before is at its end.
-    /// No trailer of the caller's passes for `correlation`, the field that carries the correlation id.
+    /// The body for the next attempt; it may pause for at most `idle_timeout`. Uploads of earlier attempts end. A trailer of
+    /// the caller's named `correlation`, the field that carries the correlation id, is dropped.
     #[must_use]
     pub fn of(
         progress: &Rc<UploadProgress>,
@@ -235,7 +235,7 @@ impl Upload {
         progress.is_waiting.set(false);
         progress.go_ahead.take();
         progress.is_answered.set(false);
-        // An upload of an attempt before shall notice that it is over.
+        // The upload of an earlier attempt must notice that it is over.
         if let Some(waker) = progress.waker.take() {
             waker.wake();
         }
@@ -268,7 +268,7 @@ impl Source {
         self.progress.turn.get() == self.turn
     }
 
-    /// What is to be sent again before the caller's own goes on; `Some(None)` when nothing follows.
+    /// The next frame of what is sent again, before the caller's own; `Some(None)` at the end of the whole body.
     fn again(&mut self) -> Option<Option<Frame<Bytes>>> {
         let replay = self.replay.as_mut()?;
         if let Some((frame, is_last)) = replay.next() {
@@ -341,7 +341,7 @@ impl Body for Upload {
                 if let Some(trailers) = frame.trailers_mut() {
                     strip_trailers(trailers, &source.correlation);
                 }
-                // The connection does not ask again after trailers.
+                // The connection does not poll again after trailers.
                 let is_last = body.is_end_stream() || frame.is_trailers();
                 source.progress.came(&frame, is_last);
                 Poll::Ready(Some(Ok(frame)))

@@ -1,14 +1,14 @@
-//! How a request body comes to an end before its end.
+//! How a request body can end before its end.
 
 use std::error::Error as _;
 use std::io;
 
-/// How an upload ended before its end, and neither by us nor by the upstream.
+/// How an upload ended before its end because of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadEnd {
     /// The caller broke off.
     Gone,
-    /// The caller does not frame it as HTTP has it.
+    /// The caller does not frame it as HTTP requires.
     Malformed,
     /// The caller sent nothing for the idle timeout.
     Stalled,
@@ -25,7 +25,7 @@ impl UploadEnd {
     }
 }
 
-/// The caller's body did not end well; which is all the connection has to know.
+/// The caller's body did not end well. The connection needs to know no more.
 #[derive(Debug, thiserror::Error)]
 #[error("the caller's request body broke off")]
 pub struct UploadError;

@@ -1,4 +1,4 @@
-//! What is asked of a pool, and what it gives.
+//! The request for a connection, and its result.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -19,32 +19,32 @@ use crate::upstream::{Lease, Purpose};
 /// What a connection is wanted for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// When it is wanted.
+    /// When the connection is requested.
     pub start: Instant,
     /// By when the call must be answered.
     pub deadline: Deadline,
-    /// What others took of the call's time before.
+    /// How much time the upstream must have had, after the waits so far.
     pub chance: Chance,
-    /// What is to be said over it.
+    /// What the connection is for.
     pub purpose: Purpose,
-    /// Where the call has failed already: another endpoint is asked if there is any.
+    /// The endpoint where the call has failed already: another is preferred.
     pub avoid: Option<EndpointId>,
-    /// What may end the wait for it, where something may.
+    /// What may end the wait early, if anything.
     pub recall: Option<Recall<'a>>,
-    /// Counts the time in which it waits with us, to its end: also for a call that leaves meanwhile.
+    /// Gets the time that the call waits in sidefuse added, also if the call is dropped while it waits.
     pub held: Option<&'a Cell<Duration>>,
 }
 
-/// What ends a call's wait for a connection early: the call is not to be made any more.
+/// Ends a call's wait for a connection early because the call must no longer be made.
 #[derive(Clone, Copy)]
 pub struct Recall<'a> {
-    /// Wakes all that wait, when there is reason to ask.
+    /// Wakes all waiting calls when `is_off` may have changed.
     pub roused: &'a Notify,
-    /// Whether the call is not to be made any more.
+    /// Whether the call must no longer be made.
     pub is_off: &'a dyn Fn(Instant) -> bool,
 }
 
-/// A wait with us that goes on.
+/// A wait in sidefuse that is under way.
 struct Waiting<'a> {
     held: &'a Cell<Duration>,
     since: Instant,
@@ -53,7 +53,7 @@ struct Waiting<'a> {
 /// Why a wait was in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Vain {
-    /// Its time was over.
+    /// It took too long.
     Late,
     /// The call was called off.
     Recalled,
@@ -63,7 +63,7 @@ pub(super) enum Vain {
 pub struct Checkout {
     /// The connection.
     pub lease: Lease,
-    /// What happened before.
+    /// The waits and the failed endpoints before.
     pub way: Way,
 }
 
@@ -74,21 +74,21 @@ pub struct Unconnected {
     pub failure: Failure,
     /// The endpoint that was asked last; `None` when the call did not get that far.
     pub endpoint: Option<Arc<Endpoint>>,
-    /// What happened before.
+    /// The waits and the failed endpoints before.
     pub way: Way,
 }
 
-/// The way to a connection, or to none.
+/// What happened on the way to a connection, or to none.
 #[derive(Clone, Debug, Default)]
 pub struct Way {
-    /// How long the call waited in the queue, if it had to.
+    /// How long the call waited in the queue, if it did.
     pub queued: Option<Duration>,
-    /// Why other endpoints were passed over that were asked first.
+    /// The failures of endpoints that were tried first.
     pub passed_over: Vec<Failure>,
 }
 
 impl Vain {
-    /// What a call fails of that waited with us.
+    /// The failure of a call whose wait ended so.
     pub(super) const fn failure(self) -> Failure {
         match self {
             Self::Late => Failure::Overloaded,
@@ -98,7 +98,7 @@ impl Vain {
 }
 
 impl Wanted<'_> {
-    /// Waits for that with us, until then or until the call is called off.
+    /// Waits for `event` until the deadline, or until the call is called off; the time counts as a wait in sidefuse.
     pub(super) async fn wait<T>(
         &self,
         until: Deadline,
@@ -111,7 +111,7 @@ impl Wanted<'_> {
         let mut event = pin!(timeout_at(until, event));
         loop {
             let mut roused = pin!(recall.roused.notified());
-            // Listening before it asks, or it could miss the one change that matters.
+            // Registered before the first check, or a change between the two would be missed.
             roused.as_mut().enable();
             let now = now();
             if until.has_passed(now) {
@@ -150,7 +150,7 @@ impl std::fmt::Debug for Recall<'_> {
 }
 
 impl Way {
-    /// Straight, or through the queue.
+    /// Without a wait, or after one in the queue.
     pub(super) fn through(queued: Option<Duration>) -> Self {
         Self {
             queued,
@@ -158,7 +158,7 @@ impl Way {
         }
     }
 
-    /// What went before came before this.
+    /// Puts what happened before in front of this.
     pub(super) fn follow(&mut self, mut before: Self) {
         self.queued = match (before.queued, self.queued) {
             (Some(one), Some(other)) => Some(one + other),
@@ -194,14 +194,14 @@ impl Unconnected {
         }
     }
 
-    /// The way of one that tries elsewhere: it has passed over this endpoint too.
+    /// The way of a call that tries another endpoint after this failure.
     pub(super) fn gives_way(self) -> Way {
         let mut way = self.way;
         way.passed_over.push(self.failure);
         way
     }
 
-    /// It waited with us for so long in vain.
+    /// A call that waited that long in the queue and got nothing.
     pub(super) fn waited(failure: Failure, queued: Duration) -> Self {
         Self {
             failure,

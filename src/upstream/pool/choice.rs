@@ -9,7 +9,7 @@ use crate::resilience::Visit;
 use crate::upstream::balance::{Load, pick};
 use crate::upstream::endpoint::Endpoint;
 
-/// The shelves of a pool as they were when a call came, and those that it has tried in vain.
+/// The shelves of a pool as they were when a call came, and those that have failed it.
 pub(super) struct Choice {
     pub(super) shelves: Rc<[Rc<Shelf>]>,
     tried: u64,
@@ -25,12 +25,12 @@ impl Choice {
         }
     }
 
-    /// So many endpoints were tried in vain.
+    /// How many endpoints have failed the call.
     pub(super) fn tries(&self) -> u32 {
         self.tries
     }
 
-    /// The call could not be sent to this endpoint.
+    /// Excludes this endpoint: the call could not be sent to it.
     pub(super) fn rule_out(&mut self, endpoint: Option<&Endpoint>) {
         let id = endpoint.map(Endpoint::id);
         let mut shelves = self.shelves.iter();
@@ -61,8 +61,8 @@ impl Choice {
 
     /// An endpoint that has not been tried: one whose trial is due, else one of two drawn at random; `None` when there is none left.
     ///
-    /// The trial of an ejected endpoint goes before all others, or it might never come back. It is no place for a call that failed
-    /// once already.
+    /// An ejected endpoint whose trial is due goes first, else it might never come back. A call that has failed once is not
+    /// used for a trial.
     pub(super) fn make(&self, pool: &Rc<Pool>, wanted: &Wanted<'_>, now: Instant) -> Option<Stay> {
         if let [only] = &*self.shelves {
             return (self.tries == 0).then(|| Stay::begin(pool, only, Visit::Ordinary));
@@ -93,7 +93,7 @@ impl Choice {
             fit &= !(1 << place);
         }
         if fit == 0 && self.tried == 0 {
-            // At most half are out, but two workers may look while that changes.
+            // At most half are ejected, but another worker may be changing that at this moment.
             fit = all;
         }
         let load = |place: usize| match self.shelves.get(place) {

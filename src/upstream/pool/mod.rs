@@ -32,38 +32,39 @@ use crate::failure::{Blame, Failure};
 use crate::resilience::{Chance, Label, Sample};
 use crate::time::{Deadline, now};
 
-/// A call that cannot be sent goes to so many endpoints at the most: the first and three more, as with HAProxy's `retries 3` and
-/// `redispatch`. When all endpoints are gone, so many connections per call are tried until the breaker opens.
+/// The most endpoints that a call is tried at if it cannot be sent: the first and three more, as with HAProxy's `retries 3` and
+/// `redispatch`. When all endpoints are gone, each call tries this many connections until the breaker opens.
 const MOST_TRIES: u32 = 4;
 
-/// An unused connection this old may have been closed, and its own task not have had its turn to hear of it: it is asked.
+/// A connection unused for this long is polled before use: its peer may have closed it, and its own task may not have run
+/// since.
 const COLD: Duration = Duration::from_millis(5);
 
 /// A worker's own connections to one upstream.
 pub struct Pool {
     upstream: Arc<Upstream>,
     worker: usize,
-    /// How many of `min` are this worker's to keep.
+    /// This worker's share of `min`.
     min: usize,
     shelves: RefCell<Shelves>,
-    /// Connections on their way to those who waited for one, by their tickets.
+    /// Connections on their way to calls in the queue, by their tickets.
     handed: RefCell<HashMap<u64, Handed>>,
     opening_ahead: Cell<usize>,
-    /// Every HTTP/1.1 connection of this pool has a clone of it.
+    /// Counts the pool's HTTP/1.1 connections: each holds a clone.
     living: Rc<()>,
 }
 
-/// A connection that is handed over, and where it belongs.
+/// A connection that is handed over, with its shelf.
 type Handed = (Box<Http1>, Rc<Shelf>);
 
-/// A shelf per endpoint, in step with the upstream's set.
+/// A shelf per endpoint of the upstream's set, and the version of that set.
 struct Shelves {
     version: u64,
     list: Rc<[Rc<Shelf>]>,
 }
 
 impl Pool {
-    /// The pool of one worker of so many.
+    /// The pool of the worker with that index among `workers`.
     #[must_use]
     pub fn new(upstream: Arc<Upstream>, worker: usize, workers: usize) -> Rc<Self> {
         let min = upstream.plan().pool.min;
@@ -80,14 +81,14 @@ impl Pool {
         Rc::new(pool)
     }
 
-    /// Whose connections these are.
+    /// The upstream that the connections lead to.
     #[must_use]
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
 
-    /// A connection for one call, to the endpoint that the balancer names: the one used last, else a new one, else the next that comes
-    /// free. An endpoint to which none can be opened gives way to another.
+    /// Gets a connection for one call, to the endpoint that the balancer picks: the one used last, else a new one, else the
+    /// next that comes free. If none can be opened to an endpoint, another endpoint is tried.
     ///
     /// # Errors
     /// `Overloaded` when all `max` stay in use for `acquire_timeout` or until the deadline; `CircuitOpen` when the call was called off
@@ -129,14 +130,14 @@ impl Pool {
         }))
     }
 
-    /// A connection to the endpoint of that stay; at `max` to any.
+    /// Gets a connection to the stay's endpoint; at `max` to any.
     async fn connect(
         self: &Rc<Self>,
         stay: Stay,
         choice: &Choice,
         wanted: &Wanted<'_>,
     ) -> Result<Checkout, Unconnected> {
-        // Boxed is what seldom happens: without that every call would carry the room for opening a connection.
+        // The rare branches are boxed: else the future of every call would have room for opening a connection.
         if wanted.purpose == Purpose::Call && stay.shelf.sharing.is_spoken() {
             if let Some(connection) = stay
                 .shelf
@@ -156,7 +157,7 @@ impl Pool {
         }
     }
 
-    /// Takes a connection back whose call is done; the first in the queue gets it.
+    /// Takes back a connection whose call is done, or hands it to the first in the queue.
     fn put(&self, connection: Box<Http1>, shelf: &Rc<Shelf>) {
         if !connection.is_usable(connection.idle_since()) || !shelf.is_in_service() {
             return;
@@ -167,7 +168,7 @@ impl Pool {
                     let shelf = Rc::clone(shelf);
                     self.handed.borrow_mut().insert(ticket, (connection, shelf));
                 }
-                // Dropped: its slot goes to the first in the queue, who is of another worker.
+                // Dropped: its slot goes to the first in the queue, which is on another worker.
                 None if self.upstream.slots.waiting() > 0 => {}
                 None => self.rest(connection, shelf),
             }
@@ -194,7 +195,7 @@ impl Pool {
         }
     }
 
-    /// Opens a connection for a call; its endpoint hears of a failure.
+    /// Opens a connection for a call; a failure is recorded for its endpoint.
     async fn open(
         self: &Rc<Self>,
         slot: Slot,
@@ -225,7 +226,8 @@ impl Pool {
         }
     }
 
-    /// Names rightly why there was no connection: that a call's own deadline left too little time for one proves nothing.
+    /// Decides what a failure to connect is called: if the call's own deadline left too little time, it proves nothing about
+    /// the upstream.
     fn judge(
         &self,
         failure: Failure,
@@ -345,7 +347,7 @@ impl Berth {
 }
 
 impl Shelves {
-    /// Those of the upstream's endpoints now, as far as possible taken from `old`.
+    /// The shelves of the upstream's endpoints now, taken from `old` where it has them.
     fn of(upstream: &Upstream, old: &[Rc<Shelf>]) -> Self {
         let (version, set) = upstream.endpoints().current();
         let speaks_http2 = upstream.plan().http == HttpVersion::Http2;

@@ -19,11 +19,12 @@ pub(in crate::upstream) struct Shelf {
     /// Unused connections; the one used last is at the back.
     pub(super) idle: RefCell<VecDeque<Box<Http1>>>,
     pub(super) sharing: Sharing,
-    /// The endpoint is none of the upstream's any more: what comes back is closed.
+    /// The endpoint has left the upstream's set: connections that come back are closed.
     pub(super) is_retired: Cell<bool>,
 }
 
-/// A call's stay at an endpoint, from the choice to the end of the answer. Dropping it ends it; without a verdict nobody is blamed.
+/// A call at an endpoint, from the choice to the end of the answer. Dropping it ends it; without a verdict it counts for
+/// nothing.
 pub(in crate::upstream) struct Stay {
     pub(super) pool: Rc<Pool>,
     pub(super) shelf: Rc<Shelf>,
@@ -64,12 +65,12 @@ impl Stay {
         }
     }
 
-    /// Where the call is.
+    /// The endpoint of the call.
     pub(in crate::upstream) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.shelf.endpoint
     }
 
-    /// Whether it decides if the endpoint comes back.
+    /// Whether the call is the trial of an ejected endpoint.
     pub(super) fn is_trial(&self) -> bool {
         self.visit != Visit::Ordinary
     }
@@ -90,7 +91,7 @@ impl Stay {
         endpoints.record(&self.shelf.endpoint, visit, sample, now);
     }
 
-    /// Brings back the connection that the call was made over.
+    /// Gives back the connection that the call was made over.
     pub(in crate::upstream) fn put(&self, connection: Box<Http1>) {
         self.pool.put(connection, &self.shelf);
     }

@@ -11,15 +11,15 @@ use crate::time::{Deadline, now};
 use crate::upstream::Purpose;
 use crate::upstream::slots::{Grant, Slot};
 
-/// A wait in the queue: a connection that was handed over to a caller who left is not lost.
+/// A place in the queue. Dropping it puts back a connection that was handed over to a call that is gone.
 struct Turn<'a> {
     pool: &'a Rc<Pool>,
     ticket: u64,
 }
 
 impl Pool {
-    /// All slots are taken. An unused connection to another endpoint serves as well; one to an endpoint that is not to be asked is
-    /// closed for a new one; else the call queues up.
+    /// Gets a connection while all slots are taken: an unused one to another endpoint, or a new one in place of an unused one
+    /// whose endpoint must not be asked; else the call queues up.
     pub(super) async fn make_do(
         self: &Rc<Self>,
         stay: Stay,
@@ -47,7 +47,7 @@ impl Pool {
         self.queue(stay, choice, wanted).await
     }
 
-    /// Closes an unused connection and keeps the right to one.
+    /// Closes an unused connection and keeps its slot.
     fn give_up_one(&self, shelf: &Shelf) -> Option<Slot> {
         let oldest = shelf.idle.borrow_mut().pop_front()?;
         self.is_no_longer_available(1);
@@ -73,7 +73,7 @@ impl Pool {
         let now = now();
         let queued = now.saturating_duration_since(begin);
         match granted {
-            // What is opened now would come too late for this caller; the slot goes to the next.
+            // A connection opened now would be too late for this call; the slot goes to the next.
             Ok(Some(Grant::Slot(_))) if patience.has_passed(now) => {
                 Err(Unconnected::waited(Failure::Overloaded, queued))
             }
@@ -89,7 +89,7 @@ impl Pool {
                         Some(queued),
                     ));
                 };
-                // It has just answered another call, so there is no need to doubt it beyond its own word.
+                // It has just answered another call, so it is not polled first.
                 if connection.settle(now).await {
                     let stay = if Rc::ptr_eq(&shelf, &stay.shelf) {
                         stay
@@ -112,7 +112,7 @@ impl Pool {
         }
     }
 
-    /// An endpoint that was ejected while the call waited gives way to another.
+    /// Chooses another endpoint if this one was ejected while the call waited.
     fn choose_again(self: &Rc<Self>, stay: Stay, choice: &Choice, wanted: &Wanted<'_>) -> Stay {
         if stay.is_trial() || stay.shelf.is_in_service() {
             return stay;

@@ -1,4 +1,4 @@
-//! What a pool does with the connections that nobody uses.
+//! What a pool does with its unused connections.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use crate::upstream::Purpose;
 use crate::upstream::http1::Http1;
 
 impl Pool {
-    /// Closes what is too old, idle for too long or wanted elsewhere, and opens what `min` misses.
+    /// Closes connections that are too old or idle for too long, and opens those that are missing to `min`.
     pub fn maintain(self: &Rc<Self>, now: Instant) {
         let idle_timeout = self.upstream.plan().pool.idle_timeout;
         for shelf in &*self.shelves() {
@@ -55,19 +55,19 @@ impl Pool {
         }
     }
 
-    /// So many unused connections fewer.
+    /// Counts that many unused connections less.
     pub(super) fn is_no_longer_available(&self, count: usize) {
         let available = &self.upstream.available;
         available.fetch_sub(count, Ordering::Relaxed);
     }
 
-    /// HTTP/1.1 connections of this worker, in use or not.
+    /// How many HTTP/1.1 connections this worker has, in use or not.
     fn living(&self) -> usize {
         Rc::strong_count(&self.living) - 1
     }
 
-    /// Opens what `min` misses, each to the endpoint that has the fewest, without anybody waiting for it. A failure is tried again at
-    /// the next look.
+    /// Opens the connections that are missing to `min`, each to the endpoint that has the fewest, in tasks of their own. A
+    /// failure is tried again at the next upkeep.
     fn fill(self: &Rc<Self>) {
         let enough = self.upstream.plan().pool.min;
         for _ in self.living() + self.opening_ahead.get()..self.min {
@@ -83,7 +83,7 @@ impl Pool {
             };
             self.opening_ahead.set(self.opening_ahead.get() + 1);
             let (pool, shelf) = (Rc::clone(self), Rc::clone(shelf));
-            // Counted from now on, so that the next one goes elsewhere.
+            // Counted at once, so that the next one goes elsewhere.
             let berth = Berth::at(&shelf, slot);
             tokio::task::spawn_local(async move {
                 pool.open_ahead(&shelf, berth).await;

@@ -1,13 +1,13 @@
 //! A worker's HTTP/2 connections to one endpoint, and the wait for one with room.
 //!
-//! The peer says how many calls a connection may carry at once. A call beyond that would wait inside the HTTP library, on the upstream's
-//! account, and go out even if its caller has left meanwhile: so it waits here, first come, first served, and another connection is
-//! opened if there may be one.
+//! The peer says how many calls a connection may carry at once. A call beyond that would wait inside the HTTP library, where
+//! the wait would count as the upstream's and the call would go out even if its caller has left meanwhile. So it waits here,
+//! first come, first served, and another connection is opened if `max` allows one.
 //!
-//! Other workers may have no connection because ours take all slots. Calls come and go on a shared connection without it ever being
-//! unused, so it does not wait for that: as soon as others queue for its slot it gets no more calls, and goes when the last one ends. A
-//! call may never end, as a stream does; then nobody would be served any more. So after a while the connection takes calls again, and is
-//! not asked to leave before those have ended that kept it.
+//! Other workers may have no connection because ours take all slots. A shared connection may never be unused, so as soon as
+//! other workers queue for its slot it gets no more calls and closes with its last one. That call may never end (a stream), and
+//! then no worker would have a connection to use. So after [`LEAVING`] the connection takes calls again, and is not asked to
+//! leave before the calls have ended that kept it.
 
 mod search;
 
@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::upstream::http2::{Http2, Rest, Room};
 use crate::upstream::slots::Slots;
 
-/// So long a connection that is to leave gets no more calls. Most calls end within that, and a caller can wait for as long.
+/// How long a connection that is to leave gets no calls. Most calls end within that time, and a caller can wait that long.
 const LEAVING: Duration = Duration::from_secs(5);
 
 /// A worker's HTTP/2 connections to one endpoint.
@@ -37,9 +37,9 @@ pub(super) struct Sharing {
 /// A connection being opened.
 #[derive(Default)]
 struct Opening {
-    /// Since when it is the upstream that is waited for; until then it is a slot.
+    /// Since when the opening waits for the upstream; before that it waits for a slot.
     connecting: Cell<Option<Instant>>,
-    /// Why there is none, where that is as true for those who wait: one after the other would only find the same.
+    /// Why it failed, if that holds for the waiting calls as well: each of them would only find the same.
     failure: Cell<Option<Failure>>,
 }
 
@@ -64,7 +64,7 @@ impl Sharing {
         self.is_spoken.set(is_spoken);
     }
 
-    /// Has that connection share its calls from now on; a share for whoever opened it.
+    /// Shares that connection among calls from now on; returns a share for the call that opened it.
     pub(super) fn adopt(&self, connection: Http2, now: Instant) -> Http2 {
         self.forget_unusable(now);
         let share = connection.clone();
@@ -73,7 +73,7 @@ impl Sharing {
         share
     }
 
-    /// A share in a connection with room, for a call that has not waited: those who wait go before it, and so do other workers that
+    /// A share in a connection with room, for a call that has not waited: waiting calls go first, and so do other workers that
     /// wait for a slot.
     pub(super) fn current(&self, slots: &Slots, now: Instant) -> Option<Http2> {
         self.give_way(slots, now);
@@ -92,19 +92,19 @@ impl Sharing {
             .cloned()
     }
 
-    /// Lets go of the connections; the calls on them end in their own time.
+    /// Drops the connections; calls on them go on to their end.
     pub(super) fn close(&self) {
         self.connections.borrow_mut().clear();
     }
 
-    /// Closes a connection that no call is on; whether there was one.
+    /// Closes one connection without calls; says whether there was one.
     pub(super) fn close_unused(&self) -> bool {
         let mut connections = self.connections.borrow_mut();
         let place = connections.iter().position(Http2::is_unused);
         place.map(|place| connections.remove(place)).is_some()
     }
 
-    /// Has as many connections leave as slots are waited for; whether one more did.
+    /// Asks one more connection to leave if fewer are leaving than slots are waited for; says whether it did.
     pub(super) fn give_way(&self, slots: &Slots, now: Instant) -> bool {
         let wanted = slots.waiting();
         if wanted == 0 {
@@ -125,7 +125,7 @@ impl Sharing {
         true
     }
 
-    /// Takes back what was to leave and could not in its time.
+    /// Takes back connections that could not leave within [`LEAVING`].
     fn take_back(&self, now: Instant) {
         let mut leaving = self.leaving.borrow_mut();
         let back = leaving.extract_if(.., |(rest, until)| rest.is_over() || *until <= now);
@@ -140,7 +140,7 @@ impl Sharing {
         staying.map(|(_, until)| *until).min()
     }
 
-    /// A call has left a connection, or did not need one any more.
+    /// Says that a call has left a connection, or no longer needs one.
     pub(super) fn has_left(&self, slots: &Slots) {
         if slots.waiting() > 0 {
             self.close_unused();
@@ -148,12 +148,12 @@ impl Sharing {
         self.room.wake_one();
     }
 
-    /// Who waits for room on its connections.
+    /// The calls that wait for room on the connections.
     pub(super) fn room(&self) -> Rc<Room> {
         Rc::clone(&self.room)
     }
 
-    /// It is the upstream that the opening of a connection waits for, from `now` on.
+    /// Says that the opening of a connection waits for the upstream from `now` on.
     pub(super) fn connects(&self, now: Instant) {
         if let Some(opening) = &*self.opening.borrow() {
             opening.connecting.set(Some(now));
@@ -161,13 +161,13 @@ impl Sharing {
         }
     }
 
-    /// Lets go of connections that are closed or too old; the calls on them end in their own time.
+    /// Drops connections that are closed or too old; calls on them go on to their end.
     pub(super) fn forget_unusable(&self, now: Instant) {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|connection| connection.is_usable(now));
     }
 
-    /// The same, and of those that nobody uses while there is another with room.
+    /// The same, and drops unused connections while another has room.
     pub(super) fn tidy(&self, now: Instant) {
         self.forget_unusable(now);
         let mut connections = self.connections.borrow_mut();
@@ -180,7 +180,7 @@ impl Sharing {
         }
     }
 
-    /// Whether another connection would help: all carry what they may, and may carry anything.
+    /// Whether another connection would help: all are at the peer's limit, and that limit is not 0.
     fn may_grow(&self) -> bool {
         let connections = self.connections.borrow();
         !connections.iter().any(Http2::is_unused)

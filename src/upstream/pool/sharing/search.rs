@@ -16,44 +16,45 @@ use crate::upstream::pool::shelf::Stay;
 use crate::upstream::pool::{Checkout, Pool, Unconnected, Wanted};
 use crate::upstream::slots::{Slot, Slots};
 
-/// What a caller finds, and whether it had to wait for that.
+/// What a call found, and how long it waited.
 struct Found<'a> {
     share: Share<'a>,
-    /// How long, if it had to.
+    /// How long, if it waited.
     waited: Option<Duration>,
 }
 
 enum Share<'a> {
     Open(Http2),
-    /// It is the caller's to open one, with that slot if there was one.
+    /// The call must open a connection, with that slot if one was free.
     Missing(Opener<'a>, Option<Slot>),
 }
 
-/// What a caller waits for that has found nothing yet.
+/// What a call waits for that has found no room yet.
 struct Ahead {
     /// The first connection is being opened.
     connecting: Option<Rc<Opening>>,
-    /// There is none but such as are to leave, of which one is taken back then.
+    /// All connections are to leave; the first of them is taken back then.
     back: Option<Instant>,
 }
 
-/// Why a caller finds nothing, and how long it was held back by us.
+/// Why a call found nothing, and how long it waited in sidefuse.
 struct Missed {
     failure: Failure,
     held: Duration,
 }
 
-/// Who opens it; his end, good or bad, is that of the opening.
+/// The call that opens the connection. Dropping it ends the opening, whatever the result.
 struct Opener<'a> {
     sharing: &'a Sharing,
     opening: Rc<Opening>,
 }
 
-/// Counts one that waits.
+/// Counts one waiting call while it lives.
 struct Waiter<'a>(&'a Cell<usize>, &'a AtomicUsize);
 
 impl Pool {
-    /// A share in an HTTP/2 connection of this worker to that endpoint. Who finds none with room waits for one, or opens another.
+    /// Gets a share in an HTTP/2 connection of this worker to that endpoint. If none has room, the call waits for one or opens
+    /// another.
     pub(in crate::upstream::pool) async fn share_http2(
         self: &Rc<Self>,
         stay: Stay,
@@ -101,7 +102,7 @@ impl Pool {
 }
 
 impl Sharing {
-    /// A share in a connection with room, or the opening of one; waits for either.
+    /// Waits for a share in a connection with room, or for the turn to open one.
     async fn find(&self, pool: &Pool, wanted: &Wanted<'_>) -> Result<Found<'_>, Missed> {
         let begin = wanted.start;
         let patience = pool.upstream.plan().pool.acquire_timeout;
@@ -133,7 +134,7 @@ impl Sharing {
         }
     }
 
-    /// What there is at `now` for one that has waited, or has not; else what lies ahead of it.
+    /// What a call finds at `now`, which may depend on whether it has waited; else what it waits for.
     fn look(&self, slots: &Arc<Slots>, now: Instant, has_waited: bool) -> Result<Share<'_>, Ahead> {
         let is_its_turn = has_waited || self.room.waiting.get() == 0;
         self.take_back(now);
@@ -164,12 +165,12 @@ impl Sharing {
 }
 
 impl Ahead {
-    /// Since when it is the upstream that is waited for.
+    /// Since when the opening waits for the upstream.
     fn connecting_since(&self) -> Option<Instant> {
         self.connecting.as_ref()?.connecting.get()
     }
 
-    /// Until when to wait at the most before the next look.
+    /// When to look again at the latest.
     fn until(&self, until: Deadline) -> Deadline {
         let back = self.back.filter(|_| self.connecting.is_none());
         back.map_or(until, |back| {
@@ -182,14 +183,14 @@ impl Ahead {
         self.connecting.is_none() && self.back.is_some_and(|back| back <= now)
     }
 
-    /// Why a call finds nothing, if it need not look again after a wait that ended so.
+    /// Why a call gives up after a wait that ended so; `None` if it should look again.
     fn missed(
         &self,
         result: Result<(), Vain>,
         wanted: &Wanted<'_>,
         now: Instant,
     ) -> Option<Missed> {
-        // What the connection itself took is the upstream's, and what came before ours.
+        // The time that the connection itself took counts as the upstream's, the time before as ours.
         let had = self
             .connecting_since()
             .map(|since| now.saturating_duration_since(since.max(wanted.start)));
