@@ -33,7 +33,7 @@ pub struct Shared {
     pub logging: Logging,
     /// The metrics.
     pub meters: Meters,
-    /// Where the process stands in its life.
+    /// The phase of the process: serving, draining, closing.
     pub phases: Arc<Phases>,
     /// How busy each worker is.
     pub loads: Arc<[Load]>,
@@ -46,11 +46,11 @@ pub struct Shared {
 /// How busy a worker is. Written by that worker, but for connections on their way to it.
 #[derive(Debug, Default)]
 pub struct Load {
-    /// Connections it has, or is about to get.
+    /// Connections that it has or is about to get.
     pub connections: AtomicUsize,
     /// Exchanges in flight.
     pub in_flight: AtomicUsize,
-    /// While we drain: connections whose last answer is still on its way.
+    /// During a drain: connections whose last answer is still on its way.
     pub sending: AtomicUsize,
     /// Exchanges begun so far; wraps.
     pub begun: AtomicUsize,
@@ -94,7 +94,7 @@ pub struct Worker {
     called_off: Notify,
 }
 
-/// The snapshot that a worker works with, behind a count that needs no atomics.
+/// The snapshot that a worker works with, cached so that reading it needs no atomics.
 pub struct Current {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
@@ -182,12 +182,12 @@ impl Worker {
         );
     }
 
-    /// Waits until the time to drain is over: nobody has an answer to wait for any more.
+    /// Waits until the time to drain is over.
     pub(super) async fn called_off(&self) {
         self.called_off.notified().await;
     }
 
-    /// What is still in flight is about to be dropped, by us.
+    /// Says that what is still in flight is about to be dropped, by us.
     pub fn cut(&self) {
         self.telemetry.is_cutting.set(true);
         for state in self.connections.borrow().values() {
@@ -195,7 +195,7 @@ impl Worker {
         }
     }
 
-    /// A connection on its way to this worker came to nothing, or has ended.
+    /// Says that a connection on its way to this worker was not made, or has ended.
     pub fn forget_connection(&self) {
         self.load().connections.fetch_sub(1, Ordering::Relaxed);
         self.telemetry.meters.connections().decrement(1.0);
@@ -245,7 +245,7 @@ impl Worker {
         }
     }
 
-    /// Lets go of pools whose upstream is no longer in force, has the others evict and fill; says when to look again.
+    /// Drops pools whose upstream is no longer in force, and maintains the others; says when to look again.
     fn maintain_pools(&self, snapshot: &Snapshot, now: Instant) -> Duration {
         for route in &snapshot.routes {
             if route.plan.upstream.pool.min > 0 {

@@ -1,4 +1,4 @@
-//! How long an attempt may take, and who says so: route, attempt, probe or caller.
+//! How long an attempt may take, and which limit decides: the route's, the attempt's, the probe's or the caller's.
 
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,14 @@ use crate::wire;
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const X_REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
-/// Until when something may take.
+/// A time limit and its owner.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
     pub(super) until: Deadline,
     owner: Owner,
-    /// How long that is, counted from where its owner counts.
+    /// The length of the limit, counted from where its owner counts.
     pub(super) span: Duration,
-    /// How long the upstream has in any case had its chance.
+    /// The time after which the upstream's silence counts as its failure in any case.
     fair: Duration,
 }
 
@@ -35,12 +35,12 @@ enum Owner {
     Caller,
 }
 
-/// What an attempt that ended for want of time is called.
+/// The failure of an attempt that ran out of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Named {
-    /// By the caller.
+    /// What the caller is told.
     pub(super) told: Failure,
-    /// By everybody who judges the upstream.
+    /// What breaker, endpoint and metrics record.
     pub(super) charged: Failure,
 }
 
@@ -55,7 +55,7 @@ impl From<Failure> for Named {
 }
 
 impl Allowance {
-    /// That of a whole call on a route. A caller's own deadline shortens it and never lengthens it.
+    /// The allowance of a whole call on a route. A caller's own deadline shortens it and never lengthens it.
     pub(super) fn of_call(call: &Call, plan: &RoutePlan) -> Self {
         let own = Self {
             until: Deadline::after(call.begin, plan.timeout),
@@ -74,10 +74,10 @@ impl Allowance {
         }
     }
 
-    /// That of one attempt that begins at `begin`: its own, or what is left of the call's.
+    /// The allowance of one attempt that begins at `begin`: its own, or what is left of the call's.
     ///
-    /// The upstream has had its chance after half of what the route gives an attempt; where a caller gives it less, after
-    /// `slow_after` if the route has one: so long is too long by the operator's own word.
+    /// The upstream's silence counts as its failure after half of what the route gives an attempt. If the caller gives less, it
+    /// counts after `slow_after` if the route has one: by the operator's own word that is too long.
     pub(super) fn of_attempt(self, plan: &RoutePlan, is_probe: bool, begin: Instant) -> Self {
         let keys = plan.breaker.keys();
         let probe_timeout = keys.probe_timeout.filter(|_| is_probe);
@@ -104,7 +104,7 @@ impl Allowance {
         allowance
     }
 
-    /// What the upstream has of it when the call was held back for so long before.
+    /// How much time the upstream must have of it if the call waited for `held` before.
     pub(super) fn chance(self, held: Duration) -> Chance {
         let held = match self.owner {
             Owner::Caller => Duration::MAX,
@@ -118,17 +118,18 @@ impl Allowance {
         }
     }
 
-    /// Whether so little is left at `now`, after the call was held back for so long, that no answer would prove nothing.
+    /// Whether so little is left at `now`, after the call waited for `held`, that a timeout would prove nothing about the
+    /// upstream.
     pub(super) fn is_scant(self, held: Duration, now: Instant) -> bool {
         !self.chance(held).was_given(self.until.remaining(now))
     }
 
-    /// The last moment from which the upstream would still have its fair time.
+    /// The last moment at which a call can be sent and still leave the upstream its fair time.
     pub(super) fn fair_until(self, now: Instant) -> Deadline {
         Deadline::after(now, self.until.remaining(now).saturating_sub(self.fair))
     }
 
-    /// Names a failure of an upstream that had the call for `had` until `now`.
+    /// Decides what a failure is called if the upstream had the call for `had` until `now`.
     pub(super) fn judge(
         self,
         failure: Failure,
@@ -149,7 +150,7 @@ impl Allowance {
         }
         Named {
             told: Failure::CallerDeadline,
-            // Its caller gave it less time than its route does, which proves nothing.
+            // The caller gave it less time than the route does, which proves nothing.
             charged: if charged == Failure::CutShort {
                 Failure::CallerDeadline
             } else {
@@ -158,7 +159,7 @@ impl Allowance {
         }
     }
 
-    /// Whether nobody waits for the answer any more.
+    /// Whether the caller's own deadline is over, so that it no longer waits for the answer.
     pub(super) fn is_over_for_caller(self, now: Instant) -> bool {
         self.owner == Owner::Caller && self.until.has_passed(now)
     }
@@ -190,7 +191,8 @@ impl Patience {
         Some(Self { until, grpc, plain })
     }
 
-    /// Tells the upstream what is left of it. Not of our own limits: those end at the response headers, and a stream lives longer.
+    /// Tells the upstream what is left of the caller's deadline. Our own limits are not told: they end at the response headers,
+    /// and a stream lives longer.
     pub(super) fn tell(&self, headers: &mut HeaderMap, now: Instant) {
         let mut tell = |name, until: Option<Deadline>, write: fn(Duration) -> String| {
             let left = until.map(|until| write(until.remaining(now)));

@@ -20,7 +20,7 @@ use crate::telemetry::names::RetryResult;
 use crate::time::{now, timeout_at};
 use crate::upstream::{Download, Fate, Lease, SendError, UploadEnd};
 
-/// What an attempt is made with.
+/// What is needed to make an attempt.
 pub(super) struct Attempt<'a, 'c> {
     pub(super) context: &'a Context<'c>,
     pub(super) exchange: &'a mut Exchange,
@@ -34,15 +34,15 @@ pub(super) struct Attempt<'a, 'c> {
 /// The time of an attempt.
 #[derive(Clone, Copy)]
 pub(super) struct Time {
-    /// The whole call's.
+    /// The whole call's allowance.
     pub(super) total: Allowance,
-    /// The attempt's, of it.
+    /// The attempt's part of it.
     pub(super) allowance: Allowance,
     /// When it began.
     pub(super) begin: Instant,
-    /// A half-open breaker waits for it.
+    /// Whether the attempt is a probe of a half-open breaker.
     pub(super) is_probe: bool,
-    /// Time spent in the queue for a connection, which is nobody's slowness but ours.
+    /// Time spent in the queue for a connection: ours, not the upstream's.
     pub(super) queued: Duration,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Lost {
     pub(super) is_unsent: bool,
     /// When it was lost.
     pub(super) at: Instant,
-    /// A breaker's, which opened while the call waited for its connection.
+    /// The refusal of a breaker that opened while the call waited for its connection.
     pub(super) refusal: Option<Box<Refusal>>,
 }
 
@@ -74,16 +74,17 @@ pub(super) struct Failed {
 }
 
 impl Attempt<'_, '_> {
-    /// Makes the attempt; once more at once if the call was surely never sent, or was lost with a kept-alive connection and is idempotent.
+    /// Makes the attempt; makes it once more at once if the call was certainly never sent, or was lost with a kept-alive
+    /// connection and is idempotent.
     ///
     /// # Errors
     /// Why there are no response headers.
     pub(super) async fn make(&mut self) -> Result<Answered, Lost> {
         let meters = &*self.outgoing.route.meters;
         let (mut begin, mut second) = (self.time.begin, None);
-        // What the first try came to, if the upstream may have seen it.
+        // The failure of the first try, if the upstream may have seen it.
         let mut seen = None;
-        // One place for both tries, whose room the future then holds once.
+        // One call site for both tries, so that the future has room for one of them only.
         loop {
             let tried = self.try_once(begin).await;
             match tried {
@@ -96,7 +97,7 @@ impl Attempt<'_, '_> {
                         seen = Some(named);
                     }
                     if let Some(budget) = &self.outgoing.route.retry_budget {
-                        // It counts against the budget but is not refused by it: it would be made without a policy, too.
+                        // Counted against the budget but not refused by it: it would be made without a retry policy, too.
                         let _ = budget.withdraw(at);
                     }
                     self.outgoing.was_resent = true;
@@ -112,7 +113,7 @@ impl Attempt<'_, '_> {
                         });
                     }
                     return last.map_err(|failed| match seen {
-                        // A breaker that forbids the second try takes nothing from the first: it was made, and it failed.
+                        // If a breaker forbids the second try, the result is that of the first.
                         Some(named) if failed.refusal.is_some() => Lost {
                             named,
                             is_unsent: false,
@@ -131,8 +132,8 @@ impl Attempt<'_, '_> {
         }
     }
 
-    /// Whether a second try at once is in order: one per call. Where a policy can wait first, a connection that cannot be had is its
-    /// affair.
+    /// Whether a second try at once is allowed: one per call. A failure to connect is left to the route's retry policy if it
+    /// has one, since that can wait first.
     fn may_resend(&self, failure: Failure, again: Again, now: Instant) -> bool {
         let has_policy = self.outgoing.route.plan.retry.is_some();
         again != Again::Impossible
@@ -148,12 +149,12 @@ impl Attempt<'_, '_> {
             .saturating_sub(self.time.queued)
     }
 
-    /// The upstream's chance to answer.
+    /// How much time the upstream must have had before its silence counts.
     pub(super) fn chance(&self) -> Chance {
         self.time.allowance.chance(self.held())
     }
 
-    /// How long the call was held back on this route.
+    /// How long the call has waited in sidefuse on this route.
     pub(super) fn held(&self) -> Duration {
         let (held, _) = self.exchange.held();
         held.saturating_sub(self.call.held_before)
@@ -190,7 +191,7 @@ impl Attempt<'_, '_> {
         let took = end.saturating_duration_since(begin);
         exchange.waited(took);
         let failed = match sent {
-            // Nobody asked for it, so nobody could speak what follows (RFC 9110 §15.2.2).
+            // The caller asked for no switch, so it could not speak the new protocol (RFC 9110 §15.2.2).
             Ok(Ok(response))
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS
                     && call.upgrade.is_none() =>
@@ -230,11 +231,12 @@ impl Attempt<'_, '_> {
         let had = took.saturating_sub(uploading);
         let named = allowance.judge(failure, (had, end), chance.after(uploading));
         if named.charged.blame() == Blame::Upstream {
-            // Time that others cut short is no measure of anybody's speed.
+            // A time that the caller or a queue cut short says nothing about the endpoint's latency.
             lease.took(took);
         }
         if !self.may_resend(named.charged, again, end) {
-            // What is made again at once was a kept-alive connection's end, which an endpoint is free to choose.
+            // What is made again at once was lost to the end of a kept-alive connection, which an endpoint may close at any
+            // time.
             let verdict = of_failure(named.charged, &self.outgoing.route.plan.classify);
             lease.record(sample(verdict, took), end);
             self.outgoing.avoid = Some(lease.endpoint().id());
@@ -250,15 +252,15 @@ impl Attempt<'_, '_> {
         })
     }
 
-    /// What was cut short makes it doubtful whether the next one with as little time is worth sending.
+    /// Notes a call that was cut short, so that the next one with as little time is not sent.
     pub(super) fn doubt(&self, named: Named) {
         if named.charged == Failure::CutShort {
             self.outgoing.route.doubt.arises();
         }
     }
 
-    /// The fields are copied where the call may have to be made again without a policy: a kept-alive connection may be closed under it,
-    /// and one of HTTP/2 may take it and then give it back unprocessed. The latter keeps a short body, too.
+    /// Whether the fields are copied because the call may have to be made again without a policy: a kept-alive connection may
+    /// close under it, and one of HTTP/2 may give it back unprocessed. For HTTP/2 a short body is kept, too.
     fn keep(&self, lease: &Lease) -> Keep {
         let upload = &self.call.upload;
         let may_come_back = if lease.is_http2() {
@@ -269,7 +271,7 @@ impl Attempt<'_, '_> {
         if may_come_back { Keep::Copy } else { self.keep }
     }
 
-    /// What became of a call that got no response headers, and whether it can be made again.
+    /// The failure of a call that got no response headers, and whether it can be made again.
     fn lost(&mut self, error: SendError) -> (Failure, Again) {
         match self.call.upload.end() {
             Some(UploadEnd::Gone) => return (Failure::ClientGone, Again::Impossible),

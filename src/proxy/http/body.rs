@@ -40,24 +40,24 @@ pub(super) struct Relayed {
     alarm: Alarm,
     /// Keeps a copy, as long as all goes well.
     collector: Option<Box<Collector>>,
-    /// Rings when the exchange has taken as long as it may.
+    /// Fires when the exchange has lasted for `max_duration`.
     most: Option<Box<Alarm>>,
     /// The last byte, where that is handed over by itself.
     last: Option<Box<Bytes>>,
-    /// The upstream broke it off as this, which the caller is about to hear.
+    /// The failure with which the upstream broke it off; the caller gets it next.
     broken: Option<Failure>,
 }
 
 /// How long an answer may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// Its pauses.
+    /// The longest pause.
     pub(super) idle_timeout: Duration,
-    /// All of it.
+    /// The end of the whole answer.
     pub(super) until: Option<Deadline>,
 }
 
-/// The answer broke off: the connection to the caller must not look as if it had ended well.
+/// The answer broke off: the caller must not take it for complete.
 #[derive(Debug, thiserror::Error)]
 #[error("the upstream's response body broke off ({})", .0.label())]
 pub(super) struct BodyError(Failure);
@@ -75,7 +75,7 @@ impl Body {
         Self::Own(own)
     }
 
-    /// None, for an answer whose exchange goes on elsewhere.
+    /// An empty body, for an answer whose exchange goes on elsewhere.
     pub(super) fn nothing() -> Self {
         Self::Own(Own {
             text: Bytes::new(),
@@ -83,8 +83,9 @@ impl Body {
         })
     }
 
-    /// The upstream's answer; `collector` keeps a copy. Of an answer that by its status or the call's method has no body nobody reads to
-    /// the end, and over HTTP/2 the end may come in a frame of its own: such an exchange is over with the head.
+    /// The upstream's answer; `collector` keeps a copy. The exchange of an answer without a body, by its status or the call's
+    /// method, ends with the head: the HTTP library does not poll such a body, and over HTTP/2 its end may come in a frame of
+    /// its own.
     pub(super) fn relayed(
         (source, has_no_body): (Source, bool),
         ending: Box<Ending>,
@@ -131,7 +132,7 @@ impl Relayed {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        // Before the upstream is asked, or one that always has a little more would never be cut.
+        // Checked before the upstream's body, or one that always has a little more would never be cut.
         let most = self.most.as_mut().filter(|_| self.ending.is_some());
         if most.is_some_and(|most| most.poll(cx).is_ready()) {
             return Poll::Ready(Some(Err(self.fail(Failure::MaxDuration))));
@@ -162,7 +163,7 @@ impl Relayed {
                     }
                 }
                 if let Some(trailers) = frame.trailers_mut() {
-                    // Those of an answer without a body, which was over with its head, nobody waits for.
+                    // The frames of an answer without a body, whose exchange ended with the head.
                     let Some(ending) = &mut self.ending else {
                         return Poll::Ready(None);
                     };
@@ -207,7 +208,7 @@ impl Relayed {
         }
     }
 
-    /// Copies what passes. An answer with trailers is none that can be told by its head, and is not kept.
+    /// Copies what passes. An answer with trailers is not kept: its head alone does not tell whether it is good.
     fn collect(&mut self, frame: &Frame<Bytes>) {
         if let Some(collector) = &mut self.collector
             && !frame.data_ref().is_some_and(|data| collector.push(data))
@@ -216,8 +217,8 @@ impl Relayed {
         }
     }
 
-    /// The caller is about to hear of it. At an error the library drops what it has not written yet: what came before gets a moment to go
-    /// out.
+    /// Reports the failure to the caller with the next poll. At an error the library drops what it has not written yet, so what
+    /// came before gets a moment to go out.
     fn breaks_off(&mut self, failure: Failure, cx: &Context<'_>) {
         self.broken = Some(failure);
         cx.waker().wake_by_ref();

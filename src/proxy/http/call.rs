@@ -17,40 +17,40 @@ use crate::snapshot::{Route, Way};
 use crate::telemetry::ByteCount;
 use crate::upstream::UploadProgress;
 
-/// The caller's request. What depends on a route or an attempt is made of it each time anew (`outgoing`).
+/// The caller's request. What depends on a route or an attempt is derived from it each time (`outgoing`).
 pub(super) struct Call {
     pub(super) method: Method,
     pub(super) uri: Uri,
     pub(super) version: Version,
     /// The fields as the caller sent them.
     headers: HeaderMap,
-    /// They went up with the one attempt that was to be.
+    /// Whether the fields were given away to the only attempt.
     is_spent: bool,
-    /// Another route may get the call after this one.
+    /// Whether another route may get the call after this one.
     is_for_another: bool,
     pub(super) upload: Rc<UploadProgress>,
-    /// The protocol that the caller would switch to, and its side of the switch, where the route that now has the call can switch.
+    /// The protocol that the caller would switch to, and its side of the switch, if the current route can switch.
     pub(super) upgrade: Option<(HeaderValue, OnUpgrade)>,
-    /// The same, where that one cannot and another may.
+    /// The same, kept for another route, if the current one cannot.
     spare_upgrade: Option<(HeaderValue, OnUpgrade)>,
-    /// Whom the route that now has the call keeps its breakers and pauses for.
+    /// The key of the call on the current route.
     pub(super) key: Option<Key>,
     /// Until when the caller will wait, if it says so.
     pub(super) patience: Option<Patience>,
-    /// When the route that now has the call got it: its time limits are counted from here.
+    /// When the current route got the call: its time limits are counted from here.
     pub(super) begin: Instant,
-    /// When it was free to go to the upstream: later than that, where it waited for the same call of another caller first.
+    /// When it could go to the upstream: later than `begin` if it waited for the same call of another caller first.
     pub(super) free: Instant,
-    /// How long it was held back before that.
+    /// How long it waited in sidefuse before that.
     pub(super) held_before: Duration,
 }
 
-/// Whether an attempt leaves the caller's fields behind for another one, which costs a copy of them.
+/// Whether an attempt copies the caller's fields so that another one can follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
     /// Another attempt may follow.
     Copy,
-    /// None can.
+    /// No other attempt can follow.
     Nothing,
 }
 
@@ -79,7 +79,7 @@ impl Call {
         }
     }
 
-    /// Keeps the wish to switch protocols from a route that cannot follow it, and has it again for one that can.
+    /// Hides the wish to switch protocols from a route that cannot switch, and brings it back for one that can.
     pub(super) fn let_switch(&mut self, may: bool) {
         let wish = self.upgrade.take().or(self.spare_upgrade.take());
         if may {
@@ -94,12 +94,12 @@ impl Call {
         self.upgrade.is_some() || self.spare_upgrade.is_some()
     }
 
-    /// Finds its key for the route that now has it.
+    /// Finds its key on its current route.
     pub(super) fn find_key(&mut self, route: &Route, way: &Way) {
         self.key = self.key_at(route, way);
     }
 
-    /// Its key for that route.
+    /// Its key on that route.
     pub(super) fn key_at(&self, route: &Route, way: &Way) -> Option<Key> {
         let keyed = route.plan.keyed.as_ref()?;
         key_of(&keyed.by, &self.uri, &self.headers, way.strip)
@@ -125,7 +125,7 @@ impl Call {
         })
     }
 
-    /// From now on every attempt leaves the fields and what it can of the body behind: another route may get the call when this one has
+    /// From now on every attempt keeps the fields and, if possible, the body: another route may get the call when this one has
     /// failed.
     pub(super) fn keep_for_another(&mut self) {
         self.is_for_another = true;

@@ -31,14 +31,14 @@ use crate::stale::Collector;
 use crate::telemetry::{Exchange, HeldBy};
 use crate::time::{moved, now, sleep_until, wall};
 
-/// What an exchange goes on in.
+/// The surroundings of an exchange.
 pub(super) struct Context<'a> {
     pub(super) connection: &'a Connection,
     pub(super) current: &'a Current,
 }
 
 impl Context<'_> {
-    /// No upstream is called any more once the time to drain is over.
+    /// Refuses once the time to drain is over: no upstream is called any more.
     pub(super) fn refuse_when_closing(&self, exchange: &Exchange) -> Result<(), Refusal> {
         if self.connection.worker.shared().phases.now() == Phase::Closing {
             return Err(Refusal::draining(exchange));
@@ -46,8 +46,8 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// What a wait brings. A call `has_been_out` before has something to fall back on: for it the wait ends with the time to drain, and
-    /// brings nothing then. Any other is dropped by who carries the exchange.
+    /// Waits for a future. For a call that `has_been_out` before, and so has an earlier result, the wait ends with the time to
+    /// drain and gives `None` then; any other call is dropped from outside at that time.
     pub(super) async fn unless_called_off<T>(
         &self,
         has_been_out: bool,
@@ -69,11 +69,11 @@ pub(super) struct Answer {
     pub(super) response: Response<Source>,
     /// The place of the route.
     pub(super) route: usize,
-    /// What hangs on the end of its body.
+    /// What ends with its body.
     pub(super) upstream: Box<UpstreamEnding>,
-    /// Both sides leave HTTP.
+    /// Set if both sides switch to another protocol.
     pub(super) switch: Option<Box<Switch>>,
-    /// Keeps a copy of the answer.
+    /// Keeps a copy of the answer, if that may be kept.
     pub(super) collector: Option<Box<Collector>>,
 }
 
@@ -84,14 +84,14 @@ pub(super) struct Switch {
     pub(super) upstream: OnUpgrade,
 }
 
-/// What an attempt came to, with what a retry policy asks of it.
+/// The result of an attempt, with what a retry policy needs to know of it.
 pub(super) struct Ended {
     pub(super) result: Result<Answer, Refusal>,
     /// When that was known.
     pub(super) at: Instant,
     /// The upstream cannot have seen the call.
     pub(super) is_unsent: bool,
-    /// We called it off before it was sent: a breaker opened, or the time to drain was over.
+    /// It was called off before it was sent: a breaker opened, or the time to drain was over.
     pub(super) was_called_off: bool,
     /// The call could be sent again from its first byte to its last.
     pub(super) is_whole: bool,
@@ -109,7 +109,7 @@ pub(super) async fn carry(
 ) -> Result<Answer, Refusal> {
     let route = &*context.current.snapshot.routes[way.route];
     exchange.routed(&route.meters, way.strip);
-    // HTTP/2 has no such switch, and nobody has to follow the wish for one (RFC 9110 §7.8).
+    // HTTP/2 has no such switch, and a server may ignore the wish for one (RFC 9110 §7.8).
     call.let_switch(route.plan.upstream.http != HttpVersion::Http2);
     call.find_key(route, way);
     exchange.keyed(call.key);
@@ -300,7 +300,7 @@ fn admit(route: &Route, key: Option<Key>, now: Instant) -> Result<Permit, Refusa
     admitted.map_err(|rejection| refusal(route, rejection, key, now))
 }
 
-/// What the caller is told of a breaker's word.
+/// The refusal of a breaker as the caller gets it.
 pub(super) fn refusal(
     route: &Route,
     rejection: Rejection,
@@ -351,7 +351,7 @@ fn day(time: SystemTime) -> u64 {
     since.map_or(0, |since| since.as_secs() / (24 * 3600))
 }
 
-/// The upstream's answer with all that hangs on it.
+/// The upstream's answer with all that ends with it.
 fn answer(
     call: &mut Call,
     route: usize,
@@ -366,7 +366,7 @@ fn answer(
     };
     let switch = upgrade.map(|(asked, caller)| {
         Box::new(Switch {
-            // Of several that the caller would speak, the upstream has chosen.
+            // Of several protocols that the caller offered, the upstream has chosen.
             protocol: response.headers().get(UPGRADE).cloned().unwrap_or(asked),
             caller,
             upstream: hyper::upgrade::on(&mut response),

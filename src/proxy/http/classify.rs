@@ -43,8 +43,8 @@ pub(super) struct Judged {
     pub(super) rules: Rules,
 }
 
-/// Reads the body ahead where a rule asks for it and it can be read as JSON, or a probe has to know its end; says when that was done of a
-/// head that came at `at`.
+/// Reads the body ahead if a rule needs it and it can be read as JSON, or if a probe has to know its end. Returns when that was
+/// done; `at` is when the head came.
 pub(super) async fn look_into(
     (response, at): (Response<Download>, Instant),
     (rules, is_probe): (&Rules, bool),
@@ -68,9 +68,9 @@ pub(super) async fn look_into(
 
 /// The verdict on an answer: of the route's rules, of its gRPC status, or of its HTTP status; and when it is certain.
 ///
-/// At the end of the body: what shows that the upstream works, for a body that breaks off shows the opposite. At the headers: the rest,
-/// and where the body is endless by nature or, for a probe, neither short nor read to its end: no download and no stream may hold a
-/// half-open breaker's probe.
+/// A verdict that the upstream works becomes certain at the end of the body, since a body that breaks off shows the opposite.
+/// Every other one is certain at the headers, and so is one on a body that is endless by nature or, for a probe, neither short
+/// nor read to its end: no download and no stream may hold a half-open breaker's probe.
 pub(super) fn classify(
     response: &Response<Source>,
     rules: &Rules,
@@ -109,7 +109,7 @@ pub(super) fn classify(
     (verdict, certainty)
 }
 
-/// Whether the body has no end that anybody waits for.
+/// Whether the body is endless by nature: after a switch of protocols, or an event stream.
 fn is_open_ended(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::SWITCHING_PROTOCOLS
         || headers
@@ -117,8 +117,8 @@ fn is_open_ended(status: StatusCode, headers: &HeaderMap) -> bool {
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
-/// A status in the headers is final, and there is no other where no body follows. A probe waits for trailers no longer than it has: a
-/// stream may go on for hours.
+/// A status in the headers is final, and there is none elsewhere if no body follows. A probe does not wait for trailers that
+/// have not come: a stream may go on for hours.
 fn grpc_verdict(response: &Response<Source>, is_probe: bool) -> (Verdict, Certainty) {
     if let Some(verdict) = grpc::verdict(response.headers()) {
         return (verdict, Certainty::AtHeaders);
@@ -135,7 +135,7 @@ fn grpc_verdict(response: &Response<Source>, is_probe: bool) -> (Verdict, Certai
     (answered, certainty)
 }
 
-/// The verdict on a failure: nothing unless it is the upstream's doing.
+/// The verdict on a failure; it says nothing unless the upstream caused it.
 pub(super) fn of_failure(failure: Failure, rules: &Rules) -> Verdict {
     match failure.blame() {
         Blame::Upstream => rules.of_error(failure.label()),
@@ -146,7 +146,7 @@ pub(super) fn of_failure(failure: Failure, rules: &Rules) -> Verdict {
 }
 
 impl Judged {
-    /// What the trailers say, where they have a say.
+    /// Takes the verdict from the trailers, if it depends on them.
     pub(super) fn hear(&mut self, trailers: &HeaderMap) {
         if self.certainty == Certainty::InTrailers
             && let Some(verdict) = grpc::verdict(trailers)

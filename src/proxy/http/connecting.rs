@@ -1,4 +1,4 @@
-//! The connection of an attempt: the wait for it, and what may come between the leave to call and the call.
+//! The connection of an attempt: the wait for it, and what may stop the call between its permit and its sending.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -12,14 +12,14 @@ use crate::telemetry::{Exchange, HeldBy};
 use crate::time::now;
 use crate::upstream::{Checkout, Lease, Purpose, Recall, Unconnected, Wanted};
 
-/// A caller that may leave while its call waits for a connection: the call was held back all the same.
+/// Records the wait for a connection of a call whose caller leaves meanwhile.
 struct Leaving<'a> {
     exchange: &'a mut Exchange,
     held: &'a Cell<Duration>,
 }
 
 impl Attempt<'_, '_> {
-    /// A connection for the call, wanted since `begin`, and when it was had.
+    /// Gets a connection for the call, requested at `begin`, and says when it got it.
     pub(super) async fn connect(&mut self, begin: Instant) -> Result<(Lease, Instant), Failed> {
         let route = self.outgoing.route;
         let pool = self.context.connection.worker.pool(route);
@@ -88,7 +88,7 @@ impl Attempt<'_, '_> {
             }
             Err(Unconnected { failure, .. }) => *failure == Failure::CircuitOpen,
         };
-        // The drain may have ended, or a breaker opened, since the call was let pass: it would be sent after the order to stop.
+        // Since the call was let pass, the drain may have ended or a breaker opened; then it must not be sent.
         let called_off = match self.context.refuse_when_closing(self.exchange) {
             Err(refusal) => Some((Box::new(refusal), Failure::Draining)),
             Ok(()) if may_be_off && standing.is_off(end) => standing
@@ -112,7 +112,7 @@ impl Attempt<'_, '_> {
                 let is_over = !queued.is_zero() && allowance.until.has_passed(end);
                 let is_in_vain = || route.doubt.exists() && allowance.is_scant(held, end);
                 if is_over || !held.is_zero() && is_in_vain() {
-                    // Its turn came too late: that the time is over is our doing, not the upstream's.
+                    // The connection came too late: the time went in our queue, not at the upstream.
                     lease.keep(end);
                     return Err(failed(Failure::Overloaded.into()));
                 }
@@ -134,7 +134,7 @@ impl Attempt<'_, '_> {
         }
     }
 
-    /// The call waited for a connection. An attempt's own time begins after that.
+    /// Records the wait for a connection. An attempt's own time begins after it.
     fn queued(&mut self, wait: Duration) {
         self.exchange.held_back(HeldBy::Pool, wait);
         let time = &mut self.time;
@@ -146,7 +146,7 @@ impl Attempt<'_, '_> {
 }
 
 impl Leaving<'_> {
-    /// It has not left; what came of the wait says how long it was.
+    /// The caller has not left: the result of the wait says how long it was.
     fn stays(self) {
         self.held.take();
     }

@@ -26,7 +26,7 @@ use crate::proxy::worker::Worker;
 use crate::telemetry::CorrelationId;
 use crate::time::{Deadline, now, timeout_at};
 
-/// A connection that is to close gets so long to say goodbye, and its caller to stop sending.
+/// How long a connection that is to close has to flush, and its caller to stop sending.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// One connection of a caller, as its exchanges see it.
@@ -39,7 +39,7 @@ pub(super) struct Connection {
     place: Rc<Place>,
 }
 
-/// An exchange on a connection; its end is the connection's leisure.
+/// Marks a connection as having an exchange open; dropping it ends the exchange.
 pub(super) struct Busy {
     worker: Rc<Worker>,
     state: Rc<ConnectionState>,
@@ -93,7 +93,8 @@ pub async fn serve<I: Io>(worker: Rc<Worker>, io: I, peer: IpAddr) {
     drop(watched);
 }
 
-/// Tells a caller's connection that it is not served, and closes it. It is recorded as an exchange, for a call was surely meant.
+/// Answers a caller's connection with a refusal and closes it. It is recorded as an exchange, since the caller was about to
+/// call.
 pub async fn refuse<I: Io>(worker: Rc<Worker>, mut io: I, failure: Failure) {
     let correlation = CorrelationId::random();
     let answer = reply::bare_refusal(failure, None, &correlation);
@@ -122,7 +123,7 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
     let plan = connection.worker.current().snapshot.plan.http.clone();
     let state = &connection.state;
     let record = |refused| record_refused(&connection.worker, refused);
-    // What the library refused as its last.
+    // What the library refused last.
     let end = || {
         if let Some(refused) = state.take_refused() {
             record(refused);
@@ -133,7 +134,7 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
         front.be_strict();
     }
     loop {
-        // In a block of its own, at whose end all that the library had is gone, before the wait.
+        // A block of its own, so that the library's state is dropped before the wait.
         front = {
             let service = service_fn(|request| relay(Rc::clone(connection), request));
             let served = http1::Builder::new()
@@ -144,16 +145,16 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
             let mut served = Box::new(served);
             loop {
                 let notice = tokio::select! {
-                    // A call polls this a few times, and all of it in this order.
+                    // Polled in this order at each of a call's few wake-ups.
                     biased;
-                    // Whatever ended it, there is nobody left to tell but those below.
+                    // However it ended, only a refusal is left to record.
                     _ = &mut served => return end(),
                     notice = state.notice() => notice,
                 };
                 match notice {
                     Notice::Refused(refused) => record(refused),
                     Notice::Rest if state.may_rest() => break,
-                    // HTTP/1 is wound down by its next answer.
+                    // Over HTTP/1 the next answer says `Connection: close`.
                     Notice::Rest | Notice::WindDown => {}
                     Notice::Close => {
                         state.record_begun(&connection.worker, Failure::RequestTimeout);
@@ -174,7 +175,7 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
         state.rests(true);
         tokio::select! {
             () = front.wake() => {}
-            // Told again above, where a connection is closed in the right way.
+            // The notice comes again above, where the connection is closed properly.
             () = state.closing() => {}
         }
         state.rests(false);
@@ -199,9 +200,9 @@ async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>, stream
             notice = state.notice() => notice,
         };
         match notice {
-            // GOAWAY in two steps: streams that are on their way to us are served yet, then the connection ends.
+            // GOAWAY in two steps: streams that are already on their way to us are served, then the connection ends.
             Notice::WindDown => served.as_mut().graceful_shutdown(),
-            // Neither is ever said of HTTP/2.
+            // Neither happens over HTTP/2.
             Notice::Refused(_) | Notice::Rest => {}
             Notice::Close => {
                 served.as_mut().graceful_shutdown();

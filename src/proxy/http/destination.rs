@@ -88,7 +88,7 @@ fn no_route(routes: &[Arc<Route>]) -> String {
     )
 }
 
-/// The first few of so many.
+/// The first few of `count` names.
 fn listed(first: impl Iterator<Item = String>, count: usize) -> String {
     let mut names: Vec<String> = first.collect();
     if count > names.len() {

@@ -1,4 +1,5 @@
-//! How an exchange ends: the one place where the breaker gets its verdict, the connection its place back and the record its line.
+//! How an exchange ends: the one place where the breaker gets its verdict, the connection goes back to its pool and the access
+//! line is written.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -23,53 +24,53 @@ const SHORT: u64 = 16 * 1024;
 /// How a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyEnd {
-    /// With all of it handed on.
+    /// All of it was handed on.
     Whole,
     /// Broken off by the upstream.
     Broken(Failure),
-    /// Cut by a limit of ours, where both sides have left HTTP and it cannot be told whose turn it was.
+    /// Cut by a limit of ours after a switch of protocols, where nobody can tell which side was to send.
     Cut(Failure),
 }
 
-/// An exchange from its beginning to its end, which stays where it is all the while; dropping it unfinished means that the caller is
+/// An exchange from its beginning to its end, boxed so that it is never moved; dropping it unfinished means that the caller is
 /// gone.
 pub(super) struct Ending {
     pub(super) exchange: Exchange,
     upstream: Option<Box<UpstreamEnding>>,
     /// Bytes of the answer so far.
     sent: u64,
-    /// Last to go: with it the connection is at leisure.
+    /// Dropped last: with it the connection has no exchange open.
     pub(super) busy: Busy,
 }
 
 /// The upstream's part in an exchange.
 pub(super) struct UpstreamEnding {
-    /// The connection that the answer comes over, unless all of it has come already. As a tunnel it is none that can be kept, but counts
-    /// among the upstream's all the same.
+    /// The connection that the answer comes over, unless all of it has come already. A tunnel's cannot be kept, but counts
+    /// among the upstream's.
     pub(super) lease: Option<Lease>,
     /// The request body, which may still be on its way.
     pub(super) upload: Rc<UploadProgress>,
-    /// The right to the attempt, unless its verdict is given already.
+    /// The breaker's permit, unless its verdict is given already.
     pub(super) permit: Option<Permit>,
-    /// What the verdict is if the body ends well, or was.
+    /// The verdict that was given, or will be if the body ends well.
     pub(super) judged: Judged,
-    /// What it keeps to its end of what holds calls back.
+    /// What the exchange keeps to its end: its place under the bulkhead, its pass of the throttle.
     pub(super) kept: Kept,
 }
 
-/// Who gets the upload of an answer that is given up.
+/// What becomes of the request body when an answer is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inherited {
-    /// It has an end here.
+    /// It is given up as well.
     ByNobody,
-    /// An upstream whose answer the caller gets instead, and which may still read it.
+    /// Another upstream, whose answer the caller gets instead, may still read it.
     ByAnother,
     /// The same, but the connection of the answer waited for its own upstream with it.
     WhileStuck,
 }
 
 impl Ending {
-    /// Of an exchange that begins.
+    /// The ending of an exchange that begins.
     pub(super) fn of(exchange: Exchange, busy: Busy) -> Box<Self> {
         Box::new(Self {
             exchange,
@@ -79,7 +80,7 @@ impl Ending {
         })
     }
 
-    /// The answer is the upstream's.
+    /// Adds the upstream's part: the answer is the upstream's.
     pub(super) fn relays(&mut self, upstream: Box<UpstreamEnding>) {
         if let Some(pulse) = self.busy.pulse() {
             pulse.follow(&upstream.upload);
@@ -103,7 +104,7 @@ impl Ending {
         (is_long && self.busy.pulse().is_some()).then(|| Box::new(piece.split_off(at)))
     }
 
-    /// Counts bytes of the upstream's, which also prove that the call moves.
+    /// Counts bytes of the upstream's, which also restart the idle time of the upload.
     pub(super) fn relayed_bytes(&mut self, bytes: usize) {
         self.count_out(bytes);
         if let Some(upstream) = &self.upstream {
@@ -111,7 +112,7 @@ impl Ending {
         }
     }
 
-    /// Hears what the trailers say, and takes out of them what goes no further.
+    /// Takes the verdict from the trailers, and removes fields that go no further.
     pub(super) fn heard(&mut self, trailers: &mut HeaderMap) {
         if let Some(upstream) = &mut self.upstream {
             upstream.judged.hear(trailers);
@@ -217,7 +218,7 @@ impl Drop for Ending {
             return;
         };
         if upstream.permit.is_none() {
-            // A verdict that stands since the headers stands.
+            // A verdict that was given at the headers stands.
             settle(&mut self.exchange, upstream.judged.verdict);
         }
         let_go(upstream.lease, &upstream.upload);
@@ -225,7 +226,7 @@ impl Drop for Ending {
     }
 }
 
-/// Gives up the connection, and with it an upload that may still be under way: neither outlives the exchange.
+/// Drops the connection, and with it an upload that may still be under way: neither outlives the exchange.
 fn let_go(lease: Option<Lease>, upload: &UploadProgress) {
     if let Some(lease) = lease {
         give_back(lease, upload);
@@ -233,10 +234,10 @@ fn let_go(lease: Option<Lease>, upload: &UploadProgress) {
     upload.abandon();
 }
 
-/// Gives up a connection whose call is over, but not what the caller still sends.
+/// Drops a connection whose call is over, without giving up what the caller still sends.
 pub(super) fn give_back(lease: Lease, upload: &UploadProgress) {
     if upload.is_stuck() {
-        // Over HTTP/2 nothing but the end of the connection ends that.
+        // Over HTTP/2 only the end of the connection ends such an upload.
         lease.retire();
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn is_ambiguous(version: Version, headers: &HeaderMap) -> bool {
         || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
 }
 
-/// One number of bytes that everybody can hold (RFC 9110 §8.6).
+/// Whether the field is one number that every reader can hold (RFC 9110 §8.6).
 fn is_length(field: &HeaderValue) -> bool {
     let digits = field.as_bytes();
     digits.iter().all(u8::is_ascii_digit)

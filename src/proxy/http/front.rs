@@ -1,8 +1,9 @@
-//! The stream between a caller and the HTTP library: tells the version by the first bytes, and puts our answer in the place of the
-//! library's own.
+//! The stream between a caller and the HTTP library: detects the version by the first bytes, and replaces the library's own
+//! refusals by ours.
 //!
-//! The library refuses a malformed request before it asks us, with a bare status line: no correlation id, no reason, no access line. It
-//! does so only while no exchange is open, so bytes that it writes then are such a refusal, and a proper one is written instead.
+//! The library refuses a malformed request by itself, with a bare status line: no correlation id, no reason, no access line. It
+//! does so only while no exchange is open, so bytes that it writes then are such a refusal, and a proper one is written
+//! instead.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,15 +21,15 @@ use crate::failure::Failure;
 use crate::telemetry::CorrelationId;
 use crate::time::{Alarm, Deadline, now};
 
-/// So much is read at once when a connection wakes: the head of most requests.
+/// How much is read at once when a connection wakes: the head of most requests.
 const FIRST: usize = 2048;
 
-/// A caller that still sends when we have said our last gets so long to end, and to read why: closed at once, the connection would be
-/// reset under our answer (RFC 9112 §9.6). nginx lingers for 5 s, too.
+/// How long a caller that still sends after our last answer has to end, and to read it: if the connection were closed at once,
+/// it would be reset under the answer (RFC 9112 §9.6). nginx lingers for 5 s, too.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// An HTTP/2 caller's end is told so much later than it came. The library forgets the calls that it has read and not handed over when it
-/// hears of the end, and those that came with the end are such.
+/// How much later the library is told of the end of an HTTP/2 caller's stream. On the end it drops calls that it has read and
+/// not handed over, such as those that came together with the end.
 const DELAY: Duration = Duration::from_millis(1);
 
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
@@ -38,17 +39,17 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Front<I> {
     io: I,
     gate: Arc<Gate>,
-    /// Of an HTTP/1 caller that is read strictly.
+    /// Checks the bytes of an HTTP/1 caller that is read strictly.
     sieve: Option<Sieve>,
-    /// Bytes that were read before somebody asked for them, and how far they have been read again.
+    /// Bytes that were read ahead, and how far they have been handed out.
     head: Vec<u8>,
     reread: usize,
-    /// Our answer in the place of the library's, and how far it is written.
+    /// Our refusal in place of the library's, and how far it is written.
     instead: Vec<u8>,
     written: usize,
-    /// Set once we have said our last.
+    /// Set once our last answer is written.
     farewell: Alarm,
-    /// Over HTTP/2: rings when the caller's end may be told.
+    /// Over HTTP/2: fires when the library may be told of the end of the stream.
     delay: Option<Box<Alarm>>,
 }
 
@@ -67,10 +68,10 @@ impl<I: AsyncRead + Unpin> Front<I> {
         }
     }
 
-    /// Reads as much as tells whether this is HTTP/2.
+    /// Reads until it is certain whether this is HTTP/2.
     ///
     /// # Errors
-    /// When the stream breaks; an end is no error, but HTTP/1 with nothing in it.
+    /// When the stream breaks. An end is no error: it counts as HTTP/1 without a request.
     pub(super) async fn read_preface(&mut self) -> io::Result<bool> {
         while self.head.len() < PREFACE.len() && PREFACE.starts_with(&self.head) {
             let wanted = (PREFACE.len() - self.head.len()) as u64;
@@ -86,23 +87,23 @@ impl<I: AsyncRead + Unpin> Front<I> {
         Ok(is_http2)
     }
 
-    /// From now on, and for what was read to tell the version, the requests are read strictly.
+    /// From now on the requests are read strictly, with what was read to detect the version.
     pub(super) fn be_strict(&mut self) {
         self.sieve = Some(Sieve::default());
         let head = std::mem::take(&mut self.head);
         self.offer(head);
     }
 
-    /// Has these bytes read next, as far as they may be.
+    /// Puts bytes in front of what is read next, as far as the sieve lets them pass.
     fn offer(&mut self, mut bytes: Vec<u8>) {
         let count = self.sift(&bytes);
         bytes.truncate(count);
-        // What came in the place of others is behind these.
+        // Replacement bytes follow these.
         bytes.append(&mut self.head);
         (self.head, self.reread) = (bytes, 0);
     }
 
-    /// Hands out what was read before.
+    /// Hands out what was read ahead.
     fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
         let rest = &self.head[self.reread..];
         let count = rest.len().min(buf.remaining());
@@ -113,7 +114,7 @@ impl<I: AsyncRead + Unpin> Front<I> {
         }
     }
 
-    /// The caller sends no more, which may be told now or later.
+    /// The end of the caller's stream; over HTTP/2 it is told a little later.
     fn poll_end(&mut self, cx: &mut Context<'_>, buf: &ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Some(delay) = &mut self.delay
             && buf.remaining() > 0
@@ -126,7 +127,7 @@ impl<I: AsyncRead + Unpin> Front<I> {
         Poll::Ready(Ok(()))
     }
 
-    /// How many of the bytes that have come may be read.
+    /// How many of these bytes the library may read.
     fn sift(&mut self, bytes: &[u8]) -> usize {
         let Some(sieve) = &mut self.sieve else {
             return bytes.len();
@@ -143,7 +144,7 @@ impl<I: AsyncRead + Unpin> Front<I> {
         (self.head, self.reread) = (head, 0);
     }
 
-    /// Waits until there is something to read: bytes, an end or an error. Holds no buffer meanwhile.
+    /// Waits until there is something to read: bytes, an end or an error. Keeps no buffer meanwhile.
     pub(super) async fn wake(&mut self) {
         if self.reread < self.head.len() {
             return;
@@ -151,7 +152,7 @@ impl<I: AsyncRead + Unpin> Front<I> {
         poll_fn(|cx| {
             let mut room = [0; FIRST];
             let mut first = ReadBuf::new(&mut room);
-            // An end or an error is met again by whoever reads next.
+            // The next read meets the same end or error again.
             let _ = ready!(Pin::new(&mut self.io).poll_read(cx, &mut first));
             let first = first.filled().to_vec();
             self.offer(first);
@@ -162,7 +163,7 @@ impl<I: AsyncRead + Unpin> Front<I> {
 }
 
 impl<I> Front<I> {
-    /// Takes the library's refusal apart and prepares ours.
+    /// Parses the library's refusal and prepares ours.
     fn refuse(&mut self, theirs: &[u8]) {
         let status = theirs.get(9..12);
         let failure = match status {
@@ -201,10 +202,10 @@ impl<I: AsyncWrite + Unpin> Front<I> {
 }
 
 impl<I: AsyncRead + Unpin> Front<I> {
-    /// Reads what the caller still sends, until he closes or it has been long enough.
+    /// Reads what the caller still sends, until it closes or the time to linger is over.
     ///
-    /// To close with unread bytes is to reset the connection: who is told of an open breaker in the middle of his upload would see a
-    /// broken pipe and not the answer (RFC 9112 §9.6).
+    /// Closing with unread bytes resets the connection: a caller that is told of an open breaker in the middle of its upload
+    /// would see a broken pipe and not the answer (RFC 9112 §9.6).
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = [0; 4096];
         loop {
@@ -233,7 +234,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Front<I> {
                 return Poll::Ready(Ok(()));
             }
             if let Some(sieve) = &mut this.sieve {
-                // To the library the stream ends behind a refused request, so it reads nothing more of it.
+                // For the library the stream ends behind a refused request, so it reads no more.
                 if this.gate.flaw().is_some() {
                     return Poll::Ready(Ok(()));
                 }
@@ -272,7 +273,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Front<I> {
             this.refuse(buf);
         }
         if !this.instead.is_empty() {
-            // Theirs counts as written once ours is; more of it never comes, since a refusal is its connection's last word.
+            // The library's refusal counts as written once ours is. No more of it comes: a refusal is the last that is written.
             ready!(this.poll_instead(cx))?;
             return Poll::Ready(Ok(buf.len()));
         }

@@ -1,4 +1,5 @@
-//! Whether an exchange is open on a caller's connection, as the stream and whoever serves it tell each other.
+//! Whether an exchange is open on a caller's connection, shared by the stream ([`Front`](super::front::Front)) and the task
+//! that serves it.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -28,14 +29,14 @@ pub(super) struct Gate {
 const SHUT: u8 = 0;
 /// One is.
 const OPEN: u8 = 1;
-/// It has ended, and its answer is not all written.
+/// It has ended, and its answer is not fully written.
 const UNFLUSHED: u8 = 2;
-/// Bytes are no longer HTTP/1, or nothing is served any more.
+/// The bytes are no longer HTTP/1, or nothing is served any more.
 const FOR_GOOD: u8 = 3;
 
-/// Nobody reads this caller strictly, so nobody knows.
+/// Not known, since this caller is not read strictly.
 const UNKNOWN: u8 = 0;
-/// No head has begun that is not over.
+/// No head is under way.
 const NOT_BEGUN: u8 = 1;
 /// One has.
 const BEGUN: u8 = 2;
@@ -43,7 +44,7 @@ const BEGUN: u8 = 2;
 /// A request that the HTTP library refused by itself.
 #[derive(Debug)]
 pub(super) struct Refused {
-    /// As what.
+    /// The reason.
     pub(super) failure: Failure,
     /// The rule that it breaks, if that is known.
     pub(super) flaw: Option<Flaw>,
@@ -54,7 +55,7 @@ pub(super) struct Refused {
 }
 
 impl Gate {
-    /// An exchange begins.
+    /// Says that an exchange begins.
     pub(super) fn begin(&self) {
         let _ = self
             .phase
@@ -63,13 +64,13 @@ impl Gate {
             });
     }
 
-    /// It ends; its answer may still be on its way out.
+    /// Says that it ends; its answer may still be on its way out.
     pub(super) fn end(&self) {
         self.turn(OPEN, UNFLUSHED);
         self.over.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All that was written has gone.
+    /// Says that all that was written is flushed.
     pub(super) fn flushed(&self) {
         self.turn(UNFLUSHED, SHUT);
     }
@@ -85,18 +86,18 @@ impl Gate {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// From now on bytes are no longer HTTP/1, or nothing is served any more.
+    /// Says that from now on the bytes are no longer HTTP/1, or nothing is served any more.
     pub(super) fn open_for_good(&self) {
         self.phase.store(FOR_GOOD, Ordering::Relaxed);
     }
 
-    /// Notes whether a head has begun that is not over.
+    /// Notes whether a head is under way.
     pub(super) fn note_head(&self, has_begun: bool) {
         let head = if has_begun { BEGUN } else { NOT_BEGUN };
         self.head.store(head, Ordering::Relaxed);
     }
 
-    /// Whether a head has begun and is not over, if that is known.
+    /// Whether a head is under way, if that is known.
     pub(super) fn has_begun_head(&self) -> Option<bool> {
         match self.head.load(Ordering::Relaxed) {
             UNKNOWN => None,
@@ -104,7 +105,7 @@ impl Gate {
         }
     }
 
-    /// Notes what is wrong with a request; nothing is read behind it.
+    /// Notes what is wrong with a request; nothing behind it is read.
     pub(super) fn note_flaw(&self, flaw: Flaw) {
         let _ = self.flaw.set(flaw);
     }
@@ -114,12 +115,12 @@ impl Gate {
         self.flaw.get().copied()
     }
 
-    /// Has whoever serves the connection look what is new.
+    /// Wakes the task that serves the connection.
     pub(super) fn stir(&self) {
         self.stir.notify_one();
     }
 
-    /// Waits until there may be something new: a request that the HTTP library refused, or what the connection is told.
+    /// Waits until there may be news: a request that the HTTP library refused, or a notice for the connection.
     pub(super) async fn stirred(&self) {
         self.stir.notified().await;
     }
@@ -132,7 +133,7 @@ impl Gate {
             .take()
     }
 
-    /// A request was refused, which is the last of its connection.
+    /// Says that a request was refused, the last one of its connection.
     pub(super) fn refuse(&self, refused: Refused) {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
         self.stir();

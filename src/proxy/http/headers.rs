@@ -1,4 +1,4 @@
-//! Header fields on their way through: what belongs to one hop goes, what is ours is set after that.
+//! Header fields on their way through: hop-by-hop fields are removed, then our own are set.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HeaderMap, HeaderName, HeaderValue, TE,
@@ -12,7 +12,7 @@ use crate::wire::{HOP_BY_HOP, OF_THE_CALLER, joined};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Which attempt it is, from the second on.
+/// The number of the attempt, from the second on.
 const X_ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
 
 /// Carries the correlation id unless the configuration names another.
@@ -23,8 +23,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 sidefuse");
 
-/// What a sender may not strike out by naming it in `Connection`: the fields by which calls are routed, framed and traced (Traefik's
-/// CVE-2024-45410 is what happens otherwise).
+/// Fields that a sender cannot have removed by naming them in `Connection`: those by which calls are routed, framed and traced
+/// (compare Traefik's CVE-2024-45410).
 const NEVER_HOP_BY_HOP: [&str; 10] = [
     "baggage",
     "content-length",
@@ -38,7 +38,7 @@ const NEVER_HOP_BY_HOP: [&str; 10] = [
     "b3",
 ];
 
-/// What a request does not take along: the fields of one hop (RFC 9110 §7.6.1), and what only we may say of the caller.
+/// Fields that are removed from a request: those of one hop (RFC 9110 §7.6.1), and those that only we may say of the caller.
 ///
 /// `Trailer` is not among them (§6.6.2), and the HTTP library sends only the trailers that it announces.
 /// `Connection` stands first in both lists: [`strip`] looks there.
@@ -51,22 +51,22 @@ const REQUEST_STAYS: &[&str] = &joined::<11, 2, 13>(
     ],
 );
 
-/// What an answer does not take along.
+/// Fields that are removed from an answer.
 const RESPONSE_STAYS: &[&str] = &joined::<6, 2, 8>(
     HOP_BY_HOP,
     [
         "proxy-authenticate",
-        // Stays but for our own members.
+        // Only our own members are removed.
         "proxy-status",
     ],
 );
 
-/// The bit for fields that are ours alone, beyond the places of both lists.
+/// The bit for fields that are ours alone, above the bits of both lists.
 const OURS: u32 = 1 << 31;
 
-/// Takes away the fields of that list, those that `Connection` names, and those that are ours alone.
+/// Removes the fields of that list, those that `Connection` names, and those that are ours alone.
 fn strip(headers: &mut HeaderMap, stays: &[&str]) {
-    // One walk over the few fields that there are costs less than looking for each of the list.
+    // One walk over the few fields that are present costs less than looking up each of the list.
     let present = headers.keys().fold(0_u32, |present, name| {
         let name = name.as_str();
         let place = stays.iter().position(|other| *other == name);
@@ -102,10 +102,10 @@ fn strip(headers: &mut HeaderMap, stays: &[&str]) {
     }
 }
 
-/// The fields that `Connection` names, but for those that go anyway and those that nobody may strike out.
+/// The fields that `Connection` names, except those that are removed anyway and those that must not be.
 fn named_by_connection(headers: &HeaderMap, stays: &[&str]) -> Vec<HeaderName> {
     let is_same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
-    // What nearly every sender says names no field.
+    // The usual values name no field.
     let names_none = |value: &HeaderValue| {
         [&b"keep-alive"[..], b"close"]
             .iter()
@@ -148,7 +148,8 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits:
     complete(headers, facts, edits);
 }
 
-/// Makes the head of a probe: what each request of the route carries, but for a caller. `correlation` is the id with its header.
+/// Makes the head of a probe: that of any request of the route, without what tells of a caller. `correlation` is the id with
+/// its header.
 pub(super) fn prepare_probe(
     headers: &mut HeaderMap,
     correlation: (&HeaderName, &HeaderValue),
@@ -175,7 +176,7 @@ fn join_cookies(headers: &mut HeaderMap) {
         joined.extend_from_slice(b"; ");
         joined.extend_from_slice(cookie.as_bytes());
     }
-    // Of valid values, so it is valid.
+    // Always valid: it is joined from valid values.
     if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
         headers.insert(COOKIE, joined);
     }
@@ -187,7 +188,7 @@ pub(super) fn prepare_response(headers: &mut HeaderMap, facts: &Facts<'_>, edits
     complete(headers, facts, edits);
 }
 
-/// What both heads get in the end: the switch of protocols, the route's edits, and the fields that are ours whatever those say.
+/// Completes both kinds of head: the switch of protocols, the route's edits, and then our own fields, which no edit overrides.
 fn complete(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
     if let Some(protocol) = facts.upgrade {
         headers.insert(UPGRADE, protocol.clone());
@@ -208,7 +209,7 @@ pub(super) struct Facts<'a> {
     pub(super) correlation: &'a HeaderValue,
     /// The protocol that is being switched to.
     pub(super) upgrade: Option<&'a HeaderValue>,
-    /// How many attempts there were, with this one.
+    /// The number of this attempt, from 1.
     pub(super) attempt: u32,
 }
 
@@ -220,7 +221,7 @@ pub(super) fn correlate(headers: &mut HeaderMap, name: &HeaderName, id: &HeaderV
     }
 }
 
-/// The protocol that an HTTP/1.1 request asks to switch to; h2c is none that we switch to (RFC 9113 §3.1 dropped it).
+/// The protocol that an HTTP/1.1 request asks to switch to. There is no switch to h2c (RFC 9113 §3.1 dropped it).
 pub(super) fn upgrade_of(
     version: Version,
     method: &Method,

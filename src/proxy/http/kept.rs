@@ -1,4 +1,5 @@
-//! What an exchange keeps to its end of what holds calls back, and what an answer says of the next ones.
+//! What an exchange keeps to its end, a place under the bulkhead and a pass of the throttle, and what an answer says about the
+//! calls to come.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,13 +18,13 @@ use crate::wire::PauseHints;
 pub(super) struct Kept {
     /// The place under the route's concurrency limit.
     pub(super) ticket: Option<Ticket>,
-    /// A call whose trailers may still ask for a pause (gRPC).
+    /// The throttle and its pass, of a call whose trailers may still ask for a pause (gRPC).
     trailing: Option<(Arc<Throttle>, Pass)>,
 }
 
 impl Kept {
-    /// Tells the throttle what the headers said that came at `at`, or keeps that for the trailers. A call that a pause waits for is not
-    /// kept: a stream may go on for hours.
+    /// Tells the throttle what the headers said, which came at `at`, unless the trailers may say more. The throttle never waits
+    /// for the trailers of a call that decides whether a pause is over: a stream may go on for hours.
     pub(super) fn of(
         route: &Route,
         (pass, at): (Pass, Instant),
@@ -45,7 +46,7 @@ impl Kept {
         Self::default()
     }
 
-    /// The last word.
+    /// Tells the throttle the final verdict.
     pub(super) fn settle(&mut self, verdict: Verdict, now: Instant) {
         if let Some((throttle, pass)) = self.trailing.take() {
             throttle.settle(pass, verdict.outcome, verdict.signal, now);

@@ -1,4 +1,4 @@
-//! The key of a request: whom a breaker or a pause is kept for, where it is not one for all.
+//! The key of a request, by which a route keeps breakers and pauses apart.
 
 use http::header::HOST;
 use http::{HeaderMap, Uri};
@@ -7,8 +7,8 @@ use crate::config::plan::KeySource;
 use crate::resilience::Key;
 use crate::snapshot::router::split_authority;
 
-/// The key of a request as the caller wrote it, `strip` bytes of its path being ours. A request without that part, or with an empty one, has
-/// none: it is one of the route's calls and no more.
+/// The key of a request as the caller wrote it; the first `strip` bytes of its path are the route's. `None` if the request
+/// lacks that part or has it empty: then only the route's own breaker and pause apply.
 pub(super) fn key_of(
     source: &KeySource,
     uri: &Uri,

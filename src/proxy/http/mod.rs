@@ -4,8 +4,9 @@
 //! the straight line to that route's upstream (`outgoing`: the call rewritten; `attempt`: one try; `retrying`: whether another follows),
 //! `ending` what happens last.
 //!
-//! Below that is the caller's connection: `connection` serves it, `front` stands between its bytes and the HTTP library, `sieve` lets the
-//! library see only what is read strictly, `gate` is what these tell each other. `stream` runs the streams of one over HTTP/2.
+//! Below that is the caller's connection: `connection` serves it, `front` stands between its bytes and the HTTP library,
+//! `sieve` lets the library see only what passes the strict reading, and through `gate` these talk to each other. `stream` runs
+//! the streams of one over HTTP/2.
 
 mod allowance;
 mod attempt;

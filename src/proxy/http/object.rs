@@ -1,11 +1,11 @@
-//! An object of JSON, written member by member: every call that an open breaker refuses gets one, and a serializer would be its dearest
-//! part.
+//! A JSON object, written member by member: every call that an open breaker refuses gets one, and a serializer would be most of
+//! its cost.
 
-/// An object that is being written. Memory takes all, so nothing of it can fail.
+/// An object that is being written to memory, so writing cannot fail.
 pub(super) struct Object(Vec<u8>);
 
 impl Object {
-    /// Begins it.
+    /// Begins the object.
     pub(super) fn new() -> Self {
         let mut text = Vec::with_capacity(512);
         text.push(b'{');
@@ -49,13 +49,13 @@ impl Object {
         self.0.push(b'}');
     }
 
-    /// Ends it.
+    /// Ends the object.
     pub(super) fn finish(mut self) -> Vec<u8> {
         self.end();
         self.0
     }
 
-    /// Our names need no escaping.
+    /// The names are ours and need no escaping.
     fn name(&mut self, name: &'static str) {
         if !self.0.ends_with(b"{") {
             self.0.push(b',');
@@ -66,8 +66,8 @@ impl Object {
     }
 }
 
-/// Whether a text means itself between quotes (RFC 8259 §7), as nearly all do. Without a way out in the middle, so that it is asked of
-/// many bytes at once.
+/// Whether a text needs no escaping in a JSON string (RFC 8259 §7), as nearly all do. The loop has no early exit, so that it is
+/// vectorized.
 fn is_plain(text: &str) -> bool {
     text.bytes().fold(true, |plain, byte| {
         plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\')

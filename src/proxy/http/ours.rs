@@ -1,15 +1,15 @@
-//! What only we may say: a caller can always tell our answer from the upstream's by `X-Sidefuse-*` and by our member of `Proxy-Status`
-//! (RFC 9209 §2), so neither may come from anybody else.
+//! Fields that only we may set: a caller can always tell our answer from the upstream's by `X-Sidefuse-*` and by our member of
+//! `Proxy-Status` (RFC 9209 §2), so they are removed from what others send.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::reply::PROXY_STATUS;
 use crate::wire::closed_members;
 
-/// How the names of our own fields begin.
+/// The prefix of our own fields' names.
 const PREFIX: &str = "x-sidefuse-";
 
-/// The name by which we stand in a `Proxy-Status`.
+/// Our name in a `Proxy-Status`.
 const OUR_NAME: &[u8] = b"sidefuse";
 
 /// Whether a field of that name is ours alone.
@@ -17,7 +17,7 @@ pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
-/// Takes away the fields that are ours alone.
+/// Removes the fields that are ours alone.
 pub(super) fn remove(headers: &mut HeaderMap) {
     let ours: Vec<HeaderName> = headers
         .keys()
@@ -29,7 +29,7 @@ pub(super) fn remove(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out of the trailers of an upstream's answer what only we may say.
+/// Removes from the trailers of an upstream's answer what only we may say.
 pub(super) fn remove_from_trailers(trailers: &mut HeaderMap) {
     remove(trailers);
     if trailers.contains_key(&PROXY_STATUS) {
@@ -37,8 +37,8 @@ pub(super) fn remove_from_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// Takes our members out of a `Proxy-Status`; those of other proxies stay, each in its field. A field that is no list is dropped whole:
-/// nobody can say what its reader takes it for.
+/// Removes our members from a `Proxy-Status`; those of other proxies stay, each in its field. A field that is no well-formed
+/// list is dropped whole: another reader might find a member of ours in it.
 pub(super) fn remove_status(headers: &mut HeaderMap) {
     let fields: Vec<HeaderValue> = headers
         .get_all(&PROXY_STATUS)
@@ -51,7 +51,7 @@ pub(super) fn remove_status(headers: &mut HeaderMap) {
     }
 }
 
-/// What of a field other proxies say; `None` for nothing.
+/// The members of a field that other proxies wrote; `None` if there are none.
 fn of_others(field: &HeaderValue) -> Option<HeaderValue> {
     let members = closed_members(field.as_bytes())?;
     let count = members.len();

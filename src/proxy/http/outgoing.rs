@@ -1,4 +1,4 @@
-//! A call as its route's upstream gets it: rewritten for the route once, and for each attempt.
+//! A call as its route's upstream gets it: rewritten once for the route, then for each attempt.
 
 use std::time::Instant;
 
@@ -25,9 +25,9 @@ pub(super) struct Outgoing<'a> {
     host: Option<HeaderValue>,
     /// The fields of a request that came back unsent.
     unsent: Option<HeaderMap>,
-    /// The one try that a call which was never sent gets for nothing is used up.
+    /// Whether the one free resend of a call that was never sent is used up.
     pub(super) was_resent: bool,
-    /// The endpoint that it failed at last.
+    /// The endpoint where it failed last.
     pub(super) avoid: Option<EndpointId>,
 }
 
@@ -87,7 +87,7 @@ impl<'a> Outgoing<'a> {
                     headers.remove(HOST);
                 }
                 if self.route.plan.classify.look_into_bodies() {
-                    // Clients ask for gzip by default, and what is encoded cannot be looked into.
+                    // Clients ask for gzip by default, and rules cannot look into an encoded body.
                     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
                 }
                 let plan = &context.current.snapshot.plan;
@@ -130,7 +130,7 @@ impl<'a> Outgoing<'a> {
             let host = self.host.as_ref().unwrap_or(&plan.upstream.authority);
             headers.insert(HOST, host.clone());
             if call.upload.is_open_ended() && [Method::GET, Method::HEAD].contains(&call.method) {
-                // Of these methods the library sends a body without a length only where it is told to.
+                // For these methods the library sends a body of unknown length only if told to.
                 headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
             *request.uri_mut() = target::origin_form(path);

@@ -1,8 +1,8 @@
-//! A look into an answer's body before the answer is passed on, where a rule asks for it.
+//! Reads the beginning of an answer's body before the answer is passed on, if a rule needs it.
 //!
-//! What was read is kept as it came and goes to the caller first, unchanged and uncopied; what was not read follows as it comes. So the
-//! body ends as it would have ended, once. The look is bounded in bytes, in pieces and in time; a body that does not fit, does not come,
-//! or is not JSON is judged without it.
+//! What was read is kept as it came and goes to the caller first, unchanged and uncopied; the rest follows as it comes. So the
+//! body ends as it would have ended, once. Reading ahead is bounded in bytes, in pieces and in time; an answer whose body does
+//! not fit, does not come, or is not JSON is judged without it.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -38,16 +38,16 @@ struct Seen<E> {
     length: u64,
     /// How the body ended, if it has.
     end: Option<Result<(), E>>,
-    /// Since when nothing more has come, where the look ended in a pause.
+    /// Since when nothing has come, if reading ahead ended in a pause.
     quiet_since: Option<Instant>,
 }
 
-/// How long a look may take.
+/// How long reading ahead may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// All of it.
+    /// The end of all of it.
     pub(super) until: Deadline,
-    /// Each pause.
+    /// The longest pause.
     pub(super) idle_timeout: Duration,
 }
 
@@ -70,7 +70,7 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B>
 where
     B::Error: Unpin,
 {
-    /// A body that nobody looks into.
+    /// A body of which nothing is read ahead.
     pub(super) const fn unread(body: B) -> Self {
         Self {
             seen: None,
@@ -112,7 +112,7 @@ where
                 None => seen.end = Some(Ok(())),
             }
         }
-        // Where this stops early, what is left of an earlier look comes behind it.
+        // If this stops early, what is left of an earlier read follows.
         if let Some(before) = self.seen {
             seen.pieces.extend(before.pieces);
             seen.length = seen.length.saturating_add(before.length);
@@ -133,12 +133,12 @@ where
         }
     }
 
-    /// Whether it was read to its end, good or bad.
+    /// Whether it was read to its end, or to its failure.
     pub(super) fn is_read(&self) -> bool {
         self.seen.as_deref().is_some_and(|seen| seen.end.is_some())
     }
 
-    /// Since when the upstream is silent, if it was when what is read now was read ahead: its pause goes on.
+    /// Since when the upstream has been silent, if reading ahead ended in a pause: that pause goes on.
     pub(super) fn quiet_since(&self) -> Option<Instant> {
         self.seen.as_deref().and_then(|seen| seen.quiet_since)
     }
@@ -213,7 +213,7 @@ where
         let Some(seen) = &self.seen else {
             return rest;
         };
-        // A body of a known length is sent without trailers, so one that has some must not look as if it had one.
+        // A body with a known length is sent without trailers, so one with trailers must not state its length.
         if matches!(seen.end, Some(Ok(()))) && !seen.pieces.back().is_some_and(Frame::is_trailers) {
             return SizeHint::with_exact(seen.length);
         }

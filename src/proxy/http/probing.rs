@@ -2,16 +2,16 @@
 //!
 //! | the breaker is | a probe |
 //! |---|---|
-//! | closed | is made and shown, and moves nothing: calls judge by themselves, and no probe shall open what works for them |
-//! | open | the same; the time until it may be half-open is not its to shorten |
+//! | closed | is made and shown, and moves nothing: calls judge, and a probe must not open a breaker whose calls go well |
+//! | open | the same; it does not shorten the time until half-open |
 //! | half-open | counts as one of its probes, follows the one before after a second, and so closes it without any caller |
 //! | forced open | is not made: an operator wants no traffic |
 //!
-//! While the route is paused none is made, nor while a call is out to try whether the pause is over. The other way round a probe neither
-//! pauses callers nor sets them free: an upstream counts its health page apart from its work. What a probe is asked for, a pause, it keeps
-//! itself.
+//! None is made while the route is paused or while a call tests whether the pause is over. The other way round, a probe neither
+//! pauses callers nor ends their pause: upstreams limit their health page apart from their work. A pause that a probe is asked
+//! for delays the next probe only.
 //!
-//! Worker 0 makes them, over connections of the pool like any call's. There is no access line: nobody called.
+//! Worker 0 makes them, over pooled connections like any call. There is no access line, since there is no caller.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::upstream::{
     Wanted,
 };
 
-/// Of a longer answer only the beginning is read; its connection is not used again.
+/// The longest answer that is read to its end. A longer one costs its connection.
 const LONGEST_ANSWER: u64 = 64 * 1024;
 
 /// Begins the probes that are due at `now`; `pool` gives a route's connections.
@@ -51,7 +51,7 @@ pub(in crate::proxy) fn probe_due(
         let Some(probe) = &route.probe else {
             continue;
         };
-        // By chance, so that the probes of a fleet do not come in step.
+        // Random, so that the probes of a fleet do not come in step.
         let Some(turn) = probe.turn(urgency(route, now), now, fastrand::u64(..)) else {
             continue;
         };
@@ -75,7 +75,7 @@ pub(in crate::proxy) fn probe_due(
     }
 }
 
-/// How much a verdict is wanted from the route's probe.
+/// How urgent a verdict of the route's probe is.
 fn urgency(route: &Route, now: Instant) -> Urgency {
     match route.breaker.in_force(now) {
         (State::HalfOpen, _) => Urgency::Wanted,
@@ -101,7 +101,7 @@ fn may_probe(route: &Route, now: Instant) -> Leave {
         return Leave::Decide(permit);
     }
     match route.breaker.in_force(now) {
-        // An operator wants no traffic; or calls probe already, as many as may.
+        // An operator wants no traffic; or all of the breaker's probes are out as calls.
         (_, Mode::ForcedOpen) | (State::HalfOpen, _) => Leave::None,
         (State::Closed | State::Open, _) => Leave::Look,
     }
@@ -114,7 +114,7 @@ struct Attempt {
     correlation: (HeaderName, CorrelationId),
 }
 
-/// What came back.
+/// The answer to a probe.
 struct Answered {
     status: u16,
     wish: Wish,
@@ -124,7 +124,7 @@ struct Answered {
 #[derive(Clone, Copy)]
 enum Wish {
     None,
-    /// For so long, if it says so.
+    /// Yes; for how long, if it says.
     Pause(Option<Duration>),
 }
 
@@ -141,7 +141,7 @@ impl Attempt {
         if let Err(failure) = &answered
             && failure.blame() != Blame::Upstream
         {
-            // It never came to a question; whoever is at fault, the upstream is not.
+            // The probe was never sent, so it says nothing about the upstream.
             route.meters.probed(ProbeResult::Skipped);
             return;
         }
@@ -166,7 +166,7 @@ impl Attempt {
         tell(route, &report, news);
     }
 
-    /// Asks, and once more if a kept-alive connection closed under the question.
+    /// Sends the probe; once more if a kept-alive connection closed under it.
     async fn ask(&self, path: &PathAndQuery, deadline: Deadline) -> Result<Answered, Failure> {
         let (mut is_again, begin) = (false, now());
         let mut chance = Chance {
@@ -227,7 +227,7 @@ impl Attempt {
     }
 }
 
-/// Names a failure rightly: a question that our own queue left too little time proves nothing.
+/// Decides what a failure is called: if our own queue left the probe too little time, it proves nothing.
 fn in_time(failure: Failure, sent: Instant, chance: Chance) -> Failure {
     let had = || now().saturating_duration_since(sent);
     if failure == Failure::Timeout && !chance.was_given(had()) {
@@ -274,7 +274,8 @@ async fn read(
     Ok(Answered { status, wish })
 }
 
-/// What a half-open breaker makes of it. What the route expects is a success, whatever it is; a wish for a pause is neither.
+/// The sample for a half-open breaker. An expected status is a success, whatever it is; a wish for a pause is neither success
+/// nor failure.
 fn sample(report: &Report, wish: Wish, rules: &Rules) -> Sample {
     match report.answer {
         Ok(_) if report.is_good => Sample::new(Outcome::Success).after(report.took),

@@ -1,4 +1,4 @@
-//! What becomes of a call that has its permit and waits for a connection, when its breaker opens: it is not sent.
+//! Recalls a call that has its permit and waits for a connection when its breaker opens: it is not sent.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use super::waiting::refuse_if_open;
 use crate::resilience::{Breaker, Key, State};
 use crate::snapshot::Route;
 
-/// Whether a call that was let pass may still be sent.
+/// Tells whether a call that was let pass may still be sent.
 #[derive(Clone, Copy)]
 pub(super) struct Standing<'a> {
     route: &'a Route,
@@ -17,7 +17,7 @@ pub(super) struct Standing<'a> {
 }
 
 impl<'a> Standing<'a> {
-    /// That of a call with a permit.
+    /// The standing of a call with a permit.
     pub(super) fn of(route: &'a Route, call: &Call, is_probe: bool) -> Self {
         Self {
             route,
@@ -26,13 +26,13 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// Whether a breaker has opened over it. What only bounds how many pass, as a ramp does, has let this one pass.
+    /// Whether a breaker has opened since. A ramp does not matter: it only bounds how many calls pass, and this one has passed.
     pub(super) fn is_off(&self, now: Instant) -> bool {
         let is_open = |breaker: &Breaker| {
             breaker.would_reject(now)
                 && match breaker.in_force(now).0 {
                     State::Open => true,
-                    // Its own is one of those that are out.
+                    // A probe holds one of the permits that are out itself.
                     State::HalfOpen => !self.is_probe,
                     State::Closed => false,
                 }
@@ -40,7 +40,7 @@ impl<'a> Standing<'a> {
         self.route.any_breaker(self.key, is_open)
     }
 
-    /// The refusal that it gets then, counted as any other.
+    /// The refusal that the call gets then, counted like any other.
     pub(super) fn refusal(&self, now: Instant) -> Option<Box<Refusal>> {
         refuse_if_open(self.route, self.key, now)
             .err()

@@ -38,8 +38,8 @@ use crate::upstream::UploadEnd;
 
 /// Relays one request.
 ///
-/// It begins here and not with the future's first poll, which may never come: the library drops a call whose caller is seen to leave in
-/// the moment that brought it.
+/// The exchange begins here and not with the future's first poll, which may never come: the library drops the future unpolled
+/// if the caller is seen to leave in the same read.
 pub(super) fn relay(
     connection: Rc<Connection>,
     request: Request<Incoming>,
@@ -52,7 +52,7 @@ pub(super) fn relay(
     serve(connection, current, ending, request)
 }
 
-/// Serves it, to the beginning of its answer.
+/// Serves the request up to the head of its answer.
 async fn serve(
     connection: Rc<Connection>,
     current: Rc<Current>,
@@ -82,7 +82,7 @@ async fn serve(
     let result = Box::pin(async {
         tokio::select! {
             biased;
-            // First: what an upstream has said is worth more than that we are about to end.
+            // Polled first: an upstream's answer goes before the end of the drain.
             result = shield(answer(&context, exchange, request, &found)) => Some(result),
             () = connection.worker.called_off() => None,
         }
@@ -95,7 +95,7 @@ async fn serve(
         )
         .anywhere()),
         None => {
-            // What the attempt so far proved says nothing about how this ends.
+            // The verdict of an attempt so far says nothing about this ending.
             exchange.unsettled();
             Err((Refusal::draining(exchange), found.get()))
         }
@@ -124,7 +124,7 @@ impl Refusal {
     }
 }
 
-/// The answer to a request; `found` is told the place of its route, once that is known.
+/// The answer to a request; `found` gets the place of its route as soon as that is known.
 ///
 /// # Errors
 /// Why the caller gets an answer of ours instead.
@@ -147,7 +147,7 @@ async fn answer(
     })?;
     found.set(Some(way.route));
     let reply = fallback::answer(context, exchange, &mut call, &way).await;
-    // Nobody sends it again, and the answer may take long.
+    // It is not sent again, and the answer may take long.
     call.upload.forget();
     reply.map_err(|mut refusal| {
         if call.upload.end() == Some(UploadEnd::Malformed)
@@ -160,7 +160,7 @@ async fn answer(
     })
 }
 
-/// Leaves the record of a request that was refused before it was read as one.
+/// Records a request that the HTTP library refused.
 pub(super) fn record_refused(worker: &Worker, refused: Refused) {
     let now = now();
     let correlation = Correlation {
@@ -187,7 +187,7 @@ pub(super) fn record_refused(worker: &Worker, refused: Refused) {
     exchange.finish(End::Complete, now);
 }
 
-/// What the answer depends on besides itself.
+/// What the answer to the caller depends on besides the upstream's.
 struct Told<'a> {
     connection: &'a Connection,
     current: &'a Current,
@@ -284,7 +284,7 @@ fn has_no_length(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status.is_informational()
 }
 
-/// Says in an answer what it is instead of the one of the route's upstream, if it is.
+/// Marks an answer that is not the one of the route's upstream with what it is.
 fn mark_fallback(headers: &mut HeaderMap, exchange: &Exchange) {
     if let Some(kind) = exchange.fallback() {
         headers.insert(X_SIDEFUSE_FALLBACK, HeaderValue::from_static(kind.label()));
@@ -319,7 +319,7 @@ impl Told<'_> {
         };
         let response = reply::answer(refusal, &circumstances);
         if refusal.failure == Failure::ClientGone {
-            // Nobody reads it; the line must say so even if the system takes the bytes.
+            // The caller is gone; the access line must say so even if the system takes the bytes.
             exchange.finish(End::ClientGone, now);
             return response.map(|_| Body::nothing());
         }

@@ -1,5 +1,5 @@
-//! The answers that we give ourselves: problem details (RFC 9457), or an error in the form of Meta's Graph API, that say which route, why,
-//! and when to come back.
+//! Our own answers: problem details (RFC 9457), or an error in the form of Meta's Graph API, with the route, the reason, and
+//! when to come back.
 
 use std::time::{Duration, Instant};
 
@@ -25,11 +25,11 @@ pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-statu
 pub(super) struct Refusal {
     /// The reason.
     pub(super) failure: Failure,
-    /// A sentence for a person: what is the matter and what to do.
+    /// A sentence for people: what is wrong and what to do.
     pub(super) detail: String,
     /// The state of the route's breaker, where that is the reason.
     pub(super) state: Option<&'static str>,
-    /// When it makes sense to ask again, where we know.
+    /// When it makes sense to ask again, if known.
     pub(super) retry_at: Option<Instant>,
 }
 
@@ -44,7 +44,7 @@ impl Refusal {
         }
     }
 
-    /// The time to drain is over; whether the upstream may have seen the call decides what to advise.
+    /// The refusal after the time to drain; its advice depends on whether the upstream may have seen the call.
     pub(super) fn draining(exchange: &Exchange) -> Self {
         let detail = if exchange.attempts() > 0 {
             "shutting down before the upstream's answer; the upstream may have carried the call out"
@@ -54,7 +54,7 @@ impl Refusal {
         Self::new(Failure::Draining, detail)
     }
 
-    /// In how many seconds it makes sense to ask again, where we know.
+    /// In how many seconds it makes sense to ask again, if known.
     pub(super) fn wait(&self, now: Instant) -> Option<u64> {
         self.retry_at
             .map(|at| whole_seconds(at.saturating_duration_since(now)))
@@ -91,7 +91,7 @@ pub(super) fn wants_text(headers: &HeaderMap) -> bool {
         .is_some_and(|accept| accept.as_bytes().starts_with(b"text/plain"))
 }
 
-/// Writes the answer; the correlation id's headers are the caller's to set.
+/// Writes the answer, without the headers of the correlation id.
 pub(super) fn answer(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Response<Bytes> {
     let Circumstances {
         route,
@@ -163,7 +163,7 @@ pub(super) fn mark(headers: &mut HeaderMap, refusal: &Refusal, route: Option<&st
     }
 }
 
-/// The whole answer, as bytes, to a request that was refused before it was one, for this flaw if that is known.
+/// The whole answer, as bytes, to a request that the HTTP library refused; for this flaw, if it is known.
 pub(super) fn bare_refusal(
     failure: Failure,
     flaw: Option<Flaw>,
@@ -251,7 +251,7 @@ fn graph(refusal: &Refusal, status: StatusCode, circumstances: &Circumstances<'_
     answer.finish()
 }
 
-/// What a program can use of a refusal.
+/// The part of a refusal that is meant for programs.
 fn why(object: &mut Object, refusal: &Refusal, circumstances: &Circumstances<'_>) {
     let now = circumstances.now;
     if let Some(route) = circumstances.route {
@@ -264,12 +264,12 @@ fn why(object: &mut Object, refusal: &Refusal, circumstances: &Circumstances<'_>
     if let Some(wait) = refusal.wait(now) {
         object.number("retryAfter", wait);
     }
-    // While it ramps up it is past its probes.
+    // While it ramps up, it has no next probe.
     let at = refusal
         .retry_at
         .filter(|_| refusal.failure != Failure::Ramping);
     if let Some(at) = at {
-        // Only a breaker probes; the others say when a call may go again.
+        // Only a breaker has a next probe; of the others it is when a call may go again.
         let is_probe = refusal.state.is_some() && refusal.failure != Failure::ForcedOpen;
         let name = if is_probe { "nextProbeAt" } else { "retryAt" };
         let stamp = format_rfc3339_millis(wall_at(at, now));
@@ -277,7 +277,7 @@ fn why(object: &mut Object, refusal: &Refusal, circumstances: &Circumstances<'_>
     }
 }
 
-/// Rounded up, so that who comes back then does not come too early; at least 1.
+/// Rounded up, so that a caller that comes back then is not too early; at least 1.
 fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

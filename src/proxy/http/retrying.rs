@@ -1,4 +1,4 @@
-//! The retries of one call: what there is to say after each attempt, and what is kept meanwhile.
+//! The retries of one call: the decision after each attempt, and the results that are kept meanwhile.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ use crate::wire::PauseHints;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The rest of an answer that another attempt follows is read for so long, so that its connection can be used again.
+/// How long the rest of an unwanted answer is read, so that its connection can be used again.
 const UNWANTED_TIME: Duration = Duration::from_secs(1);
 
 /// The retries of one call on its route.
@@ -33,7 +33,7 @@ pub(super) struct Retrying<'a> {
     is_idempotent: bool,
     /// Attempts begun.
     attempts: u32,
-    /// The one that is out, if it is not the first.
+    /// The attempt that is under way, if it is not the first.
     further: Option<Further<'a>>,
     /// What the attempt before came to. The caller gets it if no further one may be made, or the one that is out is not sent.
     before: Option<Before>,
@@ -57,7 +57,7 @@ struct Coming {
     is_followed: Rc<Cell<bool>>,
 }
 
-/// An attempt after the first. It counts once, also when its caller leaves in its middle.
+/// An attempt after the first. It is counted once, also if its caller leaves in the middle of it.
 pub(super) struct Further<'a> {
     meters: &'a RouteMeters,
     result: RetryResult,
@@ -65,9 +65,9 @@ pub(super) struct Further<'a> {
 
 /// What follows an attempt.
 pub(super) enum Next {
-    /// Its result is the caller's.
+    /// None: the caller gets this result.
     Done(Result<Answer, Refusal>),
-    /// Another attempt, from then on.
+    /// Another attempt, at that time.
     Again(Deadline),
 }
 
@@ -113,7 +113,7 @@ impl<'a> Retrying<'a> {
         }
     }
 
-    /// What the caller gets when `refusal` stands in the way of an attempt: what the upstream said last, if it was asked at all.
+    /// What the caller gets if `refusal` prevents an attempt: the result of the one before, if there was one.
     pub(super) async fn refused(self, refusal: Refusal) -> Result<Answer, Refusal> {
         let Some(before) = self.before else {
             return Err(refusal);
@@ -122,7 +122,7 @@ impl<'a> Retrying<'a> {
         before.take().await.unwrap_or(Err(refusal))
     }
 
-    /// Judges an attempt that came to `ended`, of a call that has until `until`.
+    /// Decides what follows the attempt that ended as `ended`; the call has time until `until`.
     pub(super) async fn judge(&mut self, ended: Ended, until: Deadline, now: Instant) -> Next {
         let Some((spec, budget)) = self.policy else {
             return Next::Done(ended.result);
@@ -179,7 +179,7 @@ impl<'a> Further<'a> {
         Self { meters, result }
     }
 
-    /// It came to that.
+    /// Counts its result.
     pub(super) fn ended(mut self, result: RetryResult) {
         self.result = result;
     }
@@ -192,7 +192,7 @@ impl Drop for Further<'_> {
 }
 
 impl Ended {
-    /// How it ended, in the words of a policy.
+    /// How it ended, in the terms of a retry policy.
     fn label(&self) -> Label {
         match &self.result {
             Ok(answer) => Label::Status(answer.response.status().as_u16()),
@@ -200,7 +200,7 @@ impl Ended {
         }
     }
 
-    /// What a further attempt that ended so is counted as.
+    /// How a further attempt that ended so is counted.
     fn as_retry(&self) -> RetryResult {
         match &self.result {
             Ok(answer) => match answer.upstream.judged.verdict.outcome {
@@ -302,7 +302,7 @@ impl Before {
     }
 }
 
-/// Has an answer do without its connection, if what is left of it is not much: that is read, and the connection can be used again.
+/// Detaches an answer from its connection by reading the rest, if that is short, so that the connection can be used again.
 async fn read_on(answer: Answer, patience: Patience) -> Answer {
     let (head, body) = answer.response.into_parts();
     let body = body.read_on(patience).await;

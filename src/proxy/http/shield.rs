@@ -1,4 +1,4 @@
-//! Keeps a panic in one exchange from being more than that exchange's 500.
+//! Confines a panic to its exchange, which is answered with 500.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,32 +1,32 @@
-//! What of a caller's bytes the HTTP library may see.
+//! Decides which of a caller's bytes the HTTP library may see.
 //!
-//! The library mends what RFC 9112 has a server refuse, so the bytes are followed before it gets them. From the first one that must not
-//! be read it gets others instead, which it surely refuses: so a refused request ends like all that the library refuses, behind the
-//! answers of the requests before it, and no part of it is served.
+//! The library accepts some requests that RFC 9112 has a server refuse, so the bytes are checked before it gets them. From the
+//! first bad byte on it gets others instead, which it certainly refuses. So such a request ends like all that the library
+//! refuses, behind the answers to the requests before it, and no part of it is served.
 
 use std::task::Waker;
 
 use super::gate::Gate;
 use crate::wire::{Reading, Requests};
 
-/// Nothing in a head, in chunks or in a trailer section may go on like this. The library looks at a head that came in pieces only once
-/// it seems whole, hence the empty line.
+/// Bytes that are invalid in a head, in chunks and in a trailer section. The empty line is there because the library parses a
+/// head that came in pieces only once it seems complete.
 const REFUSED: &[u8] = b"\r\0\r\n\r\n";
 
-/// Follows a caller's requests.
+/// Checks a caller's requests byte by byte.
 #[derive(Debug, Default)]
 pub(super) struct Sieve {
     requests: Requests,
-    /// What has come behind a request that may switch protocols: what it is depends on the answer.
+    /// Bytes behind a request that may switch protocols: what they are depends on the answer.
     held: Vec<u8>,
-    /// Told when that may be known.
+    /// Woken when that may be known.
     waiting: Option<Waker>,
-    /// The bytes in the place of those that were refused, until they are taken.
+    /// The replacement for refused bytes, until it is taken.
     instead: &'static [u8],
 }
 
 impl Sieve {
-    /// Looks at bytes as they come: so many of them may be read. The others are held back, or refused for good.
+    /// Checks bytes as they come and says how many of them may be read. The others are held back, or refused for good.
     pub(super) fn sift(&mut self, bytes: &[u8], gate: &Gate) -> usize {
         if gate.is_open_for_good() {
             return bytes.len();
@@ -50,7 +50,7 @@ impl Sieve {
         }
     }
 
-    /// The bytes in the place of those that were refused, once.
+    /// Takes the replacement for refused bytes, once.
     pub(super) fn take_instead(&mut self) -> &'static [u8] {
         std::mem::take(&mut self.instead)
     }
@@ -60,7 +60,7 @@ impl Sieve {
         !self.held.is_empty()
     }
 
-    /// The bytes that were held back, to be sifted again; `None` as long as nobody knows what they are.
+    /// The bytes that were held back, to be sifted again; `None` as long as it is not known what they are.
     pub(super) fn release(&mut self, gate: &Gate) -> Option<Vec<u8>> {
         (gate.is_open_for_good() || self.is_answered(gate)).then(|| std::mem::take(&mut self.held))
     }
@@ -70,7 +70,7 @@ impl Sieve {
         self.waiting = Some(waker.clone());
     }
 
-    /// What was written has gone: maybe an answer that tells.
+    /// Says that what was written is flushed, which may be the answer that decides.
     pub(super) fn stir(&mut self) {
         if let Some(waiting) = self.waiting.take() {
             waiting.wake();

@@ -1,4 +1,4 @@
-//! What is known of a caller's connection from outside, and what it is told.
+//! The state of a caller's connection as seen from outside, and the notices that it gets.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -14,48 +14,49 @@ use crate::telemetry::CorrelationId;
 use crate::time::now;
 use crate::wire::Flaw;
 
-/// A connection that is idle for so long gives back what the HTTP library keeps for it, two buffers of 8 KiB above all. A second costs a
-/// busy caller nothing; pools keep connections idle for minutes.
+/// After this idle time a connection frees what the HTTP library keeps for it, above all two buffers of 8 KiB. Busy callers
+/// never wait a second; pools keep connections idle for minutes.
 const REST: Duration = Duration::from_secs(1);
 
-/// What is known of a connection from outside: whether it is idle, since when, and how to close it.
+/// The state of a connection: whether it is idle, since when, and how to close it.
 pub(crate) struct ConnectionState {
     traffic: Arc<Traffic>,
     gate: Arc<Gate>,
     busy: Cell<usize>,
     has_served: Cell<bool>,
     changed: Cell<Instant>,
-    /// Bytes that had come when the last exchange ended: more of them are a request whose head is not whole yet, where nobody knows better.
+    /// Bytes that had come when the last exchange ended: if the caller is not read strictly, more of them mean a request whose
+    /// head is incomplete.
     heard: Cell<u64>,
-    /// Answers that are on their way may pause for so long.
+    /// How long the caller may stop reading an answer that is on its way.
     stall_after: Cell<Option<Duration>>,
     moved: Cell<u64>,
-    /// Bytes that had gone when this was last looked at.
+    /// Bytes that had been sent at the last look.
     sent: Cell<u64>,
     /// The last exchange ended with nothing left over, neither of its request nor of its answer.
     is_between: Cell<bool>,
     /// What comes next is the head of another request.
     awaits_head: Cell<bool>,
-    /// The request whose head has begun is recorded.
+    /// The request whose head is under way is recorded.
     is_begun_recorded: Cell<bool>,
     is_resting: Cell<bool>,
     has_been_told: Cell<bool>,
-    /// It is to end; stays so.
+    /// It is to end; never reset.
     must_close: Cell<bool>,
-    /// Told and not heard yet.
+    /// It is to rest; reset once it has noticed.
     must_rest: Cell<bool>,
     must_wind_down: Cell<bool>,
 }
 
-/// What a connection is told while the HTTP library serves it.
+/// A notice to a connection while the HTTP library serves it.
 pub(super) enum Notice {
     /// The library has refused a request.
     Refused(Refused),
-    /// It is to end. Told again to whoever asks again.
+    /// It is to end. Given again each time.
     Close,
     /// It is to take no further calls.
     WindDown,
-    /// It is to give back what the library keeps for it.
+    /// It is to free what the library keeps for it.
     Rest,
 }
 
@@ -82,16 +83,15 @@ impl ConnectionState {
         }
     }
 
-    /// Has an HTTP/2 connection say that it takes no more calls. Over HTTP/1 the next answer says so: an idle connection that just
-    /// closed could meet a call halfway.
+    /// Makes an HTTP/2 connection announce that it takes no more calls. Over HTTP/1 the next answer says so: if an idle
+    /// connection just closed, a call could already be on its way.
     pub(crate) fn wind_down(&self) {
         if !self.has_been_told.replace(true) {
             self.tell(&self.must_wind_down);
         }
     }
 
-    /// Records the request whose head has begun and never ended, if there is one: its caller was meant to be served. It gets no answer,
-    /// for this reason.
+    /// Records a request whose head has begun and never ended, if there is one, as failed for this reason. It gets no answer.
     pub(crate) fn record_begun(&self, worker: &Worker, failure: Failure) {
         if self.busy.get() > 0 || self.gate.is_open_for_good() {
             return;
@@ -126,7 +126,7 @@ impl ConnectionState {
         self.is_between.set(true);
     }
 
-    /// Answers that are on their way may pause for so long.
+    /// Says that an answer is on its way: the caller may stop reading it for that long.
     pub(super) fn answering(&self, idle_timeout: Duration) {
         let longest = self.stall_after.get();
         let longest = longest.map_or(idle_timeout, |other| other.max(idle_timeout));
@@ -152,16 +152,16 @@ impl ConnectionState {
         }
     }
 
-    /// The HTTP library has given back what it kept for the connection, or has it again.
+    /// Says whether the connection rests: whether the HTTP library has freed what it kept for it.
     pub(super) fn rests(&self, is_resting: bool) {
         self.is_resting.set(is_resting);
         if !is_resting {
-            // What has come now belongs to an exchange that has not begun.
+            // Bytes that have come by now belong to an exchange that has not begun.
             self.is_between.set(false);
         }
     }
 
-    /// A request that the HTTP library refused and nobody has heard of yet.
+    /// A request that the HTTP library refused and that is not recorded yet.
     pub(super) fn take_refused(&self) -> Option<Refused> {
         self.gate.take_refused()
     }
@@ -176,7 +176,7 @@ impl ConnectionState {
         self.gate.stir();
     }
 
-    /// Waits for what the connection is told next, the most urgent first.
+    /// Waits for the next notice, the most urgent first.
     pub(super) async fn notice(&self) -> Notice {
         loop {
             if let Some(refused) = self.gate.take_refused() {
@@ -214,7 +214,7 @@ impl ConnectionState {
         self.is_between.get() && self.busy.get() == 0 && self.gate.is_shut()
     }
 
-    /// Closes the connection if it has been idle, or its caller deaf, for too long; has it rest before that.
+    /// Closes the connection if it has been idle, or its caller has not read, for too long; before that, lets an idle one rest.
     pub(crate) fn look(&self, now: Instant, plan: &HttpPlan) {
         let idle = now.saturating_duration_since(self.changed.get());
         if self.may_rest() && !self.is_resting.get() && idle >= REST {
@@ -225,7 +225,7 @@ impl ConnectionState {
             if moved != self.moved.replace(moved) {
                 self.changed.set(now);
             }
-            // A second more than the body's own clock, which knows better who it is that stalls.
+            // A second more than the body's own limit, which knows better which side stalls.
             self.stall_after
                 .get()
                 .map(|limit| limit + Duration::from_secs(1))

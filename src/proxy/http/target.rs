@@ -1,4 +1,4 @@
-//! The request target on its way through: the path that routed is the path that is forwarded, byte for byte after the prefix.
+//! The request target on its way through: behind the prefix, the path is forwarded byte for byte as it was routed.
 
 use bytes::Bytes;
 use http::uri::{Authority, InvalidUri, PathAndQuery, Scheme};

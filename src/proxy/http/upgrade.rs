@@ -38,7 +38,7 @@ pub(super) async fn tunnel(switch: Switch, pace: Pace, ending: Box<Ending>) {
     }
 }
 
-/// A tunnel's ending. What moved is counted also where the tunnel's task is dropped in the middle.
+/// A tunnel's ending. Bytes are counted also if the tunnel's task is dropped in the middle.
 struct Tunnelled {
     ending: Option<Box<Ending>>,
     traffic: Arc<Traffic>,

@@ -1,10 +1,10 @@
 //! What holds a call back before it goes: the route's rate, its bulkhead, the pause that its upstream asked for.
 //!
-//! None of them is asked while the breaker would refuse the call: an open breaker answers at once, whatever else is full. Nor does a
-//! call keep a place under the bulkhead while it waits out a pause.
+//! The breaker goes first: while it is open it refuses at once, whatever else is full. A call does not keep its place under the
+//! bulkhead while it waits out a pause.
 //!
-//! Whoever waits here waits for us or for what the upstream wished: it is no latency of the upstream's, and running out of time here
-//! is no failure of it.
+//! A wait here is for our own limits or for the upstream's wish: it is not the upstream's latency, and running out of time here
+//! is not its failure.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,31 +32,31 @@ pub(super) struct Held<'c> {
     /// The place under the route's concurrency limit, once it has one.
     ticket: Option<Ticket>,
     has_waited: bool,
-    /// It was asked to be made again, which includes waiting for the moment that the upstream named.
+    /// Whether it is a retry, which includes waiting for the moment that the upstream named.
     is_retry: bool,
-    /// It was let in before and stood aside since, so the queue has room for it.
+    /// Whether it was admitted before and gave its place back, so that the queue has room for it.
     returns: bool,
 }
 
-/// Rings for one call that waits.
+/// Wakes one call that waits.
 #[derive(Default)]
 struct Bell(Arc<Notify>);
 
 impl Bell {
     fn wake(&self) -> Wake {
         let bell = Arc::clone(&self.0);
-        // It keeps one ring for a call that is not listening yet.
+        // `Notify` keeps one wake-up for a call that does not wait yet.
         Arc::new(move || bell.notify_one())
     }
 
-    /// Until it rings, or until then.
+    /// Waits for the wake-up, or until the deadline.
     async fn wait(&self, until: Deadline) {
         let _ = timeout_at(until, self.0.notified()).await;
     }
 }
 
 impl<'c> Held<'c> {
-    /// One that was not held back yet.
+    /// A call that was not held back yet.
     pub(super) fn new(context: &'c Context<'c>, route: &'c Route, deadline: Deadline) -> Self {
         Self {
             context,
@@ -69,7 +69,7 @@ impl<'c> Held<'c> {
         }
     }
 
-    /// Whether the call may come in at all: where the route has limits the breaker's word and the throttle's, then its rate.
+    /// Admits the call: if the route has limits, breaker and throttle are asked, then the rate.
     ///
     /// # Errors
     /// The breaker's refusal or `throttled`, which use up nothing; or `rate_limited`.
@@ -92,11 +92,11 @@ impl<'c> Held<'c> {
         Ok(())
     }
 
-    /// The right to call the upstream: the throttle's leave, and a place under the bulkhead. `key` is the call's, where the route tells
-    /// calls apart.
+    /// Gets the right to call the upstream: the throttle's pass and a place under the bulkhead. `key` is the call's, if the
+    /// route has keys.
     ///
     /// # Errors
-    /// `overloaded` or `throttled`; or the breaker's refusal: nobody waits to be told that it is open.
+    /// `overloaded` or `throttled`; or the breaker's refusal, without a wait for the other two.
     pub(super) async fn pass(
         &mut self,
         exchange: &mut Exchange,
@@ -109,7 +109,7 @@ impl<'c> Held<'c> {
                 Err(halt) => self.wait_out(exchange, key, (halt, at)).await?,
             };
             let has_queued = self.take_place(exchange, key).await?;
-            // A pause that began while it queued does not concern the one that was let out to try.
+            // A pause that began while it queued does not stop the call that tests whether the pause is over.
             if pass.decides() || !has_queued {
                 return Ok(pass);
             }
@@ -117,7 +117,7 @@ impl<'c> Held<'c> {
         }
     }
 
-    /// The place under the bulkhead goes with the answer: it lives as long as the exchange.
+    /// Moves the place under the bulkhead to the answer, so that it lives as long as the exchange.
     pub(super) fn hand_over(self, mut answer: Answer) -> Answer {
         answer.upstream.kept.ticket = self.ticket;
         answer
@@ -154,7 +154,7 @@ impl<'c> Held<'c> {
         let result = loop {
             let now = now();
             match place.ask() {
-                // Its turn came too late.
+                // Its turn came after its deadline.
                 Ok(_) if self.deadline.has_passed(now) => break Err(overloaded(bulkhead)),
                 Ok(ticket) => break Ok(ticket),
                 Err(_) => {
@@ -220,19 +220,19 @@ impl<'c> Held<'c> {
         result
     }
 
-    /// Another attempt follows, and does not keep others out meanwhile.
+    /// Gives the place under the bulkhead back during the wait for another attempt.
     pub(super) fn backs_off(&mut self) {
         self.is_retry = true;
         self.stand_aside();
     }
 
-    /// Gives its place under the bulkhead back, if it has one. So many are let in again as were let in before.
+    /// Gives its place under the bulkhead back, if it has one, and keeps its right to queue for one again.
     fn stand_aside(&mut self) {
         self.ticket = None;
         self.returns = true;
     }
 
-    /// Until when a call that meets a pause at that instant waits for its end; `None` for one that cannot be served in its time, which is
+    /// How long a call that meets a pause at `at` waits for its end; `None` for a call whose time would not suffice: it is
     /// refused at once.
     fn patience(&self, halt: Halt, at: Instant) -> Option<Deadline> {
         let Route { plan, limits, .. } = self.route;
@@ -244,7 +244,7 @@ impl<'c> Held<'c> {
         (!is_in_vain).then_some(until)
     }
 
-    /// When the call goes on, which began at `begin`: without a wait no clock is read.
+    /// The time now for a call that began at `begin`; reads no clock if the call has not waited.
     pub(super) fn now(&self, begin: Instant) -> Instant {
         if self.has_waited {
             begin.max(now())
@@ -271,7 +271,7 @@ pub(super) fn refuse_if_open(route: &Route, key: Option<Key>, now: Instant) -> R
         .map_err(|rejection| refusal(route, rejection, key, now))
 }
 
-/// Whose calls are counted with this one, where the route counts them by callers.
+/// The key by which the rate limit counts this call, if the route counts by callers.
 pub(super) fn rate_key(route: &Route, call: &Call, context: &Context<'_>) -> Option<Key> {
     match route.limits.rate.as_ref()?.key.as_ref()? {
         RateKey::Header(name) => {
@@ -313,7 +313,8 @@ fn overloaded(bulkhead: &Bulkhead) -> Refusal {
     )
 }
 
-/// Of a pause of the call's key alone it tells that one's end, and not how many others have one.
+/// The refusal of a pause. If only the call's key is paused, it tells the end of that pause, and not how many other keys have
+/// one.
 fn throttled(route: &Route, key: Option<Key>, (halt, now): (Halt, Instant)) -> Refusal {
     let throttle = &route.limits.throttle;
     let view = throttle.view(now);

@@ -9,7 +9,7 @@ use crate::time::now;
 
 /// Carries the call to the route called `other`; `None` when that brings no answer, or the call can no longer be sent whole.
 ///
-/// The other route counts its time limits from here: it is asked late through no fault of its own.
+/// The other route counts its time limits from here.
 pub(super) async fn carry_elsewhere(
     context: &Context<'_>,
     exchange: &mut Exchange,
@@ -41,8 +41,8 @@ pub(super) async fn carry_elsewhere(
         .ok()
 }
 
-/// Where the path begins that the routes have in common: behind what named the first, or behind its base path where the caller wrote
-/// the upstream's own URL.
+/// Where the part of the path begins that both routes share: behind the prefix that chose the first route, or behind its base
+/// path if the caller wrote the upstream's own URL.
 fn relative(way: &Way, path: &str, base: &str) -> usize {
     if way.prepend_base {
         return way.strip;

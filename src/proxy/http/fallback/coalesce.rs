@@ -1,7 +1,8 @@
 //! `coalesce`: calls that are the same and made at the same time share one call to the upstream.
 //!
-//! Only an answer that may be kept is shared. Its body is read whole before anybody gets it, so that no caller who reads slowly keeps
-//! the others waiting. One that may not is its caller's alone, and the others are told so as soon as its headers are there.
+//! Only an answer that may be kept is shared. Its body is read whole before any caller gets it, so that a slow reader does not
+//! keep the others waiting. Any other answer goes to its own caller alone, and the others learn that as soon as its headers are
+//! there.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -30,10 +31,10 @@ use crate::upstream::is_misframed;
 /// Carries the call, or waits for the same one that is under way.
 ///
 /// # Errors
-/// Why there is no answer. A follower of a call that failed fails as its leader did: were they all to try again, the upstream would get
-/// at once what they had saved it. Only that its leader's time was over does not concern one that has enough of its own: of those one
-/// makes the call again. So it is where the upstream answered with a failure; but then nobody waits for the others any longer than
-/// leaves the upstream a fair time for a call of its own.
+/// Why there is no answer. Followers fail as their leader did: if all tried again, the upstream would get all the calls at once
+/// that it was spared. There are two exceptions, in which one follower makes the call again. If only the leader's time was
+/// over, followers with enough time left go on. If the upstream answered with a failure, followers go on as well, but each
+/// waits only as long as leaves the upstream a fair time for a call of the follower's own.
 pub(super) async fn carry_for_many(
     context: &Context<'_>,
     exchange: &mut Exchange,
@@ -76,7 +77,7 @@ pub(super) async fn carry_for_many(
         };
         match landed {
             Ok(Landed::Answer(_) | Landed::Failed(_)) | Err(_) => exchange.waited(wait),
-            // It has waited for nothing, and what is left of its time is less by that.
+            // The wait was in vain, and its time is shorter by it.
             Ok(Landed::Alone | Landed::Again | Landed::Late | Landed::Unfit) => {
                 exchange.held_back(HeldBy::Coalesce, wait);
                 call.free = end;
@@ -109,7 +110,7 @@ pub(super) async fn carry_for_many(
     }
 }
 
-/// Makes the call for all who wait.
+/// Makes the call for all that wait.
 async fn lead_on(
     context: &Context<'_>,
     exchange: &mut Exchange,
@@ -124,14 +125,14 @@ async fn lead_on(
                 .until
                 .has_passed(now());
             match refusal.failure.blame() {
-                // What one attempt may take is the same for all, but not what was left of the leader's time.
+                // The limit of one attempt is the same for all, but not what was left of the leader's time.
                 Blame::Upstream if refusal.failure == Failure::Timeout && is_over => {
                     lead.landed(Landed::Late);
                 }
                 Blame::Upstream => lead.landed(Landed::Failed(refusal.failure)),
-                // Each is refused by itself, or not.
+                // Whether a follower is refused is decided for each.
                 Blame::Ours => lead.landed(Landed::Alone),
-                // What was wrong with the leader is not wrong with the next.
+                // A fault of the leader's caller is none of the next one's.
                 Blame::Caller => lead.landed(Landed::Again),
             }
             return Err(refusal);
@@ -139,13 +140,13 @@ async fn lead_on(
     };
     let Some(collector) = collect(route, asked, &answer, now()) else {
         match answer.upstream.judged.verdict.outcome {
-            // One by one they find out whether it goes on so; the breaker may end it before long.
+            // They try one by one; the breaker may stop that before long.
             Outcome::Failure | Outcome::Throttled => lead.landed(Landed::Unfit),
             Outcome::Success | Outcome::Alive | Outcome::Ignored => lead.landed(Landed::Alone),
         }
         return Ok(Reply::Upstream(answer));
     };
-    // Of a body whose length nobody knows we may have to let go half-way, and who waits would have waited in vain.
+    // A body of unknown length may prove too long half-way, and the followers would have waited in vain.
     if !lead.has_followers() || answer.response.body().size_hint().exact().is_none() {
         lead.landed(Landed::Alone);
         answer.collector = Some(Box::new(collector));
@@ -192,7 +193,7 @@ async fn whole(
             Err(_) => return Err(Failure::IdleTimeout),
             Ok(Some(Err(failure))) => return Err(failure),
             Ok(Some(Ok(data))) if collector.push(&data) => {}
-            // Its length was known, and there was room for it.
+            // Cannot be: its length was known, and there was room for it.
             Ok(Some(Ok(_))) => return Err(Failure::Internal),
             Ok(None) => break,
         }

@@ -1,8 +1,8 @@
-//! What the caller gets instead: when we refused to call, or when the call failed and the operator wants it then too.
+//! What the caller gets instead of a refusal, or of a failure where the operator wants that.
 //!
-//! A route's fallbacks are tried in their order, and the first that can answer does: `respond` always can, `stale` where an answer is
-//! kept, `route` where the other route brings one. Where none can, the caller gets what it would have got without them. No answer from
-//! here moves the route's breaker: what there was to tell it was told before.
+//! A route's fallbacks are tried in their order, and the first that can answer does: `respond` always can, `stale` if an answer
+//! is kept, `route` if the other route brings one. If none can, the caller gets what it would have got without them. No answer
+//! from here moves the route's breaker: it has its verdict already.
 
 mod alternate;
 mod coalesce;
@@ -71,7 +71,8 @@ pub(super) async fn answer(
             .await
             .map(Reply::Upstream);
     }
-    // Boxed: a call without fallbacks needs none of this room, and one route's fallback may be another's whole answer.
+    // Boxed: a call without fallbacks needs none of this room, and the future is recursive, since a fallback may be another
+    // route.
     Box::pin(answer_or_instead(context, exchange, call, way)).await
 }
 
@@ -151,7 +152,7 @@ impl Why {
         match self {
             Self::Refused(refusal) => occasion(refusal.failure),
             Self::Answered(answer) => match answer.upstream.judged.verdict.outcome {
-                // 101 is no failure, whatever a rule says: both sides have left HTTP.
+                // 101 is no failure, whatever a rule says: both sides have switched protocols.
                 _ if answer.switch.is_some() => None,
                 Outcome::Failure | Outcome::Throttled => Some(Occasion::Failed),
                 Outcome::Success | Outcome::Alive | Outcome::Ignored => None,
@@ -159,7 +160,7 @@ impl Why {
         }
     }
 
-    /// There is an answer, and its connection waits for the upstream with what the caller still sends.
+    /// Whether there is an answer whose connection still waits for the upstream to read the request body.
     fn is_stuck(&self) -> bool {
         match self {
             Self::Refused(_) => false,
@@ -175,7 +176,7 @@ impl Why {
         }
     }
 
-    /// Records why there is a fallback, and lets go of an answer that nobody gets.
+    /// Records why there is a fallback, and gives up an answer that the caller does not get.
     fn give_up(self, exchange: &mut Exchange, upload: Inherited) {
         match self {
             Self::Refused(refusal) => {

@@ -8,7 +8,7 @@ use super::Told;
 use crate::config::plan::RespondPlan;
 use crate::config::template::Filling;
 
-/// Statuses that are no refusal: no time to come back goes with them.
+/// Whether the status is no refusal: then no `Retry-After` goes with it.
 fn is_good(status: StatusCode) -> bool {
     status.as_u16() < 400
 }
@@ -36,7 +36,7 @@ pub(super) fn respond(plan: &RespondPlan, told: &Told<'_>) -> Response<Bytes> {
     }
     for (name, value) in &plan.headers {
         let value = value.fill(&filling);
-        // What is only a time that nobody knows says nothing.
+        // A field that holds nothing but an unknown time is left out.
         if value.is_empty() {
             headers.remove(name);
         } else if let Ok(value) = HeaderValue::from_maybe_shared(value) {

@@ -1,4 +1,4 @@
-//! `stale`: the last good answer to the same call, kept while it passes.
+//! `stale`: the last good answer to the same call, copied while it passes.
 
 use std::time::Instant;
 
@@ -20,10 +20,11 @@ use crate::stale::{self, Asked, Collector, Kept};
 use crate::telemetry::Exchange;
 use crate::time::now;
 
-/// RFC 7234 §5.5.1. RFC 9111 has dropped the field, but nothing else says it to a caller that looks for it.
+/// The `Warning` of RFC 7234 §5.5.1. RFC 9111 has dropped the field, but there are callers that look for it and nothing took
+/// its place.
 const STALE: HeaderValue = HeaderValue::from_static("110 - \"Response is Stale\"");
 
-/// What the call is to the route's kept answers; `None` where there are none, or where it has nothing to do with them.
+/// What the call may do with the route's kept answers; `None` if there are none, or if it has nothing to do with them.
 pub(super) fn asked(context: &Context<'_>, call: &Call, way: &Way) -> Option<Asked> {
     let snapshot = &context.current.snapshot;
     let route = &snapshot.routes[way.route];
@@ -49,7 +50,7 @@ pub(super) fn asked(context: &Context<'_>, call: &Call, way: &Way) -> Option<Ask
     Asked::of(&call, store.plan())
 }
 
-/// Carries the call; a good answer is kept while it passes.
+/// Carries the call; a good answer is copied while it passes.
 ///
 /// # Errors
 /// Why there is no answer.
@@ -74,7 +75,7 @@ pub(super) fn collect(
 ) -> Option<Collector> {
     let response = &answer.response;
     let headers = response.headers();
-    // A body that ends with its connection may as well have broken off (RFC 9112 §8).
+    // A body that ends with its connection may have been cut off (RFC 9112 §8).
     let has_end = response.version() == Version::HTTP_2
         || headers.contains_key(CONTENT_LENGTH)
         || headers.contains_key(TRANSFER_ENCODING);
@@ -106,7 +107,7 @@ pub(super) fn serve(
     Some(response)
 }
 
-/// A kept answer as this caller gets it.
+/// Makes a kept answer fit for this caller.
 pub(super) fn answer_of(
     kept: &Kept,
     context: &Context<'_>,
@@ -126,7 +127,7 @@ pub(super) fn prepare(
     exchange: &Exchange,
     route: &Route,
 ) {
-    // The library writes it from the body.
+    // The library derives it from the body.
     headers.remove(CONTENT_LENGTH);
     let facts = Facts {
         peer: &context.connection.peer,
