@@ -16,8 +16,8 @@ use crate::time::{Deadline, now, sleep_until};
 /// After an accept that failed for want of descriptors or memory: long enough not to spin, short enough to recover at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts callers' connections for as long as the listener is wanted, then those that the system has let in for it already: closing it
-/// would reset them.
+/// Accepts callers' connections until the listener is retired, then those in the system's backlog: closing the listener would
+/// reset them.
 pub(super) async fn accept(
     listener: TcpListener,
     dispatch: Dispatch,
@@ -62,21 +62,21 @@ pub(super) async fn accept(
     }
 }
 
-/// The connections that wait to be accepted now.
+/// The connections in the backlog now.
 fn waiting(listener: &std::net::TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
     std::iter::from_fn(|| {
         loop {
             match listener.accept() {
                 Ok(arrival) => return Some(arrival),
                 Err(error) if is_callers(&error) => {}
-                // There is none, or it cannot be had.
+                // There is none, or it cannot be accepted.
                 Err(_) => return None,
             }
         }
     })
 }
 
-/// Counts who comes in and hands them on.
+/// Counts new connections and hands them on.
 struct Door {
     dispatch: Dispatch,
     accepted: Counter,
@@ -93,10 +93,10 @@ impl Door {
         }
     }
 
-    /// Hands a connection on, to be served or to be told that there is no room.
+    /// Hands a connection on, to be served or refused for want of room.
     ///
     /// # Errors
-    /// When it has one of the last descriptors: others should not come in as fast.
+    /// When it has one of the last descriptors: the next accept should wait.
     fn let_in(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let Self {
             dispatch,
@@ -133,7 +133,7 @@ impl Door {
     }
 }
 
-/// An error of the one connection that was just being accepted, not of the listener.
+/// Whether it is an error of the one connection that was just being accepted, not of the listener.
 fn is_callers(error: &io::Error) -> bool {
     [
         io::ErrorKind::ConnectionAborted,

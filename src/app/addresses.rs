@@ -1,10 +1,10 @@
-//! Where the program listens in fact: with the ports that the system chose.
+//! The addresses that the program listens on, with the ports that the system chose.
 
 use std::net::SocketAddr;
 
 use crate::config::plan::AdminAddress;
 
-/// Where the program listens in fact.
+/// The addresses that the program listens on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// For the application's calls.

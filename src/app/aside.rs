@@ -1,4 +1,4 @@
-//! Work that would hold up the control thread, which accepts callers: done beside it.
+//! Work that would block the control thread, which accepts connections: done on another thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{OnceLock, mpsc};
@@ -8,23 +8,23 @@ use tokio::sync::oneshot;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// The work panicked, which the log tells already, or the system gives no thread.
+/// The work panicked, which is logged already, or the system gives no thread.
 #[derive(Debug, thiserror::Error)]
 #[error("a defect in sidefuse; its log has the details")]
 pub(super) struct Undone;
 
-/// Does it on a thread of its own: reading from a disk that is slow, and whatever takes long for 10 000 routes. It is the same thread
-/// each time, since the allocator keeps a heap for each thread, and configurations scattered over several would fill them all.
+/// Runs `work` on a thread of its own: reading from a slow disk, and what takes long for 10 000 routes. It is the same thread
+/// each time, since the allocator keeps a heap per thread, and configurations scattered over several would fill them all.
 ///
 /// # Errors
-/// When it could not be done to its end.
+/// When the work was not done to its end.
 pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Undone> {
     static THREAD: OnceLock<Option<mpsc::Sender<Work>>> = OnceLock::new();
     let (done, result) = oneshot::channel();
     let work = move || {
-        // Nobody waits for it any more when the process ends.
+        // The receiver is gone when the process ends.
         let _ = done.send(work());
     };
     let thread = THREAD.get_or_init(start).as_ref().ok_or(Undone)?;
@@ -36,7 +36,7 @@ fn start() -> Option<mpsc::Sender<Work>> {
     let (sender, works) = mpsc::channel::<Work>();
     let work_off = move || {
         for work in works {
-            // Whoever waits for it learns of a panic by the end of its channel.
+            // The waiting task learns of a panic by the end of its channel.
             let _ = catch_unwind(AssertUnwindSafe(work));
         }
     };

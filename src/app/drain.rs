@@ -1,8 +1,8 @@
 //! How the process ends: it goes on serving until its callers are done, or until its time is over.
 //!
-//! The application beside us still calls out while it shuts down, so connections are accepted to the last. Every answer closes its
-//! connection. We are done when nothing has been in flight for a while; at the deadline new calls and those without an answer are
-//! refused, and what is being answered gets a last second.
+//! The application still makes calls while it shuts down, so connections are accepted until the end. Every answer closes its
+//! connection. The drain is done when nothing has been in flight for a while. At the deadline new calls and those without an
+//! answer are refused, and answers that have begun get one more second.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use crate::net::Phase;
 use crate::proxy::Shared;
 use crate::time::{Deadline, now, sleep_until};
 
-/// How often we look.
+/// How often activity is checked.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Without callers' connections, quiet for so long means done.
+/// Without callers' connections, this long without activity means done.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// With connections kept open somebody may still call: quiet for so long means done.
+/// The same while callers keep connections open, over which they may still call.
 const QUIET_WITH_CONNECTIONS: Duration = Duration::from_secs(3);
 
-/// What answers that have begun get after the deadline, and our refusals to reach their callers.
+/// How long after the deadline answers that have begun may go on, and refusals may take to reach their callers.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Waits until the callers are done, for `drain` at the most. Says whether nothing was cut off.
@@ -31,7 +31,7 @@ pub(super) async fn drain(shared: &Shared, drain: Duration) -> bool {
         return true;
     }
     let last_call = Deadline::after(now(), LAST_CALL);
-    // A call that has ended is not yet one whose caller has read the last byte: that shows when the connection closes.
+    // That a call has ended does not mean that its caller has read the last byte: only the close of the connection shows that.
     let is_on_its_way = || shared.activity().0 > 0 || shared.connections() > 0;
     while is_on_its_way() && !last_call.has_passed(now()) {
         sleep_until(Deadline::after(now(), LOOK)).await;
@@ -59,15 +59,15 @@ async fn quiet(shared: &Shared, deadline: Deadline) -> bool {
     }
 }
 
-/// What callers do at one moment.
+/// The activity of callers at one moment.
 struct Life {
     in_flight: usize,
-    /// How many calls ever began: tells of those that came and went unseen.
+    /// How many calls ever began: shows those that came and went between two checks.
     begun: usize,
     connections: usize,
 }
 
-/// Since when nobody has called.
+/// Since when there has been no call.
 struct Stillness {
     since: Instant,
     begun: usize,
@@ -78,7 +78,7 @@ impl Stillness {
         Self { since: now, begun }
     }
 
-    /// Whether it has lasted long enough to believe that nobody will call any more.
+    /// Whether it has lasted long enough to expect no more calls.
     fn is_enough(&mut self, life: &Life, now: Instant) -> bool {
         if life.in_flight > 0 || life.begun != self.begun {
             *self = Self::new(now, life.begun);

@@ -11,7 +11,7 @@ pub enum StartError {
     /// The configuration has errors; the report is what to show.
     #[error("the configuration has errors")]
     Config(Report),
-    /// The configuration is well written, but something that it names is of no use.
+    /// The configuration is valid, but something that it names cannot be used.
     #[error("the configuration cannot come alive")]
     Build(#[from] BuildError),
     /// An address cannot be listened on.
@@ -28,7 +28,7 @@ pub enum StartError {
     /// The system refuses a thread, a signal handler or a runtime.
     #[error("cannot set up {0}")]
     System(&'static str, #[source] io::Error),
-    /// With so few descriptors no call could be served.
+    /// There are too few descriptors to serve a call.
     #[error(
         "this process may open only {limit} files, which leaves too few for calls beside its own; raise the limit (ulimit -n, LimitNOFILE)"
     )]

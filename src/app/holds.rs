@@ -1,10 +1,10 @@
 //! Ends of holds.
 //!
-//! Time moves a breaker when somebody asks. A hold that ends while no call comes and nobody looks must end all the same: its line in the
-//! log is what people wait for, and the state file is written for it.
+//! A breaker's time passes only when it is asked. A hold must end on time also while no call comes: its log line is what people
+//! wait for, and the state file is written for it.
 //!
-//! An override ends at a time of day, and its hold after so much time awake. A machine that was suspended has had the one without the
-//! other, so what is left is measured anew. A wall clock that somebody sets moves nothing.
+//! An override ends at a time of day, its hold after a span on the monotonic clock, which stands still while the machine is
+//! suspended. So after a suspend the span is measured anew. Setting the wall clock changes nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::time::{Deadline, now, sleep_until, suspended, wall};
 /// How often holds are looked at.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Two clocks are never read at once; less than this is no suspend.
+/// Two clocks cannot be read at once; a difference below this is no suspend.
 const SHORTEST: Duration = Duration::from_millis(50);
 
 /// How long the machine had been suspended at the last look.
 struct Suspends(Duration);
 
 impl Suspends {
-    /// Whether it was suspended since, if that is how long it has been now.
+    /// Whether the machine was suspended since the last look; `suspended` is the total now.
     fn had_another(&mut self, suspended: Duration) -> bool {
         let is_longer = suspended >= self.0 + SHORTEST;
         if is_longer {

@@ -1,4 +1,4 @@
-//! From the file to something that can come into force; nothing of it is shared yet.
+//! From the file to objects that can come into force; nothing of them is shared yet.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use crate::upstream::Shed;
 /// Looks up an environment variable.
 pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// What it takes to bring a configuration into force.
+/// What is needed to bring a configuration into force.
 pub(super) struct Loader {
     pub(super) file: PathBuf,
     pub(super) environment: Environment,
     pub(super) audience: Audience,
     pub(super) connect: Arc<dyn Connect>,
-    /// What `connect` looks names up in.
+    /// The resolver that `connect` uses.
     pub(super) names: Names,
 }
 
@@ -60,9 +60,9 @@ impl Loader {
     }
 }
 
-/// What live objects are built on.
+/// What live objects are built from besides the plan.
 pub(super) struct Ground<'a> {
-    /// The addresses that the proxy listens on in fact.
+    /// The addresses that the proxy listens on.
     pub(super) own: Vec<SocketAddr>,
     pub(super) meters: &'a Meters,
     pub(super) sheds: &'a Arc<[Shed]>,

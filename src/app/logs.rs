@@ -1,11 +1,11 @@
-//! How log lines look: the configuration's wish meets the terminal.
+//! The format of log lines, from the configuration and the surroundings.
 
 use std::sync::Arc;
 
 use crate::config::plan::{LogFormat, LogLevel, Plan};
 use crate::telemetry::{Level, LineFormat, LogSpec, Sample, Stamp};
 
-/// What of the surroundings decides the `auto` format.
+/// The reader of the log, which decides the `auto` format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Audience {
     /// Lines are collected.
@@ -20,7 +20,7 @@ pub(super) enum Audience {
 }
 
 impl Audience {
-    /// Whom the surroundings suggest.
+    /// The reader that the surroundings suggest.
     pub(super) fn of(environment: &dyn Fn(&str) -> Option<String>, is_terminal: bool) -> Self {
         if is_terminal {
             Self::Terminal {

@@ -1,11 +1,11 @@
 //! The program around the data path: starting, reloading, ending.
 //!
-//! One control thread (the one that calls [`run`]) does everything but carry traffic: it accepts connections and hands each to the
-//! worker with the fewest, serves operators and probes, watches the configuration and the signals. Each worker is a thread with a
-//! runtime of its own.
+//! One control thread (the one that calls [`run`]) does everything except carry traffic: it accepts connections and hands each
+//! to the worker with the fewest, serves operators and health checks, watches the configuration and the signals. Each worker is
+//! a thread with a runtime of its own.
 //!
-//! Start: file → plan → listeners bound → live objects → workers → ready. Whatever fails on the way ends the process with one message:
-//! there is no half start. How it ends: `drain`.
+//! Start: file → plan → listeners bound → live objects → workers → ready. A failure on the way ends the process with one
+//! message: it never runs half started. How it ends: `drain`.
 
 mod accept;
 mod addresses;

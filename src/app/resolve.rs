@@ -1,6 +1,6 @@
-//! `resolve: all`: each address of an upstream's name is an endpoint, and stays one for as long as the name has it.
+//! `resolve: all`: each address of an upstream's name is an endpoint for as long as the name has it.
 //!
-//! Until the first answer, and where there is none, the name itself is the one endpoint.
+//! Until the first answer, the name itself is the only endpoint.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::proxy::Shared;
 use crate::snapshot::Snapshot;
 use crate::time::{Deadline, now, sleep_until};
 
-/// How often the addresses are looked at. Asking is the cache's to decide; this bounds how late a new answer is taken up.
+/// How often the cached addresses are read. When to query is decided by the cache; this bounds how late a new answer is used.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Keeps the endpoints of all such upstreams as their names say, for ever.
+/// Keeps the endpoints of all such upstreams in step with their names, forever.
 pub(super) async fn resolve(shared: &Shared, names: &Names) {
     loop {
         let now = now();
@@ -32,7 +32,7 @@ fn take_up(snapshot: &Snapshot, names: &Names, now: std::time::Instant) {
         let Some(addresses) = names.known_addresses(&upstream.host) else {
             continue;
         };
-        // Name servers turn the order of their answers, which is no change.
+        // Name servers rotate the order of their answers, which is no change.
         let mut addresses = addresses.to_vec();
         addresses.sort_unstable();
         let endpoints: Vec<EndpointPlan> = addresses

@@ -5,8 +5,8 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Sent with the error of a write to a file that has reached its size limit (`ulimit -f`); Linux has this number for it on all that we are
-/// built for.
+/// Sent together with the error of a write to a file that has reached its size limit (`ulimit -f`). Linux uses this number on
+/// all platforms that we build for.
 const SIGXFSZ: i32 = 25;
 
 /// The signals that end the process, the one that reloads, and those that ask for nothing.
@@ -31,13 +31,13 @@ pub(super) struct Idle {
 }
 
 impl Signals {
-    /// From now on these signals are ours. So is the one of the size limit, which would end the process: the write's error is dealt with
-    /// like that of a full disk.
+    /// Handles these signals from now on. SIGXFSZ, which would end the process, is ignored: the write's error is handled like
+    /// that of a full disk.
     ///
     /// # Errors
     /// When the system refuses a handler.
     pub(super) fn install() -> io::Result<Self> {
-        // What is installed once stays, with or without somebody who waits.
+        // A handler stays installed without a receiver.
         drop(signal(SignalKind::from_raw(SIGXFSZ))?);
         Ok(Self {
             endings: Endings {

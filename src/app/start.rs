@@ -1,4 +1,4 @@
-//! From nothing to ready, and to the end.
+//! The life of the program, from the start to its end.
 
 use std::fs::File;
 use std::io::Write;
@@ -34,7 +34,7 @@ use crate::telemetry::{LogWriter, Logging, Meters};
 use crate::time::now;
 use crate::upstream::Shed;
 
-/// How long the last log lines may take to leave.
+/// How long the last log lines may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the program is started with.
@@ -47,7 +47,7 @@ pub struct Options {
     pub sink: Box<dyn Write + Send>,
     /// Whether that is a terminal.
     pub is_terminal: bool,
-    /// Ends the program as SIGTERM does. Signals are obeyed in any case.
+    /// Ends the program as SIGTERM does. Signals are handled in any case.
     pub stop: Arc<Notify>,
 }
 
@@ -64,7 +64,7 @@ pub fn run(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8, Start
     let runtime =
         runtime.map_err(|error| StartError::System("the control thread's runtime", error))?;
     let code = runtime.block_on(control(options, ready));
-    // What a disk or a name server still holds up is nothing to wait for.
+    // Tasks that a disk or a name server blocks are not waited for.
     runtime.shutdown_background();
     code
 }
@@ -77,12 +77,12 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
         is_terminal,
         stop,
     } = options;
-    // First of all: a signal during the start must neither kill us halfway nor, where we are PID 1, be lost.
+    // First of all: a signal during the start must neither kill the process halfway nor, for PID 1, be lost.
     let signals =
         Signals::install().map_err(|error| StartError::System("signal handlers", error))?;
     let audience = Audience::of(&*environment, is_terminal);
     let meters = Meters::new();
-    // Questions are asked from this thread: they outlive whoever wanted the answer.
+    // Queries run on this thread, so that they outlive the call that needs the answer.
     let names = Names::new(tokio::runtime::Handle::current(), meters.clone());
     let descriptors = Descriptors::raise();
     let loader = Arc::new(Loader {
@@ -137,12 +137,12 @@ async fn control(options: Options, ready: impl FnOnce(&Addresses)) -> Result<u8,
     };
     warn_of_few(descriptors, &life.shared.snapshot.load());
     let code = life.live(listening, Hands { signals, stop }, ready).await;
-    // A reader that has stopped keeps the last lines from leaving; that must not keep us from ending.
+    // A reader that has stopped blocks the last lines; that must not keep the process from ending.
     let _ = writer.shutdown(LAST_WORDS);
     code
 }
 
-/// Who may end or reload the program.
+/// The sources of ends and reloads.
 struct Hands {
     signals: Signals,
     stop: Arc<Notify>,
@@ -280,10 +280,10 @@ async fn forward(
     }
 }
 
-/// So many descriptors a process needs at least beside its own: four calls at once.
+/// The least descriptors beside the process's own: four calls at once.
 const FEWEST: u64 = 8;
 
-/// A process whose own files leave none for a caller would be ready and refuse every call.
+/// Refuses to start if the process's own files leave no descriptors for callers: it would be ready and refuse every call.
 fn leaves_room(descriptors: Descriptors) -> Result<(), StartError> {
     let next = File::open("/").map_err(|error| StartError::System("files", error))?;
     if descriptors.left_from(&next) > FEWEST {
@@ -294,7 +294,7 @@ fn leaves_room(descriptors: Descriptors) -> Result<(), StartError> {
     })
 }
 
-/// Callers that come after the last descriptor is used are refused, whatever `max_connections` would allow.
+/// Warns if there are fewer descriptors than `max_connections` needs: callers beyond the last descriptor are refused.
 fn warn_of_few(descriptors: Descriptors, snapshot: &Snapshot) {
     let max = snapshot.plan.http.max_connections;
     if descriptors.callers() < max {
@@ -320,7 +320,7 @@ fn announce(snapshot: &Snapshot, addresses: &Addresses, workers: usize) {
     );
 }
 
-/// The log is the process's, and so is the panic hook. In a process that has both already (a demo, a test) they stay as they are.
+/// Installs log and panic hook, which belong to the process. If it has them already (a demo, a test) they stay as they are.
 fn install(logging: &Logging) {
     if logging.install().is_ok() {
         std::panic::set_hook(Box::new(|panic| {

@@ -1,8 +1,8 @@
 //! The state file: what breakers and throttles know outlives the process.
 //!
-//! Written whole or not at all (a file beside it, synchronised, renamed), when one of them changes but at most once a second, and at the
-//! end. The control thread decides and a thread of its own writes: no worker waits for a disk. A file that cannot be used costs what
-//! it would have told, never the start.
+//! Written atomically (a temporary file, synchronised, renamed), when one of them changes but at most once a second, and at the
+//! end. The control thread decides and a thread of its own writes: no worker waits for a disk. A file that cannot be used never
+//! prevents the start; only what it held is lost.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -23,20 +23,20 @@ use crate::telemetry::WriteResult;
 use crate::text::chain;
 use crate::time::{Deadline, now, sleep_until, timeout_at, wall};
 
-/// Two writes are at least so far apart.
+/// The shortest time between two writes.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often the file is written while something is remembered though nothing changes: it must not grow too old under a long outage,
-/// and an order that only moved the end of a hold is no change of a state.
+/// How often the file is written without a change while there is something to remember: it must not grow too old in a long
+/// outage, and an order that only moves the end of a hold is no change of a state.
 const REFRESH: Duration = Duration::from_secs(30);
 
-/// How long the end of the program waits for a disk.
+/// How long the end of the program waits for the last write.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
-/// More than 10 000 routes with all their transitions have.
+/// The largest file that is read: more than 10 000 routes with all their transitions need.
 const MAX_BYTES: u64 = 128 * 1024 * 1024;
 
-/// Why a state file is passed over.
+/// Why a state file is ignored.
 #[derive(Debug, thiserror::Error)]
 enum Useless {
     #[error("it cannot be read")]
@@ -49,7 +49,7 @@ enum Useless {
     TooOld { age: Duration, max: Duration },
 }
 
-/// Takes up what an earlier process left, if it left something.
+/// Restores what an earlier process left, if it left something.
 pub(super) fn recall(prepared: &mut Prepared) {
     let Some(StatePlan { file, max_age }) = prepared.snapshot().plan.state.clone() else {
         return;
@@ -102,10 +102,10 @@ fn whole_seconds(time: Duration) -> Duration {
 /// Keeps the state file of the configuration in force.
 pub(super) struct Keeper {
     shared: Arc<Shared>,
-    /// Whether the file may hold what would be wrong if it were left.
+    /// Whether the file may hold a state, so that it must be rewritten when there is none any more.
     is_filled: Cell<bool>,
     has_failed: Cell<bool>,
-    /// Counts the writes; the number of the latest that was begun is behind the lock, which one write at a time holds.
+    /// Numbers the writes. The number of the last one begun is behind the lock, which each write holds.
     number: Cell<u64>,
     latest: Arc<Mutex<u64>>,
 }
@@ -121,14 +121,14 @@ impl Keeper {
         }
     }
 
-    /// Writes what changes, for as long as the program lives. The first write comes at once: that a file cannot be written is better
-    /// known before it is needed.
+    /// Writes what changes, for as long as the program runs. The first write comes at once, to show early if the file cannot be
+    /// written.
     pub(super) async fn keep(&self) -> Infallible {
         loop {
             let begin = now();
             self.save().await;
             sleep_until(Deadline::after(begin, PAUSE)).await;
-            // Either way it is time to look again.
+            // After a change and after the timeout alike, look again.
             let _ = timeout_at(
                 Deadline::after(begin, REFRESH),
                 self.shared.changed.notified(),
@@ -137,7 +137,7 @@ impl Keeper {
         }
     }
 
-    /// The last write, after the last call. A disk that hangs does not keep us from ending.
+    /// Makes the last write, after the last call. A disk that hangs does not keep the process from ending.
     pub(super) async fn save_at_last(&self) {
         let late = Deadline::after(now(), LAST_WRITE);
         if timeout_at(late, self.save()).await.is_err() {
@@ -147,7 +147,7 @@ impl Keeper {
         }
     }
 
-    /// A write that nobody waits for any more may still be under way when the next begins: it must not come after it.
+    /// A write that is no longer waited for may still be under way when the next begins: it must not overwrite that.
     async fn save(&self) {
         let Some((file, memory)) = self.due() else {
             return;
@@ -167,7 +167,7 @@ impl Keeper {
         self.told(&written.unwrap_or_else(|end| Err(io::Error::other(end))));
     }
 
-    /// What is to be written, unless the file says nothing and there is nothing to say.
+    /// What is to be written; `None` if there is nothing to remember and the file holds nothing.
     fn due(&self) -> Option<(PathBuf, Memory)> {
         let snapshot = self.shared.snapshot.load();
         let file = snapshot.plan.state.as_ref()?.file.clone();
@@ -176,7 +176,7 @@ impl Keeper {
         (self.is_filled.replace(is_filled) || is_filled).then_some((file, memory))
     }
 
-    /// Says so when writing begins to fail, and when it works again.
+    /// Logs when writing begins to fail, and when it works again.
     fn told(&self, written: &io::Result<()>) {
         let had_failed = self.has_failed.replace(written.is_err());
         match written {
@@ -188,7 +188,7 @@ impl Keeper {
             }
             Err(error) => {
                 self.shared.meters.state_written(WriteResult::Failed);
-                // What should have been written is due again.
+                // What could not be written is due again.
                 self.is_filled.set(true);
                 if !had_failed {
                     tracing::warn!(%error, "State file cannot be written; a restart would forget the state of the breakers");
@@ -198,8 +198,8 @@ impl Keeper {
     }
 }
 
-/// Replaces the file in one step. It names operators and paths, so nobody else may read it: such a draft has mode 0600, and a name
-/// that no other process uses, so of two with one file the last to rename wins. Of a link it replaces what the link points to.
+/// Replaces the file atomically. It names operators and paths, so the temporary file has mode 0600. Its name is unique, so of
+/// two processes with one file the last to rename wins. For a link, the target of the link is replaced.
 fn write(file: &Path, content: &str) -> io::Result<()> {
     let file = &*behind_links(file)?;
     make_way(file)?;
@@ -208,7 +208,7 @@ fn write(file: &Path, content: &str) -> io::Result<()> {
     draft.write_all(content.as_bytes())?;
     draft.as_file().sync_all()?;
     draft.persist(file).map_err(|refused| refused.error)?;
-    // The new name is on the disk once its directory is.
+    // The rename is durable once the directory is synchronised.
     File::open(directory)?.sync_all()
 }
 
@@ -243,14 +243,14 @@ fn make_way(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Where a file really is. One that is not there yet is where the last of its links points to.
+/// Resolves links to the real path. A file that does not exist yet is where the last link points.
 fn behind_links(file: &Path) -> io::Result<PathBuf> {
-    /// As many as Linux follows.
+    /// The most links, as in Linux.
     const MOST_LINKS: usize = 40;
     let mut place = file.to_owned();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&place) {
-            // An absolute target replaces all that stands before it.
+            // An absolute target replaces the whole path.
             Ok(target) => place = place.parent().unwrap_or(Path::new("")).join(target),
             Err(_) => return Ok(place),
         }

@@ -24,19 +24,20 @@ struct Arrival {
     welcome: Welcome,
 }
 
-/// What a connection can expect.
+/// What is to be done with a connection.
 #[derive(Debug)]
 pub(super) enum Welcome {
-    /// It is served.
+    /// Serve it.
     Serve,
-    /// There is no room for it, for this reason: it is told so.
+    /// Refuse it for this reason: there is no room.
     Refuse(Failure, Option<Refusing>),
 }
 
-/// So many connections may be told at once that no descriptors are left, over all listeners: each holds one of the last meanwhile.
+/// The most connections that are refused at once for want of descriptors, over all listeners: each holds one of the last
+/// meanwhile.
 const MOST_REFUSED: usize = 4;
 
-/// One of the connections that are being told so.
+/// One of the connections that are being refused so.
 #[derive(Debug)]
 pub(super) struct Refusing(Arc<AtomicUsize>);
 
@@ -85,7 +86,7 @@ impl Workers {
             let thread = thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
-                    // A runtime whose tasks may not leave their thread cannot itself be brought to it.
+                    // The runtime is not `Send`, so each thread builds its own.
                     let runtime = Builder::new_current_thread()
                         .enable_all()
                         .build_local(LocalOptions::default());
@@ -106,7 +107,7 @@ impl Workers {
                     }
                 });
             let thread = thread.map_err(|error| StartError::System("a worker thread", error))?;
-            // A thread that ended without a word has panicked, and says so by its obituary.
+            // A thread that ended without a message has panicked, which its [`Obituary`] reports.
             if let Ok(Err(error)) = is_built.recv() {
                 return Err(StartError::System("a worker's runtime", error));
             }
@@ -130,7 +131,7 @@ impl Workers {
         &self.dispatch
     }
 
-    /// Waits until a worker ends although nobody asked it to.
+    /// Waits until a worker ends unasked.
     pub(super) async fn died(&self) {
         self.died.notified().await;
     }
@@ -140,7 +141,7 @@ impl Workers {
         let (threads, ends): (Vec<_>, Vec<_>) = self.threads.into_iter().unzip();
         drop(ends);
         for thread in threads {
-            // A worker that panicked has told so itself.
+            // A worker that panicked has reported that itself.
             let _ = thread.join();
         }
     }
@@ -154,7 +155,7 @@ enum Ended {
     Broken,
 }
 
-/// What a worker does until it is asked to end, by a word or by the end of whoever could say it.
+/// Runs a worker until it is asked to end, by a message or by the end of the channel.
 async fn work(
     worker: Rc<Worker>,
     mut arrivals: mpsc::UnboundedReceiver<Arrival>,
@@ -199,12 +200,12 @@ impl Dispatch {
         &self.shared
     }
 
-    /// Which descriptors are kept from callers.
+    /// The descriptors that are kept from callers.
     pub(super) fn descriptors(&self) -> Descriptors {
         self.descriptors
     }
 
-    /// The right to tell one more connection that no descriptors are left.
+    /// The right to refuse one more connection for want of descriptors; `None` if enough are being refused.
     pub(super) fn may_refuse(&self) -> Option<Refusing> {
         let before = self.refusing.fetch_add(1, Ordering::Relaxed);
         let refusing = Refusing(Arc::clone(&self.refusing));
@@ -238,7 +239,7 @@ impl Dispatch {
     }
 }
 
-/// Reports a worker that ends by a panic; one that was asked to end forgets it.
+/// Reports a worker that ends by a panic; a worker that was asked to end disarms it.
 struct Obituary {
     died: Arc<Notify>,
 }

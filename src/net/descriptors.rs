@@ -9,11 +9,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::shortage::Shortage;
 
-/// So many are enough for everything: the most that Linux allows a process unless it is told otherwise (`fs.nr_open`).
+/// The most that is asked for: what Linux allows a process by default (`fs.nr_open`).
 const PLENTY: u64 = 1 << 20;
 
-/// The last descriptors, of which connections of callers and to upstreams get none: an operator, a health check and a reload find room
-/// when everything else is used up.
+/// The descriptors of the process, the last of which are kept from callers and upstreams, so that an operator, a health check
+/// and a reload find some when everything else is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptors {
     /// How many there are in all.
@@ -38,7 +38,7 @@ impl Descriptors {
         Self::of_limit(if is_raised { wanted } else { current })
     }
 
-    /// Of a process that may have `limit` of them.
+    /// The descriptors of a process that may have `limit` of them.
     #[must_use]
     pub const fn of_limit(limit: u64) -> Self {
         let eighth = limit / 8;
@@ -61,13 +61,13 @@ impl Descriptors {
         self.limit
     }
 
-    /// So many connections of callers may be open: half of what is not kept back, since each call needs one to its upstream, too.
+    /// The most connections of callers: half of what is not kept back, since each call needs one to its upstream, too.
     #[must_use]
     pub fn callers(self) -> usize {
         usize::try_from(self.ceiling / 2).unwrap_or(usize::MAX)
     }
 
-    /// So many connections to one port of operators may be open: with two such ports, half of what is kept back where that is little.
+    /// The most connections to one admin port, from 4 to 64: with two such ports, half of what is kept back if that is little.
     #[must_use]
     pub fn operators(self) -> usize {
         let share = usize::try_from(self.limit / 32).unwrap_or(usize::MAX);

@@ -1,15 +1,15 @@
-//! Where the process stands in its life: what decides whether connections are kept and calls still taken.
+//! The phase of the process: whether connections are kept and calls still served.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Where the process stands in its life.
+/// The phase of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Normal service.
     Serving,
     /// A termination signal came: calls are still served, connections are told to close after their next answer.
     Draining,
-    /// The time for that is over: calls are refused.
+    /// The time to drain is over: calls are refused.
     Closing,
 }
 

@@ -14,8 +14,8 @@ use crate::time::{Alarm, Deadline, now};
 /// How long an address is waited for before the next is tried beside it (RFC 8305 §8: Connection Attempt Delay).
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// The order in which addresses are tried: families take turns, IPv6 begins (RFC 8305 §4). Within a family the order of the answer,
-/// begun at another place each `turn`: one cached answer must not send all connections to its first address.
+/// The order in which addresses are tried: families alternate, IPv6 first (RFC 8305 §4). Within a family the order is that of
+/// the answer, rotated by `turn`, so that one cached answer does not send all connections to its first address.
 #[must_use]
 pub fn order(addresses: &[IpAddr], turn: usize) -> Vec<IpAddr> {
     let family = |is_v6: bool| {
@@ -41,7 +41,7 @@ pub fn order(addresses: &[IpAddr], turn: usize) -> Vec<IpAddr> {
 /// connection wins, what else is under way is dropped. The caller bounds the time.
 ///
 /// # Errors
-/// When every address failed: the last error of those that say the most about whoever was to be reached.
+/// When every address failed: the last of the errors that say the most about the peer.
 pub async fn race<A, T, F>(
     addresses: impl IntoIterator<Item = A>,
     mut dial: impl FnMut(A) -> F,

@@ -1,4 +1,4 @@
-//! A stream that breaks when its holder lets go of it, whoever owns it by then.
+//! A stream that its holder can break while another task owns it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,7 +18,7 @@ pub struct Held<I> {
     hold: oneshot::Receiver<Infallible>,
 }
 
-/// Keeps a [`Held`] stream whole; its drop breaks it.
+/// Keeps a [`Held`] stream whole; dropping it breaks the stream.
 #[derive(Debug)]
 pub struct Hold(#[expect(dead_code, reason = "its drop is its use")] oneshot::Sender<Infallible>);
 

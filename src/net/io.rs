@@ -16,14 +16,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
 /// Any [`Io`].
 pub type BoxIo = Box<dyn Io>;
 
-/// How many bytes moved over a stream, readable while somebody else owns the stream.
+/// How many bytes moved over a stream, readable while another task owns the stream.
 ///
 /// This is what tells a call that was never sent from one that may have arrived: an HTTP library's error does not.
 #[derive(Debug, Default)]
 pub struct Traffic {
     read: AtomicU64,
     written: AtomicU64,
-    /// Something was to be written since the last flush.
+    /// Whether something was to be written since the last flush.
     is_pent_up: AtomicBool,
 }
 
@@ -40,15 +40,15 @@ impl Traffic {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Whether its user, who flushes it when he has written all that he had, has something left to write.
+    /// Whether the stream's user has something left to write: it flushes after writing all that it has.
     #[must_use]
     pub fn is_pent_up(&self) -> bool {
         self.is_pent_up.load(Ordering::Relaxed)
     }
 }
 
-/// Pieces up to this size in all are put together before they are written: a head and a short body in one piece cost the system less
-/// than in two, and copying so much costs next to nothing.
+/// Pieces up to this total size are joined before they are written: one write of a head with a short body costs less than two,
+/// and copying so little costs next to nothing.
 const SMALL: usize = 1024;
 
 /// A stream that counts into a [`Traffic`].

@@ -1,4 +1,4 @@
-//! The seams to the outside world: byte streams, names, connecting, TLS, accepting.
+//! The interfaces to the outside world: byte streams, names, connecting, TLS, accepting.
 //!
 //! Everything above works on [`Io`] and [`Connect`], so that the whole data path runs over memory pipes in a test. Nothing here knows
 //! HTTP.

@@ -1,6 +1,6 @@
 //! What this process or this machine has run out of, as the system's errors say it.
 //!
-//! Such an error says nothing about whoever was to be reached: it must neither open a breaker nor eject an endpoint.
+//! Such an error says nothing about the peer: it must neither open a breaker nor eject an endpoint.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-/// Between two lines that tell of it: each call, and each caller, may meet the same shortage.
+/// The shortest time between two log lines: every call may meet the same shortage.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// What there is no more of.
+/// The resource that is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shortage {
     /// Descriptors, of the process or of the system.
@@ -22,12 +22,12 @@ pub enum Shortage {
     Ports,
 }
 
-/// Has a shortage told now and then.
+/// Limits how often a shortage is logged.
 #[derive(Debug, Default)]
 pub struct Warned(Mutex<Option<Instant>>);
 
 impl Shortage {
-    /// What an error is a sign of, if it is one of these.
+    /// The shortage that an error shows, if it shows one.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
@@ -38,7 +38,7 @@ impl Shortage {
         }
     }
 
-    /// What it is of, in a word.
+    /// The name of the resource.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ impl From<Shortage> for io::Error {
 }
 
 impl Warned {
-    /// Whether to tell it at `now`; if so, it counts as told.
+    /// Whether a line is due at `now`; if so, it counts as written.
     pub fn is_due(&self, now: Instant) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= QUIET);
@@ -85,7 +85,7 @@ impl Warned {
         is_due
     }
 
-    /// Warns, unless that has just been done.
+    /// Logs a warning, unless that was just done.
     pub fn warn(&self, shortage: Shortage, error: &io::Error, now: Instant) {
         if !self.is_due(now) {
             return;
@@ -99,8 +99,8 @@ impl Warned {
     }
 }
 
-/// How much an error says about whoever was to be reached at several addresses: that an address of one family cannot be had proves the
-/// least, since another may be the one in use; that there was nothing to reach them with outweighs all.
+/// How much an error says about a peer with several addresses. That a local address of one family is missing says the least,
+/// since the peer may use the other family. A shortage of ours outweighs all others.
 pub(super) fn weight(error: &io::Error) -> u8 {
     match Shortage::of(error) {
         Some(Shortage::Ports) => 0,

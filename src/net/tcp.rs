@@ -20,13 +20,13 @@ use crate::time::{Deadline, now, timeout_at};
 pub struct Tcp {
     names: Names,
     descriptors: Descriptors,
-    /// Which address of each name comes first this time.
+    /// Rotates which address of a name is tried first.
     turn: AtomicUsize,
     warned: Warned,
 }
 
 impl Tcp {
-    /// Connects to what `names` says, for as long as that leaves the descriptors that are kept back.
+    /// Connects to the addresses that `names` gives, unless only the descriptors that are kept back are left.
     #[must_use]
     pub fn new(names: Names, descriptors: Descriptors) -> Self {
         Self {

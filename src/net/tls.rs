@@ -30,15 +30,15 @@ pub enum Offer {
 /// Why TLS towards an upstream cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file of trusted certificates is of no use.
+    /// The file of trusted certificates cannot be used.
     #[error("cannot use `ca_file` {}: expected PEM certificates", .0.display())]
     CaFile(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The system trusts nobody.
+    /// The system has no trusted certificates.
     #[error(
         "found no trusted certificates on this system: install ca-certificates, or name a `tls.ca_file`"
     )]
     NoSystemRoots,
-    /// The host is no name that a certificate can have.
+    /// The host is not a name that a certificate can have.
     #[error("`{0}` cannot be verified: expected a DNS name or an IP address")]
     ServerName(String),
     /// The TLS library refused its settings.
@@ -50,7 +50,7 @@ pub enum TlsError {
 pub struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
-    /// What is wrong with a certificate stands in no answer, since an upstream wrote it; the log tells it now and then.
+    /// Limits how often a certificate's error is logged. It stands in no answer, since its text comes from the upstream.
     warned: Warned,
 }
 
@@ -111,11 +111,11 @@ impl Tls {
     }
 }
 
-/// What can be done about the mistakes that people make most.
+/// Advice for the most frequent mistakes.
 fn remedy(error: &io::Error) -> Option<&'static str> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
     if let Error::InvalidCertificate(error) = error {
-        // Another authority of the same name signed it in the second case.
+        // In the second case another authority of the same name signed it.
         let is_unknown = matches!(
             error,
             CertificateError::UnknownIssuer | CertificateError::BadSignature
@@ -180,7 +180,7 @@ fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
     })
 }
 
-/// Certificates that are read once. That there are none is not remembered: a reload finds those that were installed since.
+/// Certificates that are read once. A failure is not cached: a reload finds certificates that were installed since.
 struct KnownRoots(Mutex<Option<Arc<RootCertStore>>>);
 
 impl KnownRoots {

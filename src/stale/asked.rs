@@ -13,22 +13,22 @@ use crate::config::plan::{Obedience, StalePlan};
 use crate::resilience::Key;
 use crate::wire::{members, names_version};
 
-/// A request, by what counts here.
+/// The parts of a request that matter here.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
     /// Its method.
     pub method: &'a Method,
-    /// The host that the upstream is told, where that is the caller's.
+    /// The caller's host, if the upstream gets it.
     pub host: Option<&'a HeaderValue>,
     /// Path and query, as the upstream gets them.
     pub target: &'a str,
     /// The caller's header fields.
     pub headers: &'a HeaderMap,
-    /// By which its route tells callers apart: for their breakers, and for their rate.
+    /// The keys by which its route tells callers apart: for their breakers, and for their rate.
     pub keys: [Option<Key>; 2],
     /// The header that names the user.
     pub user_id: Option<&'a HeaderName>,
-    /// The headers that bring the id of a call.
+    /// The headers that may carry the id of a call.
     pub ids: &'a [HeaderName],
 }
 
@@ -36,7 +36,7 @@ pub struct Call<'a> {
 #[derive(Debug)]
 pub struct Asked {
     pub(super) print: Print,
-    /// For what the `Vary` of an answer names.
+    /// The headers, for the fields that the `Vary` of an answer names.
     headers: HeaderMap,
     uses: Uses,
 }
@@ -62,7 +62,7 @@ impl Asked {
             || headers
                 .get(CONTENT_LENGTH)
                 .is_some_and(|length| length != "0");
-        // A part of an answer is not the answer; a precondition is for the upstream alone to judge.
+        // Part of an answer is not kept; a precondition is for the upstream alone to judge.
         let is_partial = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE]
             .iter()
             .any(|name| headers.contains_key(name));
@@ -114,13 +114,13 @@ impl Asked {
         names_version(&tags, tag.map(HeaderValue::as_bytes))
     }
 
-    /// What the request has in that header, as a fingerprint.
+    /// The fingerprint of what the request has in that header.
     pub(super) fn select(&self, name: &HeaderName) -> Print {
         select(&self.headers, name)
     }
 }
 
-/// What we say ourselves of each caller: the caller's own fields of these names do not tell what the upstream saw.
+/// Fields that we write for each caller: the caller's own fields of these names are not what the upstream saw.
 const OURS: [&str; 5] = [
     "forwarded",
     "via",
@@ -129,7 +129,7 @@ const OURS: [&str; 5] = [
     "x-forwarded-proto",
 ];
 
-/// The headers of a request that an answer depends on, as the answer says; `None` when it depends on what nobody can know here.
+/// The request headers that an answer depends on by its own word; `None` when it depends on what cannot be known here.
 pub(super) fn varying(answer: &HeaderMap) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
     for value in answer.get_all(http::header::VARY) {
@@ -146,7 +146,7 @@ pub(super) fn varying(answer: &HeaderMap) -> Option<Vec<HeaderName>> {
             }
         }
     }
-    // An encoded body is for who can decode it, whether or not the upstream says so.
+    // An encoded body is only for callers that can decode it, whether or not the upstream says so.
     if answer.contains_key(http::header::CONTENT_ENCODING) {
         names.push(ACCEPT_ENCODING);
     }

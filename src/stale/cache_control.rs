@@ -22,7 +22,7 @@ pub(super) struct CacheControl {
 }
 
 impl CacheControl {
-    /// Reads the directives of a head. What cannot be read counts as not said, but a time that is none counts as 0 (§4.2.1).
+    /// Reads the directives of a head. What cannot be read is ignored, but an invalid time counts as 0 (§4.2.1).
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut control = Self::default();
         for value in headers.get_all(CACHE_CONTROL) {
@@ -64,7 +64,7 @@ impl CacheControl {
     }
 }
 
-/// A number of seconds; one beyond all sense is the most that there is (§1.2.2).
+/// A number of seconds; one that is too large counts as the largest (§1.2.2).
 fn seconds(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -76,14 +76,14 @@ fn seconds(text: &[u8]) -> Option<u64> {
 /// For how long after it was made an answer may be served; `None` when it may not be kept at all.
 pub(super) fn lasts(status: StatusCode, headers: &HeaderMap, plan: &StalePlan) -> Option<Duration> {
     let control = CacheControl::of(headers);
-    // Announced trailers may be what tells a whole body from a broken one.
+    // Announced trailers may be needed to tell a complete body from a broken one.
     if status != StatusCode::OK || control.no_store || headers.contains_key(TRAILER) {
         return None;
     }
     let limit = match plan.cache_control {
         Obedience::Ignored => plan.max_age,
         Obedience::Obeyed => {
-            // A cookie is one caller's: whoever had none would get it with the answer.
+            // A cookie belongs to one caller: others would get it with the answer.
             if control.private || control.no_cache || headers.contains_key(SET_COOKIE) {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! An answer on its way to the caller, of which a copy is kept if it ends well.
+//! Copies an answer on its way to the caller; the copy is kept if the answer ends well.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ pub struct Collector {
     print: Print,
     kept: Kept,
     body: Vec<u8>,
-    /// Bytes of the store's room that are taken.
+    /// How many bytes of the store's room it has taken.
     room: u64,
 }
 
@@ -41,7 +41,7 @@ impl Collector {
         })
     }
 
-    /// Adds what comes next; says whether it still makes sense to go on.
+    /// Adds the next piece; `false` if the answer can no longer be kept.
     #[must_use]
     pub fn push(&mut self, data: &[u8]) -> bool {
         let length = (self.body.len() + data.len()) as u64;
@@ -49,7 +49,7 @@ impl Collector {
             return false;
         }
         if length > self.room {
-            // In steps, so that a body in small pieces asks for room seldom.
+            // In steps, so that a body in small pieces seldom asks for room.
             let more = (length.max(self.room * 2).max(4096)).min(self.store.plan().max_body);
             if !self.store.take_room(more - self.room) {
                 return false;
@@ -60,7 +60,7 @@ impl Collector {
         true
     }
 
-    /// The body ended well: its answer is kept from now on.
+    /// Keeps the answer: its body ended well.
     pub fn finish(mut self, now: Instant) -> Arc<Kept> {
         let body = std::mem::take(&mut self.body);
         let kept = Kept {
@@ -75,7 +75,7 @@ impl Collector {
     }
 }
 
-/// The body in no more room than it needs. An allocator may leave what shrinks where it is, so it is copied.
+/// The body in no more memory than it needs: copied, since an allocator may leave a shrunk block where it is.
 fn fitting(body: Vec<u8>) -> Bytes {
     if body.capacity() == body.len() {
         Bytes::from(body)

@@ -1,8 +1,9 @@
-//! One call for many: whoever makes the same call while it is under way waits for its answer instead of making it again.
+//! One call for many: a call that is the same as one under way waits for that one's answer instead of being made.
 //!
-//! The first is the leader, the others follow. A leader that leaves without a word is replaced by one of its followers, so a caller
-//! that is gone harms nobody; a failure is shared, so that a slow upstream does not get all of them at once when the leader gives up. An
-//! answer that says that the upstream fails is its caller's alone, and another makes the call for those who still have time to wait.
+//! The first is the leader, the others follow. A leader that is dropped without a result is replaced by one of its followers,
+//! so a caller that leaves harms no other. A failure is shared, so that a slow upstream does not get all calls at once when the
+//! leader gives up. An answer that says that the upstream fails goes to its caller alone, and another makes the call for those
+//! that have time left to wait.
 
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -18,20 +19,20 @@ use crate::failure::Failure;
 /// The calls of a route that are under way and shared.
 pub(super) type Flights = HashMap<Print, watch::Receiver<Option<Landed>>>;
 
-/// What became of a shared call.
+/// The result of a shared call.
 #[derive(Clone, Debug)]
 pub enum Landed {
     /// An answer for all that it fits.
     Answer(Arc<Kept>),
-    /// It failed, by the upstream's doing.
+    /// It failed because of the upstream.
     Failed(Failure),
     /// Its answer is for its caller alone: the others make the call themselves.
     Alone,
-    /// It came to nothing: another of them makes it.
+    /// It has no result: another of them makes it.
     Again,
-    /// Its caller's time was over: another of them makes it, if one has enough of its own.
+    /// Its caller's time was over: another of them makes it, if one has enough time of its own.
     Late,
-    /// Its answer is a failure: another of them makes it, as long as they have time to wait for one another.
+    /// Its answer is a failure: another of them makes it, for as long as they have time to wait.
     Unfit,
 }
 
@@ -40,11 +41,11 @@ pub enum Landed {
 pub enum Place {
     /// It makes the call.
     Lead(Lead),
-    /// It waits for who makes it.
+    /// It waits for the leader's result.
     Follow(Follow),
 }
 
-/// The right to make a call for all who wait for its answer. Dropped without a word, it means [`Landed::Again`].
+/// The right to make a call for all that wait for its answer. Dropped without a result, it means [`Landed::Again`].
 #[derive(Debug)]
 #[must_use = "dropped, it lets another make the call"]
 pub struct Lead {
@@ -58,7 +59,7 @@ pub struct Lead {
 pub struct Follow(watch::Receiver<Option<Landed>>);
 
 impl Store {
-    /// Takes part in the call: as its leader if nobody makes it now.
+    /// Joins the call: as its leader if it is not under way.
     #[must_use]
     pub fn join(self: &Arc<Self>, asked: &Asked) -> Place {
         let mut flights = self.flights();
@@ -80,14 +81,14 @@ impl Store {
 }
 
 impl Lead {
-    /// Whether anybody waits.
+    /// Whether any call waits.
     #[must_use]
     pub fn has_followers(&self) -> bool {
-        // One receiver stands in the store.
+        // The store holds one receiver itself.
         self.sender.receiver_count() > 1
     }
 
-    /// Tells all who wait what became of the call. Who comes later makes it anew.
+    /// Gives the result to all that wait. Later calls are made anew.
     pub fn landed(self, landed: Landed) {
         self.end(landed);
     }
@@ -108,7 +109,7 @@ impl Drop for Lead {
 }
 
 impl Follow {
-    /// Waits until the call has landed.
+    /// Waits for the result of the call.
     pub async fn landed(mut self) -> Landed {
         match self.0.wait_for(Option::is_some).await {
             Ok(landed) => landed.clone().unwrap_or(Landed::Again),

@@ -1,4 +1,4 @@
-//! One answer that is kept, and those to one call that differ by what their `Vary` names.
+//! One kept answer, and the answers to one call that differ by the fields that their `Vary` names.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,16 +12,16 @@ use super::print::Print;
 /// The most answers to one call that differ by their `Vary`.
 pub(super) const MAX_VARIANTS: usize = 32;
 
-/// What an answer weighs besides its fields and body: its own parts, and its place in the store.
+/// Bytes of an answer besides its fields and body: its own parts, and its place in the store.
 const WEIGHT: usize = 768;
 
-/// What a map has for each field that it has room for: name, value, hash, links, and its place in the index.
+/// Bytes of a map for each field that it has room for: name, value, hash, links, and its place in the index.
 const FIELD: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 40;
 
-/// What a map has for each further value of a name; it has room for twice as many as there are.
+/// Bytes of a map for each further value of a name; it has room for twice as many as there are.
 const FURTHER: usize = 2 * (size_of::<HeaderValue>() + 32);
 
-/// What a name or a piece of bytes takes besides its letters: the count of those who hold it, and rounding.
+/// Bytes of a name or a value besides its text: the reference count, and rounding.
 const SHARED: usize = 48;
 
 /// An answer that is kept: always a 200.
@@ -32,7 +32,7 @@ pub struct Kept {
     /// The whole body, in the coding in which it came.
     pub body: Bytes,
     pub(super) made: Made,
-    /// What the request had in the headers that the answer varies by.
+    /// The fingerprints of the request's headers that the answer varies by.
     pub(super) varies: Vec<(HeaderName, Print)>,
 }
 
@@ -60,7 +60,7 @@ impl Kept {
         self.headers.get(ETAG)
     }
 
-    /// Whether it answers that call too: all that it varies by is the same there.
+    /// Whether it answers that call as well: the headers that it varies by are the same.
     #[must_use]
     pub fn answers(&self, asked: &Asked) -> bool {
         self.varies
@@ -72,7 +72,7 @@ impl Kept {
         self.age(now) <= self.made.lasts
     }
 
-    /// The bytes that it holds, an eighth more for what an allocator rounds up.
+    /// The bytes that it holds, plus an eighth for what an allocator rounds up.
     pub(super) fn weight(&self) -> u64 {
         let headers = &self.headers;
         let texts: usize = headers
@@ -93,9 +93,9 @@ impl Kept {
     }
 }
 
-/// The fields of an answer that can be given to another call, in memory of their own: without what is one caller's.
+/// The fields of an answer that can be given to another caller, in memory of their own: without those that are one caller's.
 ///
-/// The values of a head are parts of the buffer that its connection read it into. Kept as they are, a few of them would hold a megabyte.
+/// The values of a head are slices of the connection's read buffer. Kept as they are, a few of them would hold a megabyte.
 pub(super) fn lasting(headers: &HeaderMap) -> HeaderMap {
     let lasting = || headers.iter().filter(|(name, _)| *name != SET_COOKIE);
     let length = lasting().map(|(_, value)| value.len()).sum();
@@ -104,7 +104,7 @@ pub(super) fn lasting(headers: &HeaderMap) -> HeaderMap {
     let mut texts = Bytes::from(texts);
     let mut own = HeaderMap::with_capacity(lasting().count());
     for (name, value) in lasting() {
-        // Of a valid value, so it is valid. Names always have memory of their own.
+        // Copied from a valid value, so it is valid. Names always have memory of their own.
         if let Ok(text) = HeaderValue::from_maybe_shared(texts.split_to(value.len())) {
             own.append(name.clone(), text);
         }
@@ -123,7 +123,7 @@ impl Variants {
         self.0.iter().find(fits).cloned()
     }
 
-    /// With one more, without those that it replaces or that are past their time; `None` when a newer one is there.
+    /// The variants with one more, without those that it replaces or that have expired; `None` when there is a newer one.
     pub(super) fn with(&self, kept: Arc<Kept>, now: Instant) -> Option<Self> {
         let is_same = |other: &Arc<Kept>| other.varies == kept.varies;
         let newer = |other: &Arc<Kept>| is_same(other) && other.made.at > kept.made.at;
@@ -140,7 +140,7 @@ impl Variants {
         Some(Self([kept].into_iter().chain(others).collect()))
     }
 
-    /// At least 1: the store never lets go of what weighs nothing.
+    /// At least 1: the store never evicts what weighs nothing.
     pub(super) fn weight(&self) -> u64 {
         self.0.iter().map(|kept| kept.weight()).sum::<u64>().max(1)
     }

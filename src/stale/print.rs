@@ -1,7 +1,7 @@
 //! Which calls are the same, for an answer that one caller may get instead of another.
 //!
-//! A header that nobody here knows may be a tenant, a key of an API or a user. So two calls are the same only if their heads are, but for
-//! fields of which HTTP or their purpose says that they do not choose an answer, or that the answer says so itself (`Vary`).
+//! An unknown header may be a tenant, an API key or a user. So two calls are the same only if their heads are, except for
+//! fields that do not select an answer by HTTP or by their purpose, or for which the answer's `Vary` says so.
 
 use http::header::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
@@ -9,13 +9,13 @@ use sha2::{Digest, Sha256};
 use super::asked::Call;
 use crate::config::plan::{Sharing, StalePlan};
 
-/// A fingerprint: the whole SHA-256, since two calls with one fingerprint would get each other's answers. What it is made from, which
-/// may be a password, is not kept.
+/// A fingerprint: the whole SHA-256, since two calls with one fingerprint would get each other's answers. Its input, which may
+/// be a password, is not kept.
 pub(super) type Print = [u8; 32];
 
-/// What tells no two calls apart.
+/// Fields that do not tell calls apart.
 const NEUTRAL: [&str; 43] = [
-    // Of the message or one hop.
+    // Fields of the message or of one hop.
     "connection",
     "content-length",
     "date",
@@ -25,23 +25,23 @@ const NEUTRAL: [&str; 43] = [
     "proxy-connection",
     "te",
     "upgrade",
-    // What an answer may be like: by `Vary` an answer says that it depends on them (RFC 9110 §12.5.5).
+    // Content negotiation: an answer that depends on them says so by `Vary` (RFC 9110 §12.5.5).
     "accept",
     "accept-charset",
     "accept-encoding",
     "accept-language",
     "user-agent",
-    // How fresh it is to be, judged elsewhere.
+    // Freshness, judged elsewhere.
     "cache-control",
     "if-modified-since",
     "if-none-match",
     "pragma",
-    // How soon.
+    // Deadlines.
     "grpc-timeout",
     "priority",
     "x-attempt",
     "x-request-timeout",
-    // Which call it is, in logs and traces. (`baggage` says more than that: see below.)
+    // Ids of calls in logs and traces. (`baggage` holds more than that: see below.)
     "b3",
     "elastic-apm-traceparent",
     "grpc-trace-bin",
@@ -65,7 +65,7 @@ const NEUTRAL: [&str; 43] = [
     "x-request-id",
 ];
 
-/// Carries what an application likes, besides what Sentry says of the trace (W3C Baggage; each member of the list by itself).
+/// Carries any data of an application, besides Sentry's trace data (W3C Baggage; each member of the list is judged by itself).
 const BAGGAGE: &str = "baggage";
 
 /// The fingerprint of a call.
@@ -86,7 +86,7 @@ pub(super) fn print(call: &Call<'_>, plan: &StalePlan) -> Print {
             .keys()
             .filter(|name| tells_apart(name, call, plan))
             .collect();
-        // The map's own order is none that two requests share.
+        // The map's own order differs between requests.
         names.sort_unstable_by_key(|name| name.as_str());
         for name in names {
             push_field(&mut digest, call.headers, name);
@@ -95,7 +95,7 @@ pub(super) fn print(call: &Call<'_>, plan: &StalePlan) -> Print {
     digest.finalize().into()
 }
 
-/// What a head has in that field, as a fingerprint.
+/// The fingerprint of what a head has in that field.
 pub(super) fn select(headers: &HeaderMap, name: &HeaderName) -> Print {
     let mut digest = Sha256::new();
     push_values(&mut digest, headers, name);
@@ -127,7 +127,7 @@ fn push_field(digest: &mut Sha256, headers: &HeaderMap, name: &HeaderName) {
     push_values(digest, headers, name);
 }
 
-/// Each piece with its length, so that no two lists of pieces have the same bytes.
+/// Hashes each piece with its length, so that no two lists of pieces have the same bytes.
 fn push(digest: &mut Sha256, piece: &[u8]) {
     digest.update((piece.len() as u64).to_le_bytes());
     digest.update(piece);

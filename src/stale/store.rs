@@ -28,7 +28,7 @@ impl Weighter<Print, Variants> for ByBytes {
     }
 }
 
-/// The answers of one route. What is asked for again is kept longest; whatever is in the way of the budget goes.
+/// The answers of one route. Answers that are used again are kept longest; others are evicted to keep the budget.
 pub struct Store {
     plan: StalePlan,
     answers: Cache<Print, Variants, ByBytes>,
@@ -50,8 +50,8 @@ impl Store {
     /// An empty store.
     #[must_use]
     pub fn new(plan: StalePlan) -> Arc<Self> {
-        // A guess of what an answer of an API weighs. One shard: each shard has a share of the budget, and one large answer would not
-        // fit into a share.
+        // An estimate from the usual size of an API's answer. One shard: each shard has a share of the budget, and one large
+        // answer would not fit into a share.
         let items = usize::try_from(plan.max_bytes / 16_384).unwrap_or(usize::MAX);
         let mut options = OptionsBuilder::new();
         let options = options
@@ -66,7 +66,7 @@ impl Store {
                 DefaultHashBuilder::default(),
                 DefaultLifecycle::default(),
             ),
-            // Only for options that are not set.
+            // Fails only for missing options.
             Err(_) => Cache::with_weighter(items, plan.max_bytes, ByBytes),
         };
         Arc::new(Self {
@@ -146,13 +146,13 @@ impl Store {
         if variants.weight() > self.plan.max_bytes && variants.len() > 1 {
             variants = Variants::default().with(kept, now).unwrap_or_default();
         }
-        // What is heavier than all that there is room for would push everything out and then itself.
+        // An answer larger than the whole budget would evict everything and then itself.
         if variants.weight() <= self.plan.max_bytes {
             self.answers.insert(print, variants);
         }
     }
 
-    /// Takes room for bytes that are coming in: all of them together may be as many as may be kept.
+    /// Takes room for bytes that are coming in: together they may be as many as the budget.
     pub(super) fn take_room(&self, bytes: u64) -> bool {
         let taken = self.coming.fetch_add(bytes, Ordering::Relaxed);
         if taken.saturating_add(bytes) > self.plan.max_bytes {

@@ -1,7 +1,7 @@
 //! The bound listeners, and what a reload changes of them: all or nothing.
 //!
-//! Addresses are bound first and listened on last, when nothing else can fail: a configuration that is refused has taken no connection
-//! from anybody. One that goes serves whoever the system has let in for it.
+//! Addresses are bound first and listened on last, when nothing else can fail: a configuration that is refused has accepted no
+//! connection. A listener that goes still serves the connections in its backlog.
 
 mod socket;
 
@@ -30,7 +30,7 @@ enum Purpose {
     Health(SocketAddr),
 }
 
-/// Tells a listener from all others. Port 0 may stand in a list several times, each time for another port: they are counted.
+/// Identifies a listener. Port 0 may stand in a list several times, each time for another port, so these are counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     purpose: Purpose,
@@ -46,18 +46,18 @@ pub(super) struct Listeners {
 struct Open {
     bound: AdminAddress,
     task: AbortHandle,
-    /// Ends it in order.
+    /// Ends it after its backlog is served.
     retire: Option<oneshot::Sender<()>>,
-    /// The same socket once more, for what may have to be asked of it.
+    /// A duplicate of the socket, to change its options later.
     socket: Option<OwnedFd>,
     _file: Option<SocketFile>,
 }
 
 impl Open {
-    /// Takes no more connections; those that there are go on.
+    /// Accepts no more connections; those that are open go on.
     fn retire(mut self) {
         if let Some(retire) = self.retire.take() {
-            // Without a receiver it has ended.
+            // Without a receiver it has ended already.
             let _ = retire.send(());
         }
     }
@@ -91,10 +91,10 @@ struct Fresh<S> {
 }
 
 impl Listeners {
-    /// Binds what the plan has and we do not yet; touches nothing that is being served.
+    /// Binds the addresses that are new in the plan; touches nothing that is being served.
     ///
     /// # Errors
-    /// The first address that cannot be bound; what was bound before it is given up again.
+    /// The first address that cannot be bound; those bound before it are released.
     pub(super) fn prepare(&self, plan: &ListenPlan) -> Result<Bound, StartError> {
         let wanted: Vec<Key> = keys(plan).collect();
         let mut bound = Bound {
@@ -184,7 +184,7 @@ impl Listeners {
         gone.for_each(|(_, open)| open.retire());
     }
 
-    /// Where they listen in fact once `bound` is committed, in the plan's order.
+    /// The addresses listened on once `bound` is committed, in the plan's order.
     pub(super) fn addresses(&self, bound: &Bound) -> Addresses {
         let mut addresses = Addresses::default();
         for key in keys(&bound.plan) {
@@ -220,7 +220,7 @@ impl Bound {
     /// Listens on all of them, as the last thing that can fail.
     ///
     /// # Errors
-    /// The first address that somebody else listens on by now.
+    /// The first address that another process listens on by now.
     pub(super) fn listen(self) -> Result<Listening, StartError> {
         let Self {
             fresh,

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use crate::config::plan::AdminAddress;
 
-/// Pending connections that the system keeps for us.
+/// The most connections in a listener's backlog.
 const BACKLOG: u32 = 1024;
 
 /// Bound.
@@ -27,16 +27,16 @@ pub(super) enum Listener {
     Unix(UnixListener, SocketFile),
 }
 
-/// Whether a new socket has its port for itself.
+/// Whether a new socket may share its port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Company {
     Alone,
-    /// Beside those that yield it.
+    /// With sockets that yield it.
     Beside,
 }
 
-/// A socket that lets another of ours have its port beside it, as long as this lives. Usually nobody may: two processes with one port
-/// would each get half of the callers.
+/// Lets another of our sockets bind the same port while this lives. Usually none may: two processes on one port would each get
+/// half of the callers.
 pub(super) struct Yielding(OwnedFd);
 
 impl Yielding {
@@ -48,17 +48,17 @@ impl Yielding {
 
 impl Drop for Yielding {
     fn drop(&mut self) {
-        // What was set can be unset.
+        // Unsetting an option that was set does not fail.
         let _ = SockRef::from(&self.0).set_reuse_port(false);
     }
 }
 
-/// The file of a unix socket; goes with it, so that nobody takes a dead socket for a living one.
+/// The file of a unix socket; removed with it, so that no dead socket looks alive.
 pub(super) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // If it is gone already, all the better.
+        // It may be gone already.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -75,7 +75,7 @@ impl Socket {
         Ok(match self {
             Self::Tcp(socket) => {
                 let listener = socket.listen(BACKLOG)?;
-                // From here on nobody else may have the port.
+                // From here on no other socket may bind the port.
                 SockRef::from(&listener).set_reuse_port(false)?;
                 let again = listener.as_fd().try_clone_to_owned()?;
                 Listener::Tcp(listener, again)
@@ -85,7 +85,7 @@ impl Socket {
     }
 }
 
-/// Binds a socket; nobody reaches it yet, unless it is a file.
+/// Binds a socket; it accepts no connections yet.
 pub(super) fn bind(address: &AdminAddress, company: Company) -> io::Result<Socket> {
     match address {
         AdminAddress::Tcp(address) => bind_tcp(*address, company).map(Socket::Tcp),
@@ -93,8 +93,8 @@ pub(super) fn bind(address: &AdminAddress, company: Company) -> io::Result<Socke
     }
 }
 
-/// `SO_REUSEADDR` lets a restart bind at once although old connections linger; it does not let two processes share a port. Where others
-/// yield theirs, the new one must be of the same mind.
+/// `SO_REUSEADDR` lets a restart bind at once although old connections linger; it does not let two processes share a port. To
+/// share a port with a socket that yields it, the new one needs `SO_REUSEPORT` as well.
 fn bind_tcp(address: SocketAddr, company: Company) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()
@@ -109,7 +109,7 @@ fn bind_tcp(address: SocketAddr, company: Company) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// A socket file that nobody listens on any more is left over from a killed process and is replaced; any other file stays.
+/// A socket file without a listener is left over from a killed process and is replaced; any other file stays.
 fn bind_unix(path: &Path) -> io::Result<Socket> {
     let is_socket =
         std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());

@@ -1,11 +1,11 @@
-//! Who asks for a reload outright.
+//! Explicit requests for a reload.
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::Trigger;
 use crate::admin::{ReloadReport, ReloadRequest};
 
-/// Who asked outright, and those of them that wait for what becomes of it. One reload answers all.
+/// The explicit requests that one reload answers, and the replies that are due.
 #[derive(Default)]
 pub(super) struct Askers {
     names: Vec<String>,
@@ -13,7 +13,7 @@ pub(super) struct Askers {
 }
 
 impl Askers {
-    /// Takes in whoever has asked by now.
+    /// Collects all requests that have come by now.
     pub(super) fn of(first: Trigger, triggers: &mut mpsc::Receiver<Trigger>) -> Self {
         let mut askers = Self::default();
         let mut next = Some(first);
@@ -33,7 +33,7 @@ impl Askers {
         askers
     }
 
-    /// Their names, with commas.
+    /// The names of the askers, with commas.
     pub(super) fn names(&self) -> String {
         self.names.join(", ")
     }
@@ -41,7 +41,7 @@ impl Askers {
     /// Tells all of them.
     pub(super) fn answer(self, report: &ReloadReport) {
         for reply in self.replies {
-            // An operator who went away has no use for the answer.
+            // The operator may be gone.
             let _ = reply.send(report.clone());
         }
     }

@@ -1,14 +1,14 @@
-//! What one configuration has that another has not.
+//! The difference between two configurations.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::snapshot::{Route, Snapshot};
 
-/// A log line names so many routes; the rest are counted.
+/// The most routes that a log line names; the rest are counted.
 const MOST_NAMED: usize = 8;
 
-/// Whether nothing would change: neither what was written nor what the files it names hold.
+/// Whether nothing would change, neither in the configuration nor in the files that it names.
 pub(super) fn is_same(before: &Snapshot, after: &Snapshot) -> bool {
     before.revision == after.revision && before.plan == after.plan
 }
@@ -16,12 +16,12 @@ pub(super) fn is_same(before: &Snapshot, after: &Snapshot) -> bool {
 /// What a reload does to routes. As text it is `+1 ~2 -0 routes`.
 pub(super) struct Changes {
     added: usize,
-    /// How many go on with other settings and all of their state.
+    /// How many keep all of their state under other settings.
     pub(super) migrated: usize,
     removed: usize,
-    /// How many are the very same.
+    /// How many are unchanged.
     pub(super) kept: usize,
-    /// Those that go on but for something that begins anew.
+    /// Those of which something begins anew.
     reset: Vec<Reset>,
 }
 
@@ -79,7 +79,7 @@ impl fmt::Display for Changes {
     }
 }
 
-/// What of a route does not go on although both have it. Its breaker, its counters and its limits always do.
+/// What of a route that is in both begins anew. Its breaker, its counters and its limits always go on.
 fn begun_anew(old: &Route, new: &Route) -> Vec<&'static str> {
     let window = |route: &Route| route.plan.breaker.keys().window;
     let is_other = |what, is_other: bool| is_other.then_some(what);

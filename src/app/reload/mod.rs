@@ -1,7 +1,7 @@
-//! One reload at a time, whoever asks for it: read, check, prepare, commit.
+//! One reload at a time, whatever triggers it: read, check, prepare, commit.
 //!
-//! Everything up to the commit may fail and touches nothing that is in force. The commit cannot fail. What takes long for 10 000 routes
-//! or on a slow disk happens beside the control thread.
+//! Everything up to the commit may fail and touches nothing that is in force. The commit cannot fail. What takes long for
+//! 10 000 routes or on a slow disk is done on a thread of its own.
 
 mod askers;
 mod diff;
@@ -39,20 +39,20 @@ pub(super) use history::History;
 pub(super) use seen::Known;
 pub(super) use status::Status;
 
-/// After a change was noticed, two looks so far apart must agree: a file that is being written is not applied, even where the system
-/// does not tell of writers.
+/// After a change was noticed, two reads this far apart must agree: a file that is being written is not applied, even if the
+/// system does not report writers.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// The same when somebody asked outright.
+/// The same for an explicit request.
 const SETTLE_ON_DEMAND: Duration = Duration::from_millis(20);
 
-/// Two looks that nobody asked for outright are at least so far apart: others may be busy in the directory.
+/// The shortest time between two reads without an explicit request: the directory may be busy with other files.
 const PACE: Duration = Duration::from_millis(20);
 
-/// Who asked when nobody did.
+/// The asker of a reload that a change of the file triggered.
 const BY_FILE: &str = "file";
 
-/// How often somebody who asked outright waits for two looks to agree.
+/// How many reads an explicit request waits for two of them to agree.
 const PATIENCE: usize = 50;
 
 /// Why to look at the configuration.
@@ -74,24 +74,24 @@ pub(super) struct Reloader {
     pub(super) status: Status,
     pub(super) writing: Writing,
     pub(super) history: History,
-    /// Takes which files are to be watched.
+    /// Gets the files to watch.
     pub(super) watched: watch::Sender<BTreeSet<PathBuf>>,
 }
 
-/// What was seen, held against what is known.
+/// What was read, compared with what is known.
 struct Look {
     seen: Seen,
     is_in_force: bool,
     is_refused: bool,
 }
 
-/// A change that was noticed and must hold still before it is applied.
+/// A change that was noticed and must stay the same for a while before it is applied.
 struct Candidate {
     seen: Seen,
     ripe: Deadline,
 }
 
-/// Waits until the candidate has had its time; without one, for ever.
+/// Waits until the candidate is due; without one, forever.
 async fn ripe(candidate: Option<&Candidate>) {
     match candidate {
         Some(candidate) => sleep_until(candidate.ripe).await,
@@ -100,7 +100,7 @@ async fn ripe(candidate: Option<&Candidate>) {
 }
 
 impl Reloader {
-    /// Obeys triggers until they end.
+    /// Serves triggers until their channel ends.
     pub(super) async fn run(&mut self, mut triggers: mpsc::Receiver<Trigger>) {
         let mut candidate = None;
         let mut paced = Deadline::after(now(), Duration::ZERO);
@@ -113,7 +113,7 @@ impl Reloader {
                 }
             };
             match trigger {
-                // The next look is due already, and sees whatever happens until then.
+                // A read is due already, and will see this change as well.
                 Some(Trigger::File) if candidate.is_some() => {}
                 Some(Trigger::File) => {
                     sleep_until(paced).await;
@@ -131,7 +131,7 @@ impl Reloader {
         }
     }
 
-    /// Looks beside the control thread; `None` when that came to nothing.
+    /// Reads on another thread; `None` when that failed.
     async fn look(&self) -> Option<Look> {
         let loader = Arc::clone(&self.loader);
         let History {
@@ -149,8 +149,8 @@ impl Reloader {
         looking.await.ok()
     }
 
-    /// Whatever is neither in force nor known to be wrong is a candidate. What was refused for something beside the file, a port that is
-    /// taken, is one again and again.
+    /// A content that is neither in force nor known to be wrong is a candidate. One that was refused for a reason outside the
+    /// file, such as a port that is taken, is one each time.
     async fn notice(&self) -> Option<Candidate> {
         let look = self.look().await?;
         if look.is_in_force {
@@ -163,7 +163,8 @@ impl Reloader {
         })
     }
 
-    /// Applies the candidate if it has held still. One that is within being written is left to the trigger that ends it.
+    /// Applies the candidate if it has stayed the same. While a writer is at work it is left alone: the end of the writing is a
+    /// trigger.
     async fn ripen(&mut self, candidate: Option<Candidate>) -> Option<Candidate> {
         if self.writing.is_going_on(now()) {
             return None;
@@ -187,7 +188,7 @@ impl Reloader {
         }
     }
 
-    /// Waits until two looks agree and nobody is within writing.
+    /// Waits until two reads agree and no writer is at work.
     async fn settled(&self) -> Option<Seen> {
         let mut seen = self.look().await?.seen;
         for _ in 0..PATIENCE {

@@ -5,24 +5,24 @@ use std::sync::Arc;
 use crate::app::aside::aside;
 use crate::snapshot::Snapshot;
 
-/// Holds each until nobody else does, so that no worker is the one who frees 10 000 routes between two calls.
+/// Holds each until it is the last holder, so that no worker has to free 10 000 routes between two calls.
 #[derive(Default)]
 pub(super) struct Retired(Vec<Arc<Snapshot>>);
 
 impl Retired {
-    /// Takes one that was just replaced.
+    /// Adds one that was just replaced.
     pub(super) fn take(&mut self, snapshot: Arc<Snapshot>) {
         self.0.push(snapshot);
     }
 
-    /// Frees those that nobody else holds any more, beside the control thread.
+    /// Frees those that have no other holder, on another thread.
     pub(super) async fn free(&mut self) {
         let free = self
             .0
             .extract_if(.., |snapshot| Arc::strong_count(snapshot) == 1);
         let free: Vec<Arc<Snapshot>> = free.collect();
         if !free.is_empty() {
-            // A panic in there is told by the log.
+            // A panic in there is logged.
             let _ = aside(move || drop(free)).await;
         }
     }

@@ -1,20 +1,20 @@
-//! What is found where the configuration should be, and whether it is what somebody knows already.
+//! What is found in the configuration's place, and whether it is known already.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{NamedFiles, Report, Revision, read_file};
 
-/// What was found in the place of the file, and how the files that matter stood just before.
+/// What was found in the file's place, and the stamps of the files that matter just before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// The content, which is what is applied then, or why there is none.
+    /// The content, which is what will be applied, or why there is none.
     pub(super) content: Result<Vec<u8>, Report>,
     revision: Option<Revision>,
     files: NamedFiles,
 }
 
-/// A content that was read to its end, and the files that it names as they were then.
+/// A content that was read completely, and the stamps of the files that it names.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Known {
     revision: Revision,
@@ -22,7 +22,7 @@ pub(in crate::app) struct Known {
 }
 
 impl Seen {
-    /// Looks at the file and, without reading them, at the files that the known ones name.
+    /// Reads the file, and stamps the files that the known contents name.
     pub(super) fn at<'a>(file: &Path, known: impl IntoIterator<Item = &'a Known>) -> Self {
         let mut files = NamedFiles::default();
         files.note(file);
@@ -37,12 +37,12 @@ impl Seen {
         }
     }
 
-    /// Whether loading it anew would load the same.
+    /// Whether loading it again would load the same.
     pub(super) fn is(&self, known: &Known) -> bool {
         self.revision.as_ref() == Some(&known.revision) && self.files.agree_with(&known.files)
     }
 
-    /// The same, as what is known from now on: with the files that its loading read.
+    /// Turns it into a known content, with the files that were read when it was loaded.
     pub(super) fn known_with(&self, files: &NamedFiles) -> Option<Known> {
         Some(Known {
             revision: self.revision.clone()?,
@@ -52,7 +52,7 @@ impl Seen {
 }
 
 impl Known {
-    /// What was loaded when nothing was known.
+    /// The first known content, from the load at the start.
     pub(in crate::app) fn new(revision: Revision, files: NamedFiles) -> Self {
         let files = Arc::new(files);
         Self { revision, files }

@@ -1,4 +1,4 @@
-//! How the loads went: for the admin port, the metrics and the log.
+//! The results of loads, for the admin port, the metrics and the log.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::admin::{ConfigStatus, LastError, ReloadReport};
 use crate::telemetry::Meters;
 use crate::time::wall;
 
-/// How the loads went.
+/// The results of loads.
 pub(in crate::app) struct Status {
     shown: Arc<ArcSwap<ConfigStatus>>,
     meters: Meters,
@@ -27,12 +27,12 @@ impl Status {
         Arc::clone(&self.shown)
     }
 
-    /// Another configuration is in force.
+    /// Records that another configuration is in force.
     pub(super) fn loaded(&self, revision: &str) {
         self.shown.store(Arc::new(good(revision, &self.meters)));
     }
 
-    /// What is found is again what is in force: whatever was wrong with it is over.
+    /// Records that the file is again what is in force, so that its errors are over.
     pub(super) fn recovered(&self) {
         let status = self.shown.load();
         if status.last_error.is_none() {
@@ -50,7 +50,7 @@ impl Status {
         );
     }
 
-    /// What was found is of no use.
+    /// Records that what was found cannot be used.
     pub(super) fn refuse(&self, by: &str, diagnostics: String, errors: usize) -> ReloadReport {
         let status = self.shown.load();
         let revision = status.revision.clone();
@@ -58,7 +58,7 @@ impl Status {
             .last_error
             .as_ref()
             .is_some_and(|error| error.diagnostics == diagnostics);
-        // Who looks every other second does not say the same each time.
+        // The poll of the file does not repeat the same error each time.
         if !is_known || by != BY_FILE {
             self.meters.config_refused();
             self.shown.store(Arc::new(ConfigStatus {
@@ -84,7 +84,7 @@ impl Status {
     }
 }
 
-/// That of a configuration which has just come into force; the metrics are told.
+/// The status of a configuration that has just come into force; updates the metrics.
 fn good(revision: &str, meters: &Meters) -> ConfigStatus {
     let loaded_at = wall();
     meters.config_loaded(revision, loaded_at);

@@ -29,7 +29,7 @@ use trail::trail;
 
 pub(super) use writing::Writing;
 
-/// How often all is looked at without having been told of a change.
+/// How often everything is checked without an event.
 const POLL: Duration = Duration::from_secs(2);
 
 /// A watch over files that are named to it.
@@ -58,10 +58,10 @@ impl Watch {
         watch
     }
 
-    /// Goes on with it, and triggers every other second in any case. Ends only with the receiver of triggers.
+    /// Watches on, and triggers every other second in any case. Ends only with the receiver of triggers.
     pub(super) async fn go_on(mut self) {
         while self.scope.triggers.send(Trigger::File).await.is_ok() {
-            // Either way it is time to turn to what there is now; without a sender there is nothing new.
+            // After a change and after the timeout alike, watch the files of now; without a sender there is nothing new.
             let _ = timeout_at(Deadline::after(now(), POLL), async {
                 tokio::select! {
                     Ok(()) = self.files.changed() => {}
@@ -81,14 +81,14 @@ impl Watch {
             eye.turn_to(&wanted);
             eye
         });
-        // After a defect, which the log tells, the fresh one begins anew.
+        // After a panic, which is logged, the fresh one begins anew.
         if let Ok(eye) = turning.await {
             self.eye = eye;
         }
     }
 }
 
-/// Tells one directory from another of the same name. File systems give the number of one that went to the next.
+/// Identifies a directory among others of the same name. File systems reuse inode numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     place: (u64, u64),
@@ -106,7 +106,7 @@ impl Identity {
     }
 }
 
-/// What the watch and the thread that is told of events both know.
+/// What the watch and the thread that gets the events share.
 #[derive(Clone)]
 struct Scope {
     triggers: mpsc::Sender<Trigger>,
@@ -120,7 +120,7 @@ struct Scope {
 struct Sight {
     /// The names of our files, each as events name it.
     files: BTreeSet<PathBuf>,
-    /// What went, a watched directory perhaps, whose watch went with it.
+    /// Paths that were removed or renamed: if one is a watched directory, its watch is gone.
     parted: BTreeSet<PathBuf>,
 }
 
@@ -150,7 +150,7 @@ impl Scope {
             // Triggers once what the name stands for now is watched: its writer may be at work already.
             self.moved.notify_one();
         } else if sign != Sign::Nothing {
-            // A full queue holds a trigger already, which is all this one would say.
+            // A full queue holds a trigger already, and one is enough.
             let _ = self.triggers.try_send(Trigger::File);
         }
     }
@@ -165,9 +165,9 @@ struct Eye {
     scope: Scope,
     watcher: Option<RecommendedWatcher>,
     directories: BTreeMap<PathBuf, Identity>,
-    /// The files that were looked at last.
+    /// The files of the last call.
     files: BTreeSet<PathBuf>,
-    /// Whether it was said that something cannot be watched.
+    /// Whether it was logged that something cannot be watched.
     is_dim: bool,
 }
 
@@ -182,8 +182,8 @@ impl Eye {
         }
     }
 
-    /// Watches the directories of these files as they are now. One that comes back is another one, even if its absence went unseen: it
-    /// needs a new watch. Polling goes on without any.
+    /// Watches the directories of these files as they are now. A directory that was recreated needs a new watch, even if its
+    /// absence was not noticed. Polling works without any watch.
     fn turn_to(&mut self, files: &BTreeSet<PathBuf>) {
         let names: BTreeSet<PathBuf> = files.iter().flat_map(|file| trail(file)).collect();
         let wanted: BTreeSet<PathBuf> = names
@@ -209,7 +209,7 @@ impl Eye {
         });
         let mut failure = None;
         for directory in wanted {
-            // Of one that is not there the look tells.
+            // A missing directory is noticed by the poll.
             if !self.directories.contains_key(&directory)
                 && let Some(identity) = Identity::of(&directory)
             {
@@ -235,7 +235,7 @@ impl Eye {
         watcher.watch(directory, RecursiveMode::NonRecursive)
     }
 
-    /// Says once that something cannot be watched (the limits of inotify, as a rule), and once that all is again.
+    /// Logs once that something cannot be watched (usually because of inotify's limits), and once that everything is again.
     fn tell_of_sight(&mut self, failure: Option<(PathBuf, notify::Error)>) {
         let was_dim = mem::replace(&mut self.is_dim, failure.is_some());
         match failure {

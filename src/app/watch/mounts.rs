@@ -1,12 +1,12 @@
-//! Files that are mounted by themselves: what replaces them outside never shows in here.
+//! Files that are mount points themselves: their replacement outside never shows in this mount.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// Which of `files` are mount points themselves: a `subPath` of Kubernetes, a single file that Docker binds. Where the system does not
-/// tell of mounts there are none.
+/// Which of `files` are mount points themselves: a `subPath` of Kubernetes, a single file that Docker binds. None if the system
+/// does not list mounts.
 pub(super) fn mounted(files: &BTreeSet<PathBuf>) -> Vec<&Path> {
     let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
     let points: BTreeSet<PathBuf> = points(&table).collect();

@@ -1,4 +1,4 @@
-//! What the system tells of a directory, in words of ours.
+//! What the system reports about a directory, in our terms.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use notify::{Event, EventKind};
 /// What an event in a directory says about a file of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
-    /// Nothing: somebody reads, we for example.
+    /// Nothing: a read, ours for example.
     Nothing,
     /// It may have changed.
     Changed,
     /// Part of it was written.
     Written,
-    /// Its writer is done, or no longer writes what has its name.
+    /// Its writer is done, or writes to a file that no longer has the name.
     Whole,
 }
 
@@ -24,7 +24,7 @@ impl Sign {
         let is_file = event.paths.iter().any(|path| files.contains(path));
         match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) if is_file => Self::Whole,
-            // Looking at the file is told of as well: who took that for a change would look again, for ever.
+            // Reads are reported as well: taking them for changes would make the reload read forever.
             EventKind::Access(_) => Self::Nothing,
             EventKind::Modify(ModifyKind::Data(_)) if is_file => Self::Written,
             EventKind::Create(_)
@@ -34,7 +34,7 @@ impl Sign {
             {
                 Self::Whole
             }
-            // What another file holds is not ours; a link among them is found by the poll.
+            // The content of another file does not matter; if it is the target of a link of ours, the poll notices.
             EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) if !is_file => {
                 Self::Nothing
             }
@@ -55,7 +55,7 @@ pub(super) fn is_moving(event: &Event) -> bool {
     )
 }
 
-/// Whether one of the event's paths was taken away or went elsewhere: what is found under that name then is another.
+/// Whether one of the event's paths was removed or renamed: whatever has that name next is another file.
 pub(super) fn is_parting(event: &Event) -> bool {
     matches!(
         event.kind,

@@ -1,4 +1,4 @@
-//! Writers at work.
+//! Files that are being written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::sign::Sign;
 
-/// A writer that keeps a file open is waited for until it has paused for so long.
+/// How long a pause of a writer that keeps a file open is waited for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Which of our files somebody is within writing, as far as the system tells, and when that was last seen.
+/// Which of our files are being written, as far as the system reports, and when that was last seen.
 #[derive(Clone, Debug, Default)]
 pub(in crate::app) struct Writing(Arc<Mutex<BTreeMap<PathBuf, Instant>>>);
 

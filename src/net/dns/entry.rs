@@ -1,8 +1,8 @@
-//! What is known of one name, and what to do about it: a pure machine that takes `now`.
+//! The cache entry of one name: a pure state machine that takes `now`.
 //!
-//! An answer is fresh for its TTL. Then one caller asks anew, and whoever wants the name meanwhile waits for that only shortly: a slow
-//! name server costs nobody more. While asking fails, the last good answer stays in use at once. Only a name that is denied for long
-//! is believed to be gone: its addresses may belong to somebody else by then.
+//! An answer is fresh for its TTL. Then one caller queries anew, and calls that need the name meanwhile wait for that only
+//! briefly, however slow the name server is. While queries fail, the last good answer stays in use without a wait. Only a name
+//! that is denied for long counts as gone: its addresses may belong to another service by then.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use std::time::{Duration, Instant};
 
 use super::error::NameError;
 
-/// The shortest that an answer is used: a TTL of 0 must not make a question of each connection.
+/// The shortest time that an answer is used: a TTL of 0 must not cause a query for each connection.
 const MIN_TTL: Duration = Duration::from_secs(5);
 
-/// The longest: who moves a service would rather not wait for a TTL of a day.
+/// The longest: moving a service should not have to wait for a TTL of a day.
 const MAX_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// How long an error is an answer: from the first to the last, doubling.
+/// How long an error is cached: from `MIN_PAUSE`, doubling, to `MAX_PAUSE`.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// A name whose servers have said for so long that it does not exist, does not exist.
+/// How long name servers must deny a name until its last good answer is dropped.
 const DENIAL_BELIEVED_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// The addresses of a name, IPv6 and IPv4 mixed, in the order of the answer.
 pub type Addresses = Arc<[IpAddr]>;
 
-/// What is known of one name.
+/// The cache entry of one name.
 #[derive(Debug)]
 pub(super) struct Entry {
     good: Option<Good>,
@@ -39,12 +39,12 @@ pub(super) struct Entry {
 #[derive(Debug)]
 struct Good {
     addresses: Addresses,
-    /// From here on a use asks anew ahead of time.
+    /// From this instant on a use triggers a query ahead of expiry.
     aging: Instant,
     expires: Instant,
 }
 
-/// Since the last good answer asking has failed.
+/// The failures since the last good answer.
 #[derive(Debug)]
 struct Trouble {
     why: NameError,
@@ -56,7 +56,7 @@ struct Trouble {
 /// What to do for a caller that wants the name's addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Advice {
-    /// They are these.
+    /// Use these.
     Use {
         /// The addresses.
         addresses: Addresses,
@@ -65,21 +65,21 @@ pub(super) enum Advice {
         /// Ask anew, in the background.
         ask: bool,
     },
-    /// The answer is on its way. Where it has a `last_good`, wait shortly only.
+    /// Wait for a query; with a `last_good` only briefly.
     Wait {
         /// The addresses as they were.
         last_good: Option<Addresses>,
-        /// Nobody asks yet: do.
+        /// No query is under way: start one.
         ask: bool,
     },
-    /// There are none, as was said a moment ago.
+    /// Fail with the cached error.
     Fail(NameError),
 }
 
 /// What an answer changed, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// Nothing that one need know.
+    /// Nothing worth a log line.
     None,
     /// The name can no longer be resolved.
     Lost {
@@ -91,7 +91,7 @@ pub(super) enum News {
 }
 
 impl Entry {
-    /// A name of which nothing is known.
+    /// The entry of a name that was never looked up.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             good: None,
@@ -101,7 +101,7 @@ impl Entry {
         }
     }
 
-    /// What to do for a caller. Advice to ask is given once; whoever gets it owes an [`Entry::answered`].
+    /// What to do for a caller. The advice to query is given once; the caller that gets it must call [`Entry::answered`].
     pub(super) fn want(&mut self, now: Instant) -> Advice {
         self.used = now;
         let is_due = match &self.trouble {
@@ -131,7 +131,7 @@ impl Entry {
         advice
     }
 
-    /// What is known after asking: the last good answer and whether its time is over, or why there is none.
+    /// What is known after a query: the last good answer and whether it is stale, or why there is none.
     pub(super) fn known(&self, now: Instant) -> Result<(Addresses, bool), NameError> {
         match (&self.good, &self.trouble) {
             (Some(good), _) => Ok((Arc::clone(&good.addresses), now >= good.expires)),
@@ -140,7 +140,7 @@ impl Entry {
         }
     }
 
-    /// Asking has ended.
+    /// Records the result of a query.
     pub(super) fn answered(
         &mut self,
         answer: Result<(Addresses, Duration), NameError>,
@@ -193,7 +193,7 @@ impl Entry {
         }
     }
 
-    /// Forgets what errors said, as after a change of the name servers. Addresses stay until there are better ones.
+    /// Drops cached errors, as after a change of the name servers. Addresses stay until there are new ones.
     pub(super) fn doubt(&mut self, now: Instant) {
         if let Some(good) = &mut self.good {
             good.expires = good.expires.min(now);
@@ -204,7 +204,7 @@ impl Entry {
         }
     }
 
-    /// Since when nobody has wanted it, unless somebody is asking.
+    /// Since when the name has not been used; `None` while a query is under way.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         (!self.is_asking).then_some(self.used)
     }

@@ -14,7 +14,7 @@ pub enum NameError {
     /// None answered in time.
     #[error("no name server answered in time")]
     Timeout,
-    /// They could not be asked, for want of our own.
+    /// They could not be asked because we lack a resource.
     #[error("there was nothing left to ask the name servers with ({})", .0.label())]
     Shortage(Shortage),
 }

@@ -6,9 +6,9 @@
 //! | `servers` | asking: hosts file, search domains, name servers |
 //! | `error` | why a name has no address |
 //!
-//! Questions are asked on the runtime that [`Names`] was made with, the control thread's: they outlive the call, and the worker, that
-//! wanted the answer. One question per name is under way; whoever wants the name meanwhile waits for the same answer. A new answer is
-//! nothing to breakers and pools: connections that are open stay, the next is opened to the new address.
+//! Queries run on the runtime that [`Names`] was made with, the control thread's, so they outlive the call and the worker that
+//! need the answer. One query per name is under way; all calls that need the name meanwhile wait for it. A new answer changes
+//! nothing for breakers and pools: open connections stay, the next is opened to the new address.
 
 mod entry;
 mod error;

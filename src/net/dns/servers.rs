@@ -1,7 +1,7 @@
 //! Asking: the hosts file first, then the name servers, with the search domains of the system.
 //!
-//! hickory-resolver speaks to the name servers; which names are asked for, and what several answers mean together, is decided here:
-//! its own rule asks a name server for the IPv6 address of a name that the hosts file gives an IPv4 address, and waits for both.
+//! hickory-resolver speaks to the name servers. Which names are asked for, and what several answers mean together, is decided
+//! here: its own rule would query the IPv6 address of a name that has an IPv4 address in the hosts file, and wait for both.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -28,33 +28,33 @@ use crate::config::plan::DnsPlan;
 use crate::net::{Shortage, happy};
 use crate::time::{Deadline, now, timeout_at};
 
-/// More addresses than anybody can try within a connect timeout are of no use.
+/// The most addresses of a name: more cannot be tried within a connect timeout.
 const MOST_ADDRESSES: usize = 64;
 
-/// When one family has answered, the other is waited for this long (RFC 8305 §3: Resolution Delay).
+/// How long the second family is waited for after the first has answered (RFC 8305 §3: Resolution Delay).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
-/// The hosts file costs no question: it may be looked at often.
+/// The hosts file costs no query, so it may be read often.
 const HOSTS_TTL: Duration = Duration::ZERO;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 
-/// What a family's good answer is: addresses, and for how long.
+/// A family's good answer: addresses and their TTL.
 type Found = (Vec<IpAddr>, Duration);
 
-/// Whom to ask, as it was read.
+/// The settings that were read: name servers, search domains, hosts file.
 pub(super) struct Servers {
     plan: DnsPlan,
     edition: Edition,
-    /// None when the settings are of no use at all.
+    /// `None` when the settings cannot be used at all.
     resolver: Option<TokioResolver>,
     hosts: Hosts,
     search: Vec<Name>,
     ndots: usize,
 }
 
-/// Tells one content of the system's files from another.
+/// Identifies one content of the system's files.
 #[derive(Debug, PartialEq, Eq)]
 struct Edition([Option<(SystemTime, u64)>; 2]);
 
@@ -69,7 +69,7 @@ impl Edition {
 }
 
 impl Servers {
-    /// Reads the system's files, which `plan` may overrule.
+    /// Reads the system's files; `plan` overrides them.
     pub(super) fn read(plan: &DnsPlan) -> Self {
         let edition = Edition::read();
         let (system, mut options) = read_system_conf().unwrap_or_else(|error| {
@@ -87,9 +87,9 @@ impl Servers {
             servers = plan.servers.iter().map(server).collect();
         }
         options.timeout = plan.timeout;
-        // How many questions are asked at once is not for the library to bound: it would answer the next with an error.
+        // High enough never to be reached: the library answers further queries with an error.
         options.max_active_requests = 1024;
-        // The cache is ours, and so is the reading of the hosts file.
+        // Cache and hosts file are handled by us.
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
         let ndots = options.ndots;
@@ -114,7 +114,7 @@ impl Servers {
         self.plan == *plan && self.edition == Edition::read()
     }
 
-    /// Looks a name up. Runs on a runtime that outlives the question.
+    /// Looks a name up. Runs on a runtime that outlives the query.
     pub(super) async fn look_up(&self, host: &str) -> Result<(Addresses, Duration), NameError> {
         let name = Name::from_ascii(host).map_err(|_| NameError::NotFound)?;
         let in_hosts = self.in_hosts(&name);
@@ -126,12 +126,12 @@ impl Servers {
             match self.ask(candidate).await {
                 Ok((addresses, ttl)) => return Ok((bounded(addresses), ttl)),
                 Err(NameError::NotFound) => {}
-                // Another question would wait as long, or find as little to ask with, for each search domain.
+                // Queries for other search domains would time out as well, or lack the same resource.
                 Err(why @ (NameError::Timeout | NameError::Shortage(_))) => return Err(why),
                 Err(NameError::ServerFailure) => failed = Some(NameError::ServerFailure),
             }
         }
-        // That one domain denies the name proves nothing while another has not spoken.
+        // One domain's denial proves nothing while another one's query has failed.
         Err(failed.unwrap_or(NameError::NotFound))
     }
 
@@ -146,7 +146,7 @@ impl Servers {
             .collect()
     }
 
-    /// Asks for both families of a full name at once.
+    /// Queries both families of a full name at once.
     async fn ask(&self, name: Name) -> Result<Found, NameError> {
         let v6 = std::pin::pin!(self.ask_for(name.clone(), RecordType::AAAA));
         let v4 = std::pin::pin!(self.ask_for(name, RecordType::A));
@@ -159,7 +159,7 @@ impl Servers {
             .lookup(name, family)
             .await
             .map_err(|error| why(&error))?;
-        // A chain of aliases is as short-lived as its shortest link.
+        // The TTL of a chain of aliases is that of its shortest link.
         let ttl = lookup.answers().iter().map(|record| record.ttl).min();
         let found = addresses(&lookup);
         if found.is_empty() {
@@ -175,10 +175,10 @@ fn addresses(lookup: &Lookup) -> Vec<IpAddr> {
     records.filter_map(|record| record.data.ip_addr()).collect()
 }
 
-/// One family's answer on its way.
+/// The query of one family.
 type Asking<'a> = Pin<&'a mut (dyn Future<Output = Result<Found, NameError>> + Send)>;
 
-/// The answers of both families. Once one has addresses, the other is waited for shortly only.
+/// Waits for both families. Once one has addresses, the other is waited for briefly only.
 async fn both<'a>(mut one: Asking<'a>, mut other: Asking<'a>) -> Result<Found, NameError> {
     let (first, rest) = tokio::select! {
         first = &mut one => (first, other),
@@ -195,7 +195,7 @@ async fn both<'a>(mut one: Asking<'a>, mut other: Asking<'a>) -> Result<Found, N
     together(first, second)
 }
 
-/// What two families' answers say of the name.
+/// Combines the answers of two families.
 fn together(
     first: Result<Found, NameError>,
     second: Result<Found, NameError>,
@@ -236,7 +236,7 @@ fn candidates(name: &Name, search: &[Name], ndots: usize) -> Vec<Name> {
     candidates
 }
 
-/// At most [`MOST_ADDRESSES`], each once; of each family something.
+/// At most [`MOST_ADDRESSES`], each once, with some of each family.
 fn bounded(mut addresses: Vec<IpAddr>) -> Addresses {
     let mut seen = HashSet::new();
     addresses.retain(|address| seen.insert(*address));
