@@ -1,4 +1,4 @@
-//! Who may do what. A pure function; the table stands in the module's front page.
+//! Authorization: a pure function. Its table stands on the module's front page.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use super::token::{Expected, Keys, TokenDigest};
 pub(super) enum Caller {
     /// Over the unix socket, from a process of that user.
     Unix {
-        /// The user, where the system tells.
+        /// The user, if the system tells.
         uid: Option<u32>,
     },
     /// Over TCP.
@@ -21,7 +21,7 @@ pub(super) enum Caller {
     },
 }
 
-/// From where a TCP listener can be reached.
+/// Where a TCP listener can be reached from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// From this machine or pod only.
@@ -30,23 +30,23 @@ pub(super) enum Reach {
     Network,
 }
 
-/// What a request wants.
+/// The right that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Right {
-    /// Whether we live and are ready.
+    /// To ask whether the process is live and ready.
     Probe,
-    /// To see.
+    /// To see state.
     Read,
     /// To change state.
     Change,
 }
 
-/// Why not.
+/// Why a request is not authorized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Denied {
-    /// Another token could do it: 401.
+    /// Another token would be accepted: 401.
     Unauthenticated(&'static str),
-    /// No token could, or the token is good but its right is too small: 403.
+    /// No token would be accepted, or the token is valid but lacks the right: 403.
     Forbidden(&'static str),
 }
 
@@ -60,10 +60,10 @@ impl Caller {
     }
 }
 
-/// Says who it is that may do this.
+/// Authorizes a request; returns who makes it, for the log.
 ///
 /// # Errors
-/// [`Denied`] when nobody who comes like this may.
+/// [`Denied`] when such a request is not allowed.
 pub(super) fn authorize(
     caller: &Caller,
     right: Right,

@@ -28,9 +28,9 @@ use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{Acceptance, Correlation, CorrelationId, exposition};
 use crate::wire::names_version;
 
-/// So many names a 404 lists at the most.
+/// The most names that a 404 lists.
 const MOST_NAMES: usize = 50;
-/// So many similar names a 404 suggests at the most.
+/// The most similar names that a 404 suggests.
 const MOST_NEAREST: usize = 3;
 
 /// Answers the requests of one listener.
@@ -57,7 +57,7 @@ impl Desk {
         }
     }
 
-    /// So many connections of one listener may be open at once.
+    /// The most open connections of one listener.
     pub(super) fn most_connections(&self) -> usize {
         self.context.descriptors.operators()
     }
@@ -99,7 +99,7 @@ impl Desk {
         let endpoint = Endpoint::find(self.port, parts.uri.path())?;
         endpoint.check_method(&parts.method)?;
         let actor = match self.port {
-            // There is nothing to protect: what it shows is for whoever reaches it.
+            // Nothing is protected here: what it shows is for all that can reach it.
             Port::Health => "anyone".to_owned(),
             Port::Admin => {
                 let keys = self.keyring.keys(access, moment.now);
@@ -216,7 +216,7 @@ fn denied(denied: Denied) -> Problem {
     }
 }
 
-/// What a path calls a route that it names, one and many.
+/// What a message calls a route of that path, singular and plural.
 type Noun = (&'static str, &'static str);
 const BREAKER: Noun = ("breaker", "breakers");
 const ROUTE: Noun = ("route", "routes");

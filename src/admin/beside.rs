@@ -1,11 +1,11 @@
-//! What takes long for 10 000 routes, done beside the control thread, which also accepts callers.
+//! Runs what takes long for 10 000 routes on another thread: the control thread also accepts connections.
 
 use http::StatusCode;
 use tokio::task::spawn_blocking;
 
 use super::reply::Problem;
 
-/// Does it on another thread.
+/// Runs `work` on another thread.
 ///
 /// # Errors
 /// 500 when it panicked.

@@ -1,4 +1,4 @@
-//! The configuration in force, and the order to load it anew.
+//! The configuration in force, and the request to reload it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::config::{Row, Source};
 use crate::snapshot::Snapshot;
 use crate::time::{Deadline, now, timeout_at};
 
-/// How long somebody who asked for a reload is kept waiting for its result.
+/// How long a request for a reload waits for its result.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is in force for all routes, without anything that could be a secret.
+/// The settings in force for all routes, without anything that could be a secret.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Config {
@@ -28,7 +28,7 @@ pub(super) struct Config {
     last_error: Option<Refused>,
     file: String,
     settings: Vec<Value>,
-    /// Their names: ten thousand of them with all that counts would be no answer.
+    /// The names of the routes: the settings of ten thousand routes would be too much for one answer.
     routes: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ struct Reloaded {
 }
 
 impl Config {
-    /// What is in force.
+    /// The settings in force.
     ///
     /// # Errors
     /// 500 for a defect of ours.
@@ -76,7 +76,7 @@ impl Config {
 }
 
 impl RouteConfig {
-    /// What is in force for the route of that name, which is one of the snapshot's.
+    /// The settings in force for the route of that name, which is one of the snapshot's.
     ///
     /// # Errors
     /// 500 for a defect of ours.
@@ -90,7 +90,7 @@ impl RouteConfig {
     }
 }
 
-/// What counts for the route of that name, which is one of the snapshot's.
+/// The settings in force for the route of that name, which is one of the snapshot's.
 ///
 /// # Errors
 /// 500 for a defect of ours.
@@ -100,7 +100,7 @@ pub(super) async fn settings(name: &str, snapshot: &Snapshot) -> Result<Vec<Valu
     Ok(told(&rows))
 }
 
-/// Asks what counts, beside this thread: a large file takes its time.
+/// Computes the settings in force on another thread: a large file takes time.
 async fn ask<T: Send + 'static>(
     snapshot: &Snapshot,
     what: impl FnOnce(&Source) -> Option<T> + Send + 'static,
@@ -119,7 +119,7 @@ fn told(rows: &[Row]) -> Vec<Value> {
     rows.iter().map(Row::json).collect()
 }
 
-/// A reload takes no settings: nothing, or an empty object.
+/// Checks the body of a reload, which takes no settings: nothing, or an empty object.
 ///
 /// # Errors
 /// 400 for anything else.
@@ -138,7 +138,7 @@ pub(super) fn check_body(body: &[u8]) -> Result<(), Problem> {
 /// Asks for a reload and waits for its result.
 ///
 /// # Errors
-/// 503 when nobody takes the request or its result is long in coming.
+/// 503 when the request is not taken or its result takes too long.
 pub(super) async fn reload(context: &Context, by: String) -> Result<ReloadReport, Problem> {
     let (reply, result) = oneshot::channel();
     let asked = async {

@@ -1,4 +1,4 @@
-//! What the admin port sees of the program, and what it asks of it.
+//! What the admin port sees of the program, and the requests that it makes.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,42 +14,42 @@ use crate::telemetry::Meters;
 /// What the admin port sees of the program.
 #[derive(Debug)]
 pub struct Context {
-    /// What is in force.
+    /// The snapshot in force.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// The metrics.
     pub meters: Meters,
-    /// Where the process stands in its life.
+    /// The phase of the process: serving, draining, closing.
     pub phases: Arc<Phases>,
     /// Set once the configuration is in force and all listeners are bound.
     pub ready: Arc<AtomicBool>,
-    /// Takes wishes for a reload.
+    /// Takes requests for a reload.
     pub reload: mpsc::Sender<ReloadRequest>,
-    /// How many connections there may be.
+    /// Bounds the number of connections.
     pub descriptors: Descriptors,
-    /// How the latest loads went.
+    /// The results of the latest loads.
     pub config: Arc<ArcSwap<ConfigStatus>>,
 }
 
-/// A wish to load the configuration anew.
+/// A request to reload the configuration.
 #[derive(Debug)]
 pub struct ReloadRequest {
-    /// Who wishes it.
+    /// Who makes it.
     pub by: String,
-    /// Takes the result. Whoever asked may be gone.
+    /// Takes the result. The asker may be gone.
     pub reply: oneshot::Sender<ReloadReport>,
 }
 
-/// What became of a reload.
+/// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReloadReport {
     /// Another configuration is in force.
     Applied {
         /// The new revision.
         revision: String,
-        /// What is different, in plain words.
+        /// The changes, in plain words.
         changes: String,
     },
-    /// The file is what is in force already.
+    /// The file holds what is in force already.
     Unchanged {
         /// The revision.
         revision: String,
@@ -65,7 +65,7 @@ pub enum ReloadReport {
     },
 }
 
-/// How the latest loads of the configuration went.
+/// The results of the latest loads of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigStatus {
     /// The revision in force.

@@ -13,7 +13,7 @@ use crate::docs::{PAGES, Page};
 pub(super) enum Port {
     /// The operators' port.
     Admin,
-    /// Probes and metrics only, for everyone who reaches it.
+    /// Probes and metrics only, for all that can reach it.
     Health,
 }
 
@@ -24,7 +24,7 @@ pub(super) enum Endpoint<'a> {
     Breakers,
     /// The breaker of that name.
     Breaker(&'a str),
-    /// Why it is as it is.
+    /// The explanation of its state.
     Explain(&'a str),
     /// An order to it.
     Order(&'a str, Verb),
@@ -32,7 +32,7 @@ pub(super) enum Endpoint<'a> {
     Config,
     /// The same for the route of that name.
     RouteConfig(&'a str),
-    /// The order to load it anew.
+    /// The request to reload it.
     Reload,
     /// The metrics.
     Metrics,
@@ -42,7 +42,7 @@ pub(super) enum Endpoint<'a> {
     Probe(Probe),
 }
 
-/// As a person reads them in a 404.
+/// The paths as a 404 lists them.
 const ADMIN: [&str; 13] = [
     "GET /circuit-breakers",
     "GET /circuit-breakers/{name}",
@@ -70,7 +70,7 @@ impl<'a> Endpoint<'a> {
     /// What the path means on that port; a final slash does not count.
     ///
     /// # Errors
-    /// 404, naming what there is.
+    /// 404, listing the paths.
     pub(super) fn find(port: Port, path: &'a str) -> Result<Self, Problem> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -114,7 +114,7 @@ impl<'a> Endpoint<'a> {
         segments.next().is_none().then_some(found)
     }
 
-    /// What it takes to use it.
+    /// The right that it needs.
     pub(super) fn right(&self) -> Right {
         match self {
             Self::Probe(_) => Right::Probe,
@@ -129,10 +129,10 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// Whether it takes that method. Nothing but the request line says which method it is.
+    /// Checks the method, which only the request line can say.
     ///
     /// # Errors
-    /// 405, naming those it takes.
+    /// 405, listing the methods that it takes.
     pub(super) fn check_method(&self, method: &Method) -> Result<(), Problem> {
         let (is_fine, allow) = match self.right() {
             Right::Probe | Right::Read => {

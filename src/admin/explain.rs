@@ -1,4 +1,4 @@
-//! Why a breaker is as it is: the sentence, the way to each threshold, the transitions with their evidence.
+//! Why a breaker is in its state: a sentence, the distance to each threshold, the transitions with their evidence.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::resilience::{
 };
 use crate::snapshot::Route;
 
-/// Everything that is known about why.
+/// Everything that explains a breaker's state.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Explanation {
@@ -28,7 +28,7 @@ pub(super) struct Explanation {
     rejects: Option<&'static str>,
     next_probe_at: Option<String>,
     probes: Option<Probing>,
-    /// While it has closed and lets only a share of the calls pass.
+    /// The ramp, while only a share of the calls passes after closing.
     ramp: Option<Ramp>,
     /// The pause that the upstream asked for.
     throttle: Option<Throttle>,
@@ -88,12 +88,12 @@ struct Counted {
     count: u32,
 }
 
-/// A call that was judged by.
+/// A call that the breaker judged by.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Sighted {
     at: String,
-    /// What its failure was.
+    /// Its failure.
     label: String,
     correlation_id: Option<String>,
     method: Option<String>,
@@ -117,7 +117,7 @@ struct Step {
     until: Option<String>,
 }
 
-/// The state in force, and what it is made from.
+/// The state in force, and the parts that it follows from.
 #[derive(Serialize)]
 struct Stand {
     state: &'static str,
@@ -133,7 +133,7 @@ struct Window {
     slow: u32,
 }
 
-/// Why a route's breaker is as `view` shows it, and how its keys and candidates stand.
+/// Explains a route's breaker as `view` shows it, with its keys and candidates.
 pub(super) fn explanation(route: &Route, view: &View, moment: &Moment) -> Explanation {
     let stamp = |instant| moment.stamp(instant);
     Explanation {
@@ -234,7 +234,7 @@ impl Step {
     }
 }
 
-/// A count is a number; shares and times are written as in the configuration.
+/// Writes a count as a number, shares and times as in the configuration.
 fn measure(measure: Measure) -> Value {
     match measure {
         Measure::Nothing => Value::Null,

@@ -1,4 +1,4 @@
-//! What keeps a browser from being made an operator: the `Host`, the origin and the content type of a request.
+//! Keeps web pages from using a browser to give orders: checks the `Host`, the origin and the content type of a request.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use crate::wire::essence;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Accepts a request over TCP only for a loopback host or one of `allowed`, whatever the port. A page whose name was rebound to
-/// our address still sends its own name.
+/// our address (DNS rebinding) still sends its own name.
 ///
 /// # Errors
 /// 400 without exactly one well-formed `Host`, 403 for another host.
@@ -43,7 +43,7 @@ pub(super) fn check_host(
     Ok(())
 }
 
-/// Accepts a change of state only from something that is no page of another origin.
+/// Accepts a change of state only if it does not come from a page of another origin.
 ///
 /// # Errors
 /// 403 for another origin, 415 for another content type than JSON.
@@ -91,7 +91,7 @@ fn authority(headers: &HeaderMap) -> Result<Authority, Problem> {
     .ok_or_else(|| Problem::bad_request("the request needs exactly one well-formed `Host`"))
 }
 
-/// In lower case, without brackets.
+/// The host in lower case, without brackets.
 fn host(authority: &Authority) -> String {
     let host = authority.host();
     host.strip_prefix('[')

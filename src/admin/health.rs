@@ -9,10 +9,10 @@ use super::context::Context;
 use super::reply::{Answer, Problem, json};
 use crate::net::Phase;
 
-/// Which question is asked.
+/// The question that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Probe {
-    /// `/healthz`, `/livez`: does the process live? If it can say so, it does.
+    /// `/healthz`, `/livez`: is the process alive? It is if it can answer.
     Live,
     /// `/readyz`: does it take traffic?
     Ready,

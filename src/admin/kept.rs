@@ -1,10 +1,10 @@
-//! What a route keeps for a bad day.
+//! The answers that a route keeps for an outage.
 
 use serde::Serialize;
 
 use crate::snapshot::Route;
 
-/// Answers that are kept.
+/// The kept answers.
 #[derive(Serialize)]
 pub(super) struct KeptAnswers {
     entries: usize,
@@ -12,7 +12,7 @@ pub(super) struct KeptAnswers {
 }
 
 impl KeptAnswers {
-    /// What the route keeps now; `None` where it keeps nothing by its settings.
+    /// The route's kept answers; `None` if its settings keep none.
     pub(super) fn of(route: &Route) -> Option<Self> {
         let store = route.stale.as_ref()?;
         Some(Self {

@@ -12,7 +12,7 @@ use crate::snapshot::Limits;
 pub(super) struct Throttle {
     throttled: bool,
     since: Option<String>,
-    /// The same instant that a refusal tells; none when the pause is over and calls leave one by one.
+    /// The same instant that a refusal tells; `None` when the pause is over and calls leave one by one.
     until: Option<String>,
     waiting: usize,
     signals_in_a_row: u32,
@@ -42,7 +42,7 @@ struct Rate {
 }
 
 impl Throttle {
-    /// `None` where no wish is obeyed.
+    /// `None` if the route ignores such pauses.
     pub(super) fn of(limits: &Limits, moment: &Moment) -> Option<Self> {
         limits.throttle.spec()?;
         let ThrottleView {

@@ -1,4 +1,4 @@
-//! `/metrics`: what was counted, and what only live objects know.
+//! `/metrics`: the counters, and gauges that are read from live objects.
 
 use std::time::Instant;
 
@@ -12,11 +12,12 @@ use crate::telemetry::names::{
 };
 use crate::telemetry::{Exposition, Meters};
 
-/// Every metric in the Prometheus text format, breakers as they stand at `now`. Costs nothing while nobody asks.
+/// Every metric in the Prometheus text format, breakers as they stand at `now`. Costs nothing until it is called.
 #[must_use]
 pub(super) fn render_metrics(context: &Context, now: Instant) -> String {
     let snapshot = context.snapshot.load_full();
-    // Asked before anything is written: an open breaker whose time has come becomes half-open by this, which counts a transition.
+    // Read before anything is written: reading moves an open breaker whose time has come to half-open, which counts a
+    // transition.
     let live: Vec<_> = snapshot
         .routes
         .iter()
@@ -125,7 +126,7 @@ fn write_shadows(text: &mut Exposition, snapshot: &Snapshot, now: Instant) {
     }
 }
 
-/// What bounds calls besides breakers. A route without a limit has no series for it.
+/// The limits besides breakers. A route without a limit has no series for it.
 fn limits(text: &mut Exposition, snapshot: &Snapshot, now: Instant) {
     let routes: Vec<_> = snapshot
         .routes

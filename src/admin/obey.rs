@@ -22,7 +22,7 @@ struct Obeyed {
     breaker: One,
 }
 
-/// Gives the order and answers the breaker as it is then.
+/// Gives the order and answers with the breaker as it is then.
 pub(super) fn obey(
     route: &Route,
     verb: Verb,
@@ -43,13 +43,14 @@ pub(super) fn obey(
         reason: reason.clone(),
     };
     let mut changed = breaker.force(request, moment.now);
-    // Who says that the upstream is well again need not wait for the end of a pause.
+    // An operator who says that the upstream is well again need not wait for the end of a pause.
     let ended_pause = matches!(verb, Verb::Close | Verb::Clear)
         .then(|| end_pause(&route.limits.throttle, key, moment.now))
         .flatten();
     changed |= ended_pause.is_some();
     if key.is_none() && verb == Verb::Clear {
-        // Candidates are compared with the breaker, so they begin anew with it. Keys are parts of it; what is held of them stays held.
+        // Candidates are compared with the breaker, so they begin anew with it. Breakers of keys are parts of it, but their
+        // holds stay.
         if let Some(candidates) = &route.shadows {
             changed |= candidates.clear(deed.actor, moment.now);
         }
@@ -93,8 +94,8 @@ fn end_pause(throttle: &Throttle, key: Option<Key>, now: Instant) -> Option<Stri
     Some(sentence)
 }
 
-/// The breaker of the key that is named by its text, or by the digits that logs and answers show. An order that holds makes one for
-/// a key that has none yet: to lock out a tenant that is about to come is a sensible wish.
+/// The breaker of the key that is named by its text, or by the digits that logs and answers show. An order that holds makes one
+/// for a key that has none yet, so that a tenant can be locked out before its first call.
 fn of_key(
     route: &Route,
     text: &str,
@@ -111,7 +112,7 @@ fn of_key(
     if let Some(found) = shown {
         return Ok(found);
     }
-    // A pause may be of a key whose breaker was forgotten.
+    // The key may be paused although its breaker was forgotten.
     let is_paused = |key: Key| route.limits.throttle.view_of(key, now).is_some();
     let paused = Key::from_digits(text).filter(|key| is_paused(*key));
     let key = paused.unwrap_or_else(|| match plan.by {

@@ -1,4 +1,4 @@
-//! What operators order, and how they write it.
+//! Operators' orders and how they are written.
 
 use std::time::{Duration, Instant};
 
@@ -107,7 +107,7 @@ pub(super) fn wish(verb: Verb, body: &[u8], now: Instant) -> Result<Wish, Proble
     Ok(Wish { order, reason, key })
 }
 
-/// The body as an object; empty is an empty one.
+/// Reads the body as an object; an empty body is an empty object.
 fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     if body.trim_ascii().is_empty() {
         return Ok(Map::new());

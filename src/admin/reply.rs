@@ -1,4 +1,4 @@
-//! Answers: JSON, text, and problem details (RFC 9457), all with the headers that keep browsers out.
+//! Answers: JSON, text, and problem details (RFC 9457), all with headers that keep browsers from misusing them.
 
 use bytes::Bytes;
 use http::header::{
@@ -17,7 +17,7 @@ pub(super) type Answer = Response<Full<Bytes>>;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Why a request is not answered as it wished.
+/// Why a request fails.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -136,14 +136,14 @@ pub(super) fn html(text: Bytes, policy: &'static str) -> Answer {
     answer
 }
 
-/// What the asker has already.
+/// 304: the asker has this version already.
 pub(super) fn not_modified() -> Answer {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = StatusCode::NOT_MODIFIED;
     answer
 }
 
-/// Names the version of what is answered.
+/// Sets the entity tag of an answer.
 pub(super) fn tag(answer: &mut Answer, tag: &str) {
     if let Ok(value) = HeaderValue::try_from(tag) {
         answer.headers_mut().insert(ETAG, value);

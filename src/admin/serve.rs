@@ -1,4 +1,4 @@
-//! Accepting and serving connections, so bounded that nobody can starve the others or the traffic.
+//! Accepts and serves connections, bounded so that no client can starve the others or the traffic.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -26,19 +26,19 @@ use super::reply::Problem;
 use crate::net::BoxIo;
 use crate::time::{Deadline, now, sleep_until, timeout_at};
 
-/// For each step of a connection: a request's head (and the leisure before it), its body, and writing the answer.
+/// The time for each step of a connection: a request's head (with the idle time before it), its body, and writing the answer.
 const STEP: Duration = Duration::from_secs(10);
-/// For the work on a request; only a reload takes that long, and it has a limit of its own.
+/// The time for the work on a request; only a reload takes that long, and it has a limit of its own.
 const WORK: Duration = Duration::from_secs(40);
 /// The longest body that is taken.
 const MAX_BODY: usize = 64 * 1024;
-/// So much of a longer body is read and thrown away, so that its sender reads the answer before it notices the end.
+/// How much of a longer body is read and thrown away, so that its sender can read the answer.
 const MAX_DISCARDED: usize = 4 * 1024 * 1024;
 /// The longest head of a request.
 const MAX_HEAD: usize = 32 * 1024;
-/// For the connections of a listener that the configuration no longer has.
+/// The time for the connections of a listener that the configuration no longer has.
 const LEAVE: Duration = WORK;
-/// After a failure to accept, such as no file descriptor being left.
+/// The pause after a failure to accept, such as for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound listener of the operators' port.
@@ -50,13 +50,13 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
-/// Serves the operators' port until the future is dropped; its connections end with it. Once `retired` it takes no more of them and ends
-/// after those that there are: one of them may have ordered it.
+/// Serves the operators' port until the future is dropped; its connections end with it. Once `retired` it accepts no more and
+/// ends after the open ones: one of them may have ordered the reload.
 pub async fn serve(context: Arc<Context>, listener: Listener, retired: oneshot::Receiver<()>) {
     run(Desk::new(context, Port::Admin), listener, retired).await;
 }
 
-/// The same for the probes and the metrics.
+/// The same for the health listener: probes and metrics.
 pub async fn serve_health(
     context: Arc<Context>,
     listener: TcpListener,
@@ -109,7 +109,7 @@ async fn run(desk: Desk, listener: Listener, mut retired: oneshot::Receiver<()>)
     }
     drop(listener);
     let late = Deadline::after(now(), LEAVE);
-    // What has not ended by then is cut.
+    // Connections that have not ended by then are cut.
     let _ = timeout_at(late, async {
         while !connections.are_none() {
             connections.ended().await;
@@ -118,8 +118,8 @@ async fn run(desk: Desk, listener: Listener, mut retired: oneshot::Receiver<()>)
     .await;
 }
 
-/// The connections of one listener. One more than `most` takes the place of the one that has been waited for longest, or is closed as
-/// soon as it is accepted if there is none: an operator gets in, however many connect and send nothing.
+/// The connections of one listener. Beyond `most`, a new one replaces the one whose client has been waited for longest, or is
+/// closed at once if there is none. So an operator gets in, however many clients connect and send nothing.
 struct Connections {
     tasks: JoinSet<()>,
     places: HashMap<Id, Place>,
@@ -133,7 +133,7 @@ struct Place {
 }
 
 impl Connections {
-    /// Serves one more, if there is a place for it.
+    /// Serves one more connection, if there is room for it.
     fn take(&mut self, desk: &Arc<Desk>, io: BoxIo, caller: Caller) {
         if self.places.len() >= self.most && !self.make_room() {
             return;
@@ -144,7 +144,7 @@ impl Connections {
         self.places.insert(task.id(), Place { task, patience });
     }
 
-    /// Ends the one whose client is waited for longest; false when all have work under way.
+    /// Ends the connection whose client has been waited for longest; false when all have work under way.
     fn make_room(&mut self) -> bool {
         let waiting = self.places.iter().filter_map(|(id, place)| {
             let since = place.patience.waits_since()?;
@@ -163,7 +163,7 @@ impl Connections {
         self.tasks.is_empty()
     }
 
-    /// Waits for the end of one, where there is any.
+    /// Waits for the end of a connection.
     async fn ended(&mut self) {
         let id = match self.tasks.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
@@ -190,7 +190,7 @@ impl Listener {
         }
     }
 
-    /// By the address that it is bound to, not that of a connection: a wildcard is reached from the network.
+    /// Where it can be reached from, by the address that it is bound to: a wildcard address is reached from the network.
     fn reach(&self) -> Reach {
         match self {
             Self::Tcp(listener)
@@ -205,7 +205,7 @@ impl Listener {
     }
 }
 
-/// Whether the error says something about one connection only, so that the next one may be fine.
+/// Whether the error concerns one connection only, so that the next one may be fine.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -217,7 +217,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// One connection, until it ends or a step takes too long.
+/// Serves one connection until it ends or a step takes too long.
 pub(super) async fn connection(
     desk: Arc<Desk>,
     io: BoxIo,
@@ -227,7 +227,7 @@ pub(super) async fn connection(
     let service = service_fn(|request: Request<Incoming>| {
         let (desk, patience) = (&desk, &patience);
         async move {
-            // The body has its time within that of the work, so that its sender hears when it is over.
+            // The body's time is part of the work's time, so that its sender gets an answer when it is over.
             patience.grant(WORK, Whose::Client);
             let (parts, body) = request.into_parts();
             let body = read(body).await;
@@ -241,13 +241,13 @@ pub(super) async fn connection(
         .max_header_size(MAX_HEAD)
         .serve_connection(TokioIo::new(io), service);
     tokio::select! {
-        // Whatever ended it, there is nobody left to tell.
+        // However it ended, there is nothing left to do.
         _ = served => {}
         () = patience.lost() => {}
     }
 }
 
-/// Reads a body, in time and in bounds.
+/// Reads a body within limits of time and size.
 async fn read(mut body: Incoming) -> Result<Bytes, Problem> {
     let deadline = Deadline::after(now(), STEP);
     let reading = async {
@@ -288,7 +288,7 @@ fn too_slow() -> Problem {
     )
 }
 
-/// Until when the present step of a connection must be done.
+/// The deadline of a connection's current step.
 pub(super) struct Patience(watch::Sender<Step>);
 
 #[derive(Clone, Copy)]
@@ -298,7 +298,7 @@ struct Step {
     turn: Whose,
 }
 
-/// Whose turn it is to do something.
+/// The side that the step waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whose {
     /// The client's: to send, or to read the answer.
@@ -308,7 +308,7 @@ enum Whose {
 }
 
 impl Step {
-    /// One that begins now and may take so long.
+    /// A step that begins now and may take `time`.
     fn of(time: Duration, turn: Whose) -> Self {
         let since = now();
         Self {
@@ -320,12 +320,12 @@ impl Step {
 }
 
 impl Patience {
-    /// That for a connection which begins now.
+    /// The first step of a new connection.
     pub(super) fn new() -> Self {
         Self(watch::Sender::new(Step::of(STEP, Whose::Client)))
     }
 
-    /// A step begins that may take so long.
+    /// Begins a step that may take `time`.
     fn grant(&self, time: Duration, turn: Whose) {
         self.0.send_replace(Step::of(time, turn));
     }

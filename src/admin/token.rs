@@ -1,4 +1,4 @@
-//! Bearer tokens. Only their digests are kept, so no core dump and no slip of the pen can show one.
+//! Bearer tokens. Only their digests are kept, so that no core dump and no log line can show one.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -12,21 +12,21 @@ use sha2::{Digest, Sha256};
 use crate::config::open_regular;
 use crate::config::plan::AdminPlan;
 
-/// A rotated file is noticed this late.
+/// How late a rotated file is noticed.
 const FRESH: Duration = Duration::from_secs(1);
-/// Nobody's token is longer.
+/// The most bytes of a token file.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// The digest of a token. Comparing two takes the same time wherever they differ.
 #[derive(Clone, Copy)]
 pub(super) struct TokenDigest([u8; 32]);
 
-/// What a request's token is held against.
+/// The token that a request's must equal.
 #[derive(Clone, Copy)]
 pub(super) enum Expected {
     /// No token is configured.
     None,
-    /// One is configured but its file cannot be read: no token fits.
+    /// One is configured but its file cannot be read: no token is accepted.
     Unreadable,
     /// This one.
     Token(TokenDigest),
@@ -94,7 +94,7 @@ impl Expected {
 }
 
 impl Keyring {
-    /// The tokens that the plan names, as their files say now or said within the last second.
+    /// The tokens that the plan names, as in their files now or within the last second.
     pub(super) fn keys(&self, plan: &AdminPlan, now: Instant) -> Keys {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Keys {

@@ -1,4 +1,4 @@
-//! What a route's upstream has to show, as JSON: its connections and its endpoints.
+//! A route's upstream as JSON: its connections and its endpoints.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::resilience::Ejection;
 use crate::snapshot::Route;
 use crate::upstream::{EndpointView, PoolStatistics};
 
-/// How an upstream stands now.
+/// The state of an upstream now.
 #[derive(Debug)]
 pub(super) struct Live {
     pool: PoolStatistics,
@@ -37,17 +37,17 @@ pub(super) struct Pool {
 pub(super) struct Endpoint {
     address: String,
     state: &'static str,
-    /// When one call tries an ejected one again; past when that call is under way or has not come yet.
+    /// When the trial of an ejected endpoint is due; in the past if the trial is under way or no call has come since.
     until: Option<String>,
     in_flight: usize,
-    /// The mean that the balancer goes by.
+    /// The mean latency that the balancer uses.
     latency_ms: Option<f64>,
     consecutive_failures: u32,
     connections: usize,
 }
 
 impl Live {
-    /// That of this route's.
+    /// The state of this route's upstream.
     pub(super) fn of(route: &Route) -> Self {
         Self {
             pool: route.upstream.statistics(),
@@ -57,7 +57,7 @@ impl Live {
 }
 
 impl Upstream {
-    /// An upstream that stands like this.
+    /// Writes an upstream in this state.
     pub(super) fn of(live: &Live, moment: &Moment) -> Self {
         let PoolStatistics {
             size,
@@ -86,7 +86,7 @@ impl Endpoint {
             Ejection::Available => None,
             Ejection::Ejected { until } => Some(moment.stamp(until)),
         };
-        // To the microsecond: what lies below is noise.
+        // To the microsecond: more digits would be noise.
         let millis = |latency: Duration| latency.as_micros() as f64 / 1e3;
         Self {
             address: (*view.address).to_owned(),

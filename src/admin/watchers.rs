@@ -6,10 +6,10 @@ use super::moment::Moment;
 use crate::resilience::{Key, KeyCounts, ShadowReport, ShadowView, View, explain};
 use crate::snapshot::Route;
 
-/// So many keys are shown one by one.
+/// The most keys that are shown one by one.
 const SHOWN: usize = 20;
 
-/// How the breakers of a route's keys stand.
+/// The breakers of a route's keys.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Keys {
@@ -19,9 +19,9 @@ pub(super) struct Keys {
     open: usize,
     half_open: usize,
     forced: usize,
-    /// Calls whose key found no room.
+    /// Calls whose key found no room for a breaker.
     untracked: u64,
-    /// What is not closed first, then what failed most often.
+    /// Those that are not closed first, then those that failed most often.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     worst: Vec<OfKey>,
 }

@@ -36,7 +36,7 @@ enum Format {
     Github,
 }
 
-/// Checks every file, whatever is wrong with the others. 78 if any has an error.
+/// Checks all files. The exit code is 78 if any has an error.
 pub(super) fn check(args: CheckArgs) -> ExitCode {
     let CheckArgs {
         mut files,
@@ -85,7 +85,7 @@ pub(super) fn check(args: CheckArgs) -> ExitCode {
     }
 }
 
-/// What was found, warnings of a good file included.
+/// The findings, including the warnings of a good file.
 fn findings(loaded: &Result<Loaded, Report>) -> &Report {
     match loaded {
         Ok(loaded) => &loaded.warnings,
@@ -93,7 +93,7 @@ fn findings(loaded: &Result<Loaded, Report>) -> &Report {
     }
 }
 
-/// Tells what was found; of a good file, what to print of it.
+/// Reports the findings; returns the line to print for a good file.
 fn tell(file: &Path, loaded: &Result<Loaded, Report>) -> Option<String> {
     let found = findings(loaded);
     if !found.is_empty() {

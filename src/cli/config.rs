@@ -36,7 +36,7 @@ enum Format {
     Json,
 }
 
-/// Shows what counts. 78 for a bad file, 2 for a route that is not there.
+/// Shows the settings in force. The exit code is 78 for a bad file, 2 for an unknown route.
 pub(super) fn config(args: ConfigArgs) -> ExitCode {
     let ConfigArgs {
         file,

@@ -145,13 +145,13 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Says on standard error what went wrong. Nobody is left to tell when that fails.
+/// Says on standard error what went wrong. If that fails, nothing more can be done.
 fn complain(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
 }
 
-/// How what goes to standard error should look: coloured on a terminal, unless `NO_COLOR` is set (https://no-color.org).
+/// The look of standard error: coloured on a terminal, unless `NO_COLOR` is set (https://no-color.org).
 fn look() -> Look {
     use std::io::IsTerminal as _;
     let is_set = |name| environment(name).is_some_and(|value| !value.is_empty());

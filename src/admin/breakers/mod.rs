@@ -1,4 +1,4 @@
-//! Breakers as JSON: all of them, or one with its settings. Names and fields are those of the original system, then ours.
+//! Breakers as JSON: all of them, or one with its settings. The fields of the original system come first, then ours.
 
 mod table;
 
@@ -42,7 +42,7 @@ struct Summary {
 #[serde(rename_all = "camelCase")]
 pub(super) struct One {
     name: String,
-    /// The fingerprint of the key whose breaker it is, where it is not the route's own.
+    /// The fingerprint of the key, if it is the breaker of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     state: &'static str,
@@ -58,7 +58,7 @@ pub(super) struct One {
     last_failure: Option<Failed>,
     pool: Pool,
     endpoints: Vec<Endpoint>,
-    /// Answers kept for a bad day.
+    /// Answers kept for an outage.
     #[serde(skip_serializing_if = "Option::is_none")]
     kept_answers: Option<KeptAnswers>,
     probe: Option<Probed>,
@@ -130,7 +130,7 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment, wanted: Wanted) -> (Lis
         let pause = route.limits.throttle.view(moment.now);
         summary.throttled += usize::from(pause.is_throttled());
         let bulkhead = route.limits.bulkhead.as_ref().map(|it| it.view());
-        // What the sentence says beyond this is how much time is left, which alone makes no new version.
+        // The rest of the sentence is the time that is left, which alone makes no new version.
         digest.update(format!(
             "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {live:?} {keys:?} {:?} {:?} {:?} {:?} {bulkhead:?}\n",
             route.name,
@@ -159,7 +159,7 @@ pub(super) fn list(snapshot: &Snapshot, moment: &Moment, wanted: Wanted) -> (Lis
     (List { summary, breakers }.only(wanted), tag)
 }
 
-/// One breaker, as `view` shows it.
+/// One breaker as `view` shows it.
 pub(super) fn one(route: &Route, view: &View, moment: &Moment) -> One {
     One {
         kept_answers: KeptAnswers::of(route),
@@ -185,7 +185,7 @@ impl Summary {
 }
 
 impl One {
-    /// With what counts for its route, value by value.
+    /// Adds the settings in force for its route, value by value.
     pub(super) fn with_settings(self, settings: Vec<Value>) -> Self {
         Self {
             settings: Some(settings),

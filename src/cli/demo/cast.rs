@@ -1,4 +1,4 @@
-//! The routes of the demo, and who calls them.
+//! The routes of the demo and their callers.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(super) const WHATSAPP: &str = "whatsapp";
 /// All routes, in the order of the tables.
 pub(super) const ROUTES: [&str; 3] = [WHATSAPP, "email", "partner"];
 
-/// Who calls what.
+/// The callers of each route.
 pub(super) fn cast() -> [Callers; 3] {
     let callers = |route, count, method, target, body| Callers {
         route,

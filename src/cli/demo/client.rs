@@ -91,7 +91,7 @@ impl Client {
                 let (sender, connection) = handshake(TokioIo::new(stream))
                     .await
                     .map_err(io::Error::other)?;
-                // The call that is under way hears of an error; without one there is nobody to tell.
+                // The call under way gets the error as well; without a call it does not matter.
                 tokio::task::spawn_local(async move {
                     let _ = connection.await;
                 });

@@ -14,10 +14,10 @@ pub(super) enum Stop {
     /// The proxy could not start, or died.
     #[error("the proxy gave up")]
     Proxy(#[source] StartError),
-    /// The proxy ended although nobody asked it to, or not as it should.
+    /// The proxy ended unasked, or not as it should.
     #[error("the proxy ended with {0}")]
     ProxyEnded(String),
-    /// The operators' port could not be asked.
+    /// The admin port could not be reached.
     #[error("cannot ask the operators' port for {0}")]
     Admin(&'static str, #[source] io::Error),
     /// What should have happened did not.
@@ -28,15 +28,15 @@ pub(super) enum Stop {
         /// How long it was waited for.
         limit: Duration,
     },
-    /// Something else happened than what should have.
+    /// Something else happened than was expected.
     #[error("expected {expected}, but saw {seen}")]
     Unlike {
         /// What should have happened.
         expected: String,
-        /// What did.
+        /// What happened.
         seen: String,
     },
-    /// Nobody reads what the demo says any more.
+    /// The reader of the output is gone.
     #[error("nobody reads the output")]
     ReaderGone,
     /// A signal of that number ended it.

@@ -30,7 +30,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Somebody may have removed it already, which is as good.
+        // It may have been removed already.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

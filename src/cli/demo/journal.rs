@@ -44,7 +44,7 @@ impl Write for Sink {
             let rest = self.begun.split_off(end + 1);
             let line = String::from_utf8_lossy(&self.begun[..end]).into_owned();
             self.begun = rest;
-            // A journal that has gone wants no more lines; the proxy need not hear of it.
+            // The journal may be gone; that is no error for the proxy.
             let _ = self.lines.send(line);
         }
         Ok(bytes.len())
@@ -56,7 +56,7 @@ impl Write for Sink {
 }
 
 impl Journal {
-    /// The first line that matches, written already or yet to come. Waits for ever once the sink has gone.
+    /// The first line that matches, written already or yet to come. Waits forever once the sink is gone.
     pub(super) async fn line(&mut self, matches: impl Fn(&Value) -> bool) -> String {
         let known = self.read.iter().find(|entry| matches(&entry.value));
         if let Some(entry) = known {

@@ -1,7 +1,7 @@
-//! `sidefuse demo`: the real proxy, three services of straw and their callers, on loopback and in one process.
+//! `sidefuse demo`: the real proxy, three stand-in services and their callers, on loopback and in one process.
 //!
-//! Nothing is told that was not seen: the states come from the operators' port, the waits from the callers, the lines from the log.
-//! A step that does not happen in time ends the demo with exit code 1. Nothing is left behind, however it ends.
+//! Everything shown was observed: the states come from the admin port, the waits from the callers, the lines from the log. A
+//! step that does not happen in time ends the demo with exit code 1. Nothing is left behind, however it ends.
 
 mod cast;
 mod client;
@@ -29,7 +29,7 @@ use super::complain;
 use crate::text::chain;
 use crate::time::{Deadline, now, timeout_at};
 
-/// The whole demo takes about eleven seconds; this is what it promises.
+/// The longest time of the demo, which takes about eleven seconds.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Shows a breaker trip and recover.
@@ -51,7 +51,7 @@ fn perform() -> Result<(), Stop> {
         .build()
         .map_err(|error| Stop::Setup("a runtime", error))?;
     LocalSet::new().block_on(&runtime, async {
-        // Before the proxy installs its own: a signal must find the demo, whatever the proxy makes of it.
+        // Before the proxy installs its own handlers: a signal must end the demo, whatever the proxy does.
         let mut signals = Signals::install().map_err(|error| Stop::Setup("signals", error))?;
         let mut stage = Stage::stdout();
         let play = timeout_at(Deadline::after(now(), LIMIT), script::play(&mut stage));
@@ -62,7 +62,7 @@ fn perform() -> Result<(), Stop> {
     })
 }
 
-/// The signals that end the demo at once. SIGHUP is one of them: the terminal that is being talked to has gone.
+/// The signals that end the demo at once. SIGHUP is one of them: its terminal is gone.
 struct Signals {
     hangup: Signal,
     interrupt: Signal,

@@ -1,4 +1,4 @@
-//! The demo as an operator: it asks the proxy's operators' port what anybody could ask it with curl.
+//! The demo as an operator: it asks the proxy's admin port, as one could with curl.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -19,10 +19,10 @@ use tokio::task::JoinSet;
 
 use crate::time::{Deadline, now, sleep_until};
 
-/// After a connection that could not be accepted: long enough not to spin.
+/// The pause after a connection that could not be accepted, so as not to spin.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A service on loopback that answers every call, or none. It goes when dropped. Must live in a `LocalSet`.
+/// A service on loopback that answers every call, or none. Dropping it ends it. Must live in a `LocalSet`.
 #[derive(Debug)]
 pub(super) struct Origin {
     address: SocketAddr,
@@ -37,7 +37,7 @@ enum Health {
 }
 
 impl Origin {
-    /// One that takes `pace` for each answer.
+    /// Starts a service that takes `pace` for each answer.
     ///
     /// # Errors
     /// When no port can be had.
@@ -100,7 +100,7 @@ async fn answer(
         .await
         .is_err()
     {
-        // The origin has gone, and its connections with it.
+        // The origin is gone, and its connections with it.
         std::future::pending::<()>().await;
     }
     sleep_until(Deadline::after(now(), pace)).await;

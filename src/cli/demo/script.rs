@@ -1,4 +1,4 @@
-//! The play: each act does something, waits for what must follow, and only then tells it. The page to read first.
+//! The script: each act does something, waits for the expected result, and only then reports it. The page to read first.
 
 use std::io::Write;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::time::{Deadline, now, sleep_until, timeout_at};
 /// How long traffic is watched in an act. Half of the breaker's reset timeout, so that a slow machine still finds it open.
 const WATCH: Duration = Duration::from_secs(2);
 
-/// How long a step may take before it has failed; more than any of the configured times.
+/// How long a step may take before it counts as failed; more than any of the configured times.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Log lines that are shown when a step has failed.
@@ -94,7 +94,7 @@ impl<W: Write> Play<'_, W> {
             .say("Each service has a circuit breaker of its own. All are closed: calls pass.")
     }
 
-    /// Gives what a caller waits for the timeout.
+    /// Returns how long a caller waits for the timeout.
     async fn whatsapp_stalls(&mut self) -> Result<Duration, Stop> {
         self.stage.title("2  WhatsApp stops answering")?;
         self.traffic.next_act();
@@ -180,7 +180,7 @@ impl<W: Write> Play<'_, W> {
             .say("Nobody restarted anything, and nobody had to be woken.")
     }
 
-    /// The log line of the next turn of WhatsApp's breaker.
+    /// The log line of the next transition of WhatsApp's breaker.
     async fn turned(&mut self, message: &str, what: &'static str) -> Result<String, Stop> {
         let line = self
             .journal
@@ -221,7 +221,7 @@ impl<W: Write> Play<'_, W> {
         Ok(())
     }
 
-    /// Shows what the proxy logged last, for whoever has to find out.
+    /// Shows what the proxy logged last, to help to find the cause.
     fn fail(&mut self, stop: Stop) -> Stop {
         let lines = self.journal.last(LAST_LINES).join("\n");
         let told = self
@@ -248,7 +248,7 @@ fn expect_states(states: &States, whatsapp: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-/// What is left to say.
+/// The closing words.
 fn epilogue<W: Write>(stage: &mut Stage<W>, configuration: &str) -> Result<(), Stop> {
     stage.title("The configuration of this demo")?;
     stage.quote(configuration)?;
@@ -270,7 +270,7 @@ async fn watch() {
     sleep_until(Deadline::after(now(), WATCH)).await;
 }
 
-/// What comes of it, if it comes in time.
+/// The result of `step`, if it comes in time.
 async fn within<T>(
     what: &'static str,
     limit: Duration,

@@ -1,4 +1,4 @@
-//! What the demo says, to a terminal or a pipe.
+//! The output of the demo, to a terminal or a pipe.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -14,7 +14,7 @@ const RED: &str = "\x1b[1;31m";
 const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[1;33m";
 
-/// Where the demo speaks.
+/// The demo's output.
 pub(super) struct Stage<W> {
     out: W,
     paint: Paint,
@@ -35,7 +35,7 @@ pub(super) struct Row {
     pub(super) route: &'static str,
     /// The breaker's state, as the operators' port writes it.
     pub(super) state: String,
-    /// What half of the callers waited at the most.
+    /// The median wait of the callers.
     pub(super) wait: Option<Duration>,
     /// What they got.
     pub(super) answers: String,
@@ -127,7 +127,7 @@ impl Paint {
     }
 }
 
-/// A time as callers feel it: tenths below ten milliseconds, then whole ones.
+/// A time in milliseconds: with tenths below ten, then whole ones.
 pub(super) fn milliseconds(time: Duration) -> String {
     let millis = time.as_secs_f64() * 1000.0;
     if millis < 10.0 {

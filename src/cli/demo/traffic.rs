@@ -52,7 +52,7 @@ struct Act {
     refusals: BTreeMap<&'static str, Refused>,
 }
 
-/// What callers of one route saw of the calls they began in this act.
+/// The results of the calls that one route's callers began in this act.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     waits: BTreeMap<StatusCode, Vec<Duration>>,
@@ -79,7 +79,7 @@ impl Traffic {
         let mut callers = JoinSet::new();
         for group in cast {
             for index in 0..group.count {
-                // One after another: calls at the same moment would wait for each other in this one thread.
+                // Staggered: calls at the same moment would wait for each other on this one thread.
                 let delay = group.rest * index / group.count.max(1);
                 let (group, board) = (group.clone(), Rc::clone(&board));
                 callers.spawn_local(async move {
@@ -154,7 +154,7 @@ impl Board {
 }
 
 impl Tally {
-    /// What half of the answered calls waited at the most; `None` without an answer.
+    /// The median wait of the answered calls; `None` without an answer.
     pub(super) fn median(&self) -> Option<Duration> {
         median(self.waits.values().flatten().copied().collect())
     }

@@ -9,12 +9,12 @@ use crate::config::load;
 /// The most routes that are proposed.
 const MOST_ROUTES: usize = 100;
 
-/// So many URLs are looked at, so that a file of rubbish takes no time.
+/// The most URLs that are examined, so that a file full of them takes no time.
 const MOST_FOUND: usize = 500;
-/// So many that are no route are named.
+/// The most findings without a route that are listed.
 const MOST_TOLD: usize = 20;
 
-/// Services that everybody knows: how their host ends, the route's name, the preset that fits.
+/// Well-known services: the end of the host, the route's name, the preset that fits.
 const KNOWN: [(&str, &str, &str); 12] = [
     ("graph.facebook.com", "whatsapp", "whatsapp"),
     ("api.sendgrid.com", "email", "email"),
@@ -53,7 +53,7 @@ struct Proposed<'f> {
     name: String,
     preset: &'static str,
     url: &'f Url,
-    /// Who names it.
+    /// The settings that name it.
     by: Vec<&'f Found>,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// What to propose for these. It is always a good configuration.
+    /// The proposal for these URLs; always a valid configuration.
     pub(super) fn of(found: &[Found]) -> Self {
         let mut routes: Vec<Proposed<'_>> = Vec::new();
         let (mut passed_over, mut signed) = (Vec::new(), Vec::new());
@@ -138,7 +138,7 @@ impl Draft {
         }
     }
 
-    /// What to say of it once it stands in `file`.
+    /// The message about it once it is written to `file`.
     pub(super) fn tell(&self, file: &str) -> String {
         let mut told = match self.routes {
             0 => format!("wrote {file}: no URL of a service found, so it holds an example\n"),
@@ -246,7 +246,7 @@ fn write(routes: &[Proposed<'_>]) -> String {
     text
 }
 
-/// A name that no other route has, and the preset that fits.
+/// A unique name, and the preset that fits.
 fn name(found: &Found, url: &Url, routes: &[Proposed<'_>]) -> (String, &'static str) {
     let known = KNOWN
         .iter()
@@ -304,14 +304,14 @@ fn by_setting(setting: &str) -> String {
     normal(&words.join("-"))
 }
 
-/// With the characters that a route's name may have.
+/// The text with only the characters that a route's name may have.
 fn normal(text: &str) -> String {
     let kept = text.to_ascii_lowercase();
     let kept: String = kept
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
-    // Room for a number behind it.
+    // Leaves room for a number behind it.
     let kept: String = kept.trim_matches('-').chars().take(58).collect();
     kept.trim_matches('-').to_owned()
 }

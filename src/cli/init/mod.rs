@@ -18,7 +18,7 @@ use scan::{Found, Kind, clean};
 
 /// The most files that are looked at.
 const MOST_FILES: usize = 64;
-/// So much of each is read.
+/// The most bytes of a file that are read.
 const MOST_BYTES: u64 = 1 << 20;
 
 /// Where to look, and what to write.
@@ -32,7 +32,7 @@ pub(super) struct InitArgs {
     output: Option<PathBuf>,
 }
 
-/// Writes the file and says what to change. 1 when the system refuses something, or the file is there already.
+/// Writes the file and says what to change. The exit code is 1 when the system refuses something, or the file exists.
 pub(super) fn init(args: InitArgs) -> ExitCode {
     let InitArgs { folder, output } = args;
     let output = output.unwrap_or_else(|| folder.join("sidefuse.yaml"));
@@ -68,7 +68,7 @@ fn exists(output: &Path) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What the files of the folder name, in the order of the files' names.
+/// The URLs in the folder's files, in the order of the files' names.
 fn look(folder: &Path) -> io::Result<Vec<Found>> {
     let mut files: Vec<(String, Kind, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -86,7 +86,7 @@ fn look(folder: &Path) -> io::Result<Vec<Found>> {
     files.truncate(MOST_FILES);
     let mut found = Vec::new();
     for (name, kind, path) in files {
-        // A folder, a pipe or what may not be read names nothing.
+        // Folders, pipes and unreadable files are skipped.
         if let Ok(content) = read(&path) {
             found.extend(scan::scan(&name, kind, &content));
         }

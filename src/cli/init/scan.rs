@@ -7,7 +7,7 @@ use crate::text::is_unfit;
 
 /// The longest name that is shown.
 const LONGEST_NAME: usize = 80;
-/// The deepest that a `package.json` is looked into.
+/// How deep a `package.json` is searched.
 const DEEPEST: usize = 8;
 
 /// What a file is.
@@ -55,7 +55,7 @@ pub(super) fn scan(file: &str, kind: Kind, content: &[u8]) -> Vec<Found> {
         .collect()
 }
 
-/// Whether a setting names the application itself: where others reach it, or from where they may.
+/// Whether a setting names the application itself: its own address, or allowed origins.
 fn is_own(name: &str) -> bool {
     const PARTS: [&str; 8] = [
         "frontend", "cors", "origin", "redirect", "callback", "public", "homepage", "proxy",
@@ -117,7 +117,7 @@ fn walk(path: &str, value: &Value, depth: usize, pairs: &mut Vec<(String, String
     }
 }
 
-/// A name fit for a terminal and a comment: in one line, not endless.
+/// A name fit for a terminal and a comment: on one line and bounded.
 pub(super) fn clean(name: &str) -> String {
     let shown = name.chars().take(LONGEST_NAME);
     shown

@@ -9,13 +9,13 @@ pub(super) struct Url {
     pub(super) origin: String,
     /// The host, without brackets.
     pub(super) host: String,
-    /// What follows it, with everything left out that may be a secret.
+    /// The rest of the URL, without anything that may be a secret.
     path: String,
     has_user: bool,
 }
 
 impl Url {
-    /// `None` for what is no URL of HTTP, or one that only whoever reads the file could complete.
+    /// `None` for what is no HTTP URL, or one with a reference or placeholder that cannot be resolved here.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (scheme, _) = text.split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();
@@ -50,7 +50,7 @@ impl Url {
         })
     }
 
-    /// The same by way of sidefuse's route.
+    /// The same URL by way of sidefuse's route.
     pub(super) fn through(&self, route: &str) -> String {
         let user = if self.has_user { "…@" } else { "" };
         format!("http://{user}127.0.0.1:7900/{route}{}", self.path)
