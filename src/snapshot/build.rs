@@ -1,4 +1,4 @@
-//! From a plan to live objects, carrying over what survives.
+//! Builds live objects from a plan and carries over what survives.
 //!
 //! [`prepare`] may fail and touches nothing that is shared; [`Prepared::commit`] cannot fail. A route survives by its name: its breaker
 //! keeps its state and gets its new settings, its counters go on. An upstream survives if nothing of its settings
@@ -34,13 +34,13 @@ use crate::upstream::{Probe, Shed, Upstream};
 
 /// What a snapshot is made from.
 pub struct Ingredients<'a> {
-    /// What it shall do.
+    /// The plan that comes into force.
     pub plan: Plan,
-    /// Tells one content of the configuration from another.
+    /// Identifies the configuration's content.
     pub revision: String,
     /// What the plan was made of.
     pub source: Arc<Source>,
-    /// The addresses that the proxy listens on in fact.
+    /// The addresses that the proxy listens on.
     pub own: Vec<SocketAddr>,
     /// What was in force before.
     pub previous: Option<&'a Snapshot>,
@@ -54,7 +54,7 @@ pub struct Ingredients<'a> {
     pub changed: &'a Arc<Notify>,
 }
 
-/// Why a plan cannot come alive.
+/// Why live objects cannot be built from a plan.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// TLS towards an upstream.
@@ -74,10 +74,10 @@ pub struct Prepared {
     pub(super) overridden: Vec<(usize, Before)>,
 }
 
-/// Makes all live objects; those in force notice nothing of it.
+/// Builds all live objects; those in force are not touched.
 ///
 /// # Errors
-/// [`BuildError`] for the first route that cannot come alive.
+/// [`BuildError`] for the first route that cannot be built.
 pub fn prepare(ingredients: Ingredients<'_>, now: Instant) -> Result<Prepared, BuildError> {
     let Ingredients {
         plan,
@@ -150,7 +150,8 @@ impl Prepared {
         &self.snapshot
     }
 
-    /// Gives survivors their new settings and all the overrides that are new, forgets the counters of routes that went, and hands the snapshot out to be published.
+    /// Gives survivors their new settings, gives the orders of new overrides, forgets the counters of removed routes, and
+    /// returns the snapshot to be published.
     #[must_use]
     pub fn commit(self, meters: &Meters, now: Instant) -> Arc<Snapshot> {
         for route in &self.snapshot.routes {
@@ -158,7 +159,7 @@ impl Prepared {
                 route.breaker.respec(route.plan.breaker.clone(), now);
             }
             route.limits.respec(&route.plan, now);
-            // What a name resolves to is not for a plan to say: those endpoints stay.
+            // Endpoints that come from a name's addresses are not in the plan: they stay.
             if route.plan.upstream.resolve == Resolve::One {
                 let addresses = route.plan.upstream.addresses();
                 route.upstream.endpoints().exchange(&addresses, now);
@@ -275,7 +276,7 @@ impl Maker<'_> {
         }))
     }
 
-    /// The survivor's, if nothing but its endpoints changed; they are exchanged when the new plan comes into force.
+    /// The survivor's upstream, if nothing but its endpoints changed; these are exchanged when the new plan comes into force.
     fn upstream(&self, name: &Arc<str>) -> Result<Arc<Upstream>, BuildError> {
         let plan = &self.plan.upstream;
         match self.survivor {
@@ -291,7 +292,8 @@ impl Maker<'_> {
         }
     }
 
-    /// Answers survive as long as the same call would get them: from the same upstream, asked in the same way, kept by the same rules.
+    /// Kept answers survive if the same call would get them again: from the same upstream, asked in the same way, kept by the
+    /// same rules.
     fn stale(&self, request_headers: &Edits) -> Option<Arc<Store>> {
         let plan = self
             .plan

@@ -1,10 +1,10 @@
-//! Which series of a route exist at 0 before anything has happened: those of what it can do. A series that first appears with a value
-//! hides its first increase from every query; one that can never move costs its keeper for nothing.
+//! Which series of a route exist at 0 from the start: those that its settings can move. A series that first appears with a
+//! value hides its first increase from queries; one that can never move wastes memory in Prometheus.
 
 use super::route::Route;
 use crate::telemetry::names::LimitLabel;
 
-/// Makes them exist. Those of what a reload took away stay: what they counted has happened.
+/// Makes them exist. Series of what a reload removed stay, with what they counted.
 pub(super) fn expect(route: &Route) {
     let (plan, meters) = (&route.plan, &route.meters);
     if plan.retry.is_some() {

@@ -1,4 +1,4 @@
-//! What bounds the calls of a route besides its breaker, alive: its throttle, its bulkhead, its rate. All of it survives a reload.
+//! The live limits of a route besides its breaker: its throttle, its bulkhead, its rate. All of them survive a reload.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,25 +11,25 @@ use crate::resilience::{Bulkhead, Change, RateLimit, Throttle, ThrottleObserver}
 use crate::telemetry::RouteMeters;
 use crate::time::wall_at;
 
-/// What bounds the calls of a route besides its breaker.
+/// The limits of a route besides its breaker.
 #[derive(Debug)]
 pub struct Limits {
     /// The pause that its upstream asked for.
     pub throttle: Arc<Throttle>,
-    /// How many calls are out at once.
+    /// Bounds how many calls are in flight at once.
     pub bulkhead: Option<Arc<Bulkhead>>,
-    /// How many calls go per second.
+    /// Bounds how many calls start per second.
     pub rate: Option<Rate>,
-    /// Those who wait for the throttle, the bulkhead or a connection.
+    /// The calls that wait for the throttle, the bulkhead or a connection.
     pub(super) waiters: Arc<Waiters>,
 }
 
-/// How many calls go per second.
+/// The rate limit of a route.
 #[derive(Debug)]
 pub struct Rate {
     /// The buckets.
     pub limit: Arc<RateLimit>,
-    /// Whose calls share one.
+    /// The key of a bucket; `None` if all calls share one.
     pub key: Option<RateKey>,
 }
 
@@ -38,14 +38,14 @@ pub(super) struct Origin<'a> {
     pub(super) plan: &'a RoutePlan,
     pub(super) survivor: Option<&'a Limits>,
     pub(super) meters: &'a Arc<RouteMeters>,
-    /// Told when a pause begins or ends.
+    /// Notified when a pause begins or ends.
     pub(super) changed: &'a Arc<Notify>,
     /// Decides the jitter.
     pub(super) seed: u64,
 }
 
 impl Limits {
-    /// Makes what is new and takes over what survives; survivors get their settings in [`Limits::respec`].
+    /// Builds what is new and takes over what survives; survivors get their settings in [`Limits::respec`].
     pub(super) fn new(origin: &Origin<'_>, now: Instant) -> Self {
         let Origin {
             plan,
@@ -65,7 +65,7 @@ impl Limits {
         let LimitsPlan { concurrency, rate } = &plan.limits;
         let bulkhead = concurrency.map(|spec| waiters.bulkhead(spec));
         let rate = rate.as_ref().map(|plan| {
-            // Buckets of other keys say nothing about these.
+            // Buckets of another key are of no use.
             let old = survivor
                 .and_then(|limits| limits.rate.as_ref())
                 .filter(|old| old.key == plan.key);
@@ -110,7 +110,7 @@ impl Limits {
     }
 }
 
-/// Tells when a pause begins and when calls pass again. That of a route is a warning: traffic is being refused.
+/// Logs when a pause begins and when calls pass again. The pause of a route is a warning: traffic is being refused.
 fn observer(route: Arc<str>, changed: Arc<Notify>) -> ThrottleObserver {
     Box::new(move |change| {
         changed.notify_one();

@@ -1,4 +1,4 @@
-//! The plan and its live objects: what one moment of the program works with.
+//! The plan and its live objects at one moment.
 //!
 //! A snapshot is published whole and last (`arc-swap`); a request that began on one finishes on it. What survives a reload is carried
 //! over by name: a route keeps its breaker and counters, an upstream whose settings did not change keeps its connections.
@@ -34,7 +34,7 @@ use crate::config::plan::Plan;
 pub struct Snapshot {
     /// What is in force.
     pub plan: Arc<Plan>,
-    /// Tells one content of the configuration from another.
+    /// Identifies the configuration's content.
     pub revision: String,
     /// What the plan was made of.
     pub source: Arc<Source>,
@@ -44,7 +44,7 @@ pub struct Snapshot {
     pub probed: Vec<Arc<Route>>,
     /// The upstreams in force, by their ids.
     pub upstreams: HashSet<u64>,
-    /// Which of the routes a request takes.
+    /// Finds the route of a request.
     pub router: Router,
 }
 
@@ -55,7 +55,8 @@ impl Snapshot {
         self.place(name).map(|index| &self.routes[index])
     }
 
-    /// Measures anew how long the overrides last that end at a time of day, when that may have come nearer than the holds know.
+    /// Measures anew how long those overrides last that end at a time of day: after a suspend less is left than their holds
+    /// know.
     pub fn measure_overrides(&self, wall: SystemTime, now: Instant) {
         for route in &self.routes {
             let plan = route.plan.overridden.as_deref();

@@ -1,4 +1,4 @@
-//! What is told when a breaker changes: one log event with its evidence, one step of a counter.
+//! Reports changes of breakers: one log event with its evidence, one step of a counter.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ pub(super) fn observer(
     })
 }
 
-/// The observer of the breakers of a route's keys, who wakes as well. Their changes are told and not counted: nobody bounds the number of
-/// keys in a label.
+/// The observer of the breakers of a route's keys; it wakes calls as well. Their changes are logged and not counted: as a
+/// label, the number of keys would have no bound.
 pub(super) fn key_observer(
     route: Arc<str>,
     changed: Arc<Notify>,
@@ -57,7 +57,7 @@ pub(super) fn shadow_observer(route: Arc<str>, changed: Arc<Notify>) -> ShadowOb
     })
 }
 
-/// Which of a route's breakers changed.
+/// The breaker that changed.
 #[derive(Clone, Copy)]
 enum Whose<'a> {
     Route,
@@ -94,7 +94,7 @@ fn labels(transition: &Transition) -> TransitionLabels {
     usual(transition.from(), transition.to(), transition.cause)
 }
 
-/// An opening is a warning: a human may have to act, traffic is being refused.
+/// Logs a transition. An opening is a warning: traffic is being refused and people may have to act.
 fn tell(route: &str, whose: Whose<'_>, transition: &Transition) {
     let (key, shadow) = match whose {
         Whose::Route => (None, None),
@@ -134,7 +134,7 @@ fn tell(route: &str, whose: Whose<'_>, transition: &Transition) {
         };
     }
     if shadow.is_some() {
-        // Nothing happened to anybody.
+        // A candidate's change affects no call.
         return match (transition.changes_state(), transition.to()) {
             (false, _) => event!(tracing::Level::INFO, "Shadow breaker changed"),
             (true, State::Open) => event!(tracing::Level::INFO, "Shadow breaker opened"),

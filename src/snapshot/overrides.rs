@@ -1,15 +1,15 @@
-//! `overrides` of the configuration: holds that somebody wrote down instead of ordering them.
+//! `overrides` of the configuration: holds that stand in the file instead of being ordered.
 //!
-//! An override is an order, given once: when it appears in the configuration or changes there. From then on it stands beside the
-//! orders of operators and the latest one counts, so an operator may drop or replace the hold, and a reload that says the same as
-//! before does not give it again. An override that goes takes with it the hold that it made, and no other.
+//! An override is an order, given once: when it appears in the configuration or changes there. From then on it is one order
+//! among those of operators, of which the latest counts: an operator may drop or replace the hold, and a reload with the same
+//! override does not give it again. Removing an override ends the hold that it made, and no other.
 
 use std::time::{Instant, SystemTime};
 
 use crate::config::plan::{Forced, OverridePlan};
 use crate::resilience::{Breaker, ForceRequest, Order};
 
-/// The author of such holds; no operator is called so.
+/// The author of such holds; operators have other names.
 const AUTHOR: &str = "config";
 
 /// What a breaker's override was before, compared with what it is now.
@@ -40,8 +40,8 @@ pub(super) struct Turn<'a> {
     pub(super) after: Option<&'a OverridePlan>,
 }
 
-/// One moment on both clocks. An override ends by the wall clock, a hold by the monotonic one, which no jump of the other moves; so
-/// every reload measures anew how long it is.
+/// One moment on both clocks. An override ends by the wall clock, a hold by the monotonic one, which jumps of the wall clock do
+/// not move; so every reload measures anew how long the hold is.
 #[derive(Clone, Copy)]
 pub(super) struct Moment {
     pub(super) wall: SystemTime,
@@ -49,14 +49,14 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// `None` when that has passed.
+    /// Converts a time of day; `None` if it has passed.
     fn instant(self, until: SystemTime) -> Option<Instant> {
         let left = until.duration_since(self.wall).ok()?;
         self.now.checked_add(left).filter(|at| *at > self.now)
     }
 }
 
-/// Tells the breaker of a turn.
+/// Gives the breaker the order that follows from the change.
 pub(super) fn overrule(breaker: &Breaker, turn: &Turn<'_>, moment: Moment) {
     let Some((order, reason)) = order(turn, moment) else {
         return;

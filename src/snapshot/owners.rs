@@ -1,28 +1,27 @@
-//! Whose upstream a host is.
+//! The routes whose upstream has a given host.
 
-/// The routes whose upstream has one host, by what tells them apart: the port, then the base path. In order, to be searched by halves:
-/// most hosts have one route, and a map for each would weigh more than all else of it.
+/// The routes whose upstream has one host, sorted by port, then base path, for binary search: most hosts have one route, and a
+/// map for each would take more memory than all the rest.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     entries: Vec<Entry>,
-    /// The length of the longest base path, beyond which there is nothing to look for in a request's path.
+    /// The length of the longest base path: longer prefixes of a request's path need no lookup.
     longest: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// None: where no port is written.
+    /// `None` if no port is written.
     port: Option<u16>,
-    /// None: where there is none. No empty text, which has no address: some processors take longer to read nothing from there than all else
-    /// of a search.
+    /// `None` if there is none. Not an empty text, whose dangling address makes the comparison slow on some processors.
     base_path: Option<Box<str>>,
-    /// Their places, in order.
+    /// The places of the routes, in order.
     routes: Vec<usize>,
 }
 
 impl Owners {
-    /// Adds a route; all of them before [`Owners::sort`]. Without a port a host means its scheme's (RFC 9110 §4.2); as we originate TLS,
-    /// that is either of the two. An alias (`also_hosts`) is written without a port, and so it is found.
+    /// Adds a route; all of them before [`Owners::sort`]. A host without a port means the scheme's default port (RFC 9110
+    /// §4.2); since we originate TLS, either of the two. An alias (`also_hosts`) is written and found without a port.
     pub(super) fn add(&mut self, route: usize, port: u16, base_path: &str, is_alias: bool) {
         let without = (is_alias || [80, 443].contains(&port)).then_some(None);
         for port in [Some(Some(port)), without].into_iter().flatten() {
@@ -35,7 +34,7 @@ impl Owners {
         self.longest = self.longest.max(base_path.len());
     }
 
-    /// Puts them in order.
+    /// Sorts the routes.
     pub(super) fn sort(&mut self) {
         self.entries
             .sort_by(|one, other| one.place().cmp(&other.place()));
@@ -64,7 +63,7 @@ impl Owners {
         self.entries.iter().any(|entry| entry.port == Some(port))
     }
 
-    /// What could be a base path of `path`, in whole segments, the longest first and none last.
+    /// All possible base paths of `path` in whole segments, the longest first and none last.
     fn bases<'a>(&self, path: &'a str) -> impl Iterator<Item = Option<&'a str>> {
         let whole = (path.len() <= self.longest).then_some(path);
         let reach = path.len().min(self.longest + 1);
@@ -82,7 +81,7 @@ impl Entry {
     }
 }
 
-/// A base path, where one is written.
+/// The base path, if one is written.
 fn written(base_path: &str) -> Option<&str> {
     Some(base_path).filter(|base_path| !base_path.is_empty())
 }

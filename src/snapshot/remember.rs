@@ -1,4 +1,4 @@
-//! What outlives the process of a snapshot's routes, and how a new snapshot takes it up.
+//! The state of a snapshot's routes that outlives the process, and how a new snapshot restores it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,12 +9,12 @@ use crate::config::plan::{Forced, KeySource, OverridePlan};
 use crate::failure::Failure;
 use crate::resilience::{Key, Memory, Remembered, RememberedKeys, SavedPauses, grpc};
 
-/// So many keys of one route are saved, the worst first: as many as have a breaker by default.
+/// The most keys of one route that are saved, the worst first: as many as have a breaker by default.
 const KEYS_OF_ROUTE: usize = 1_000;
-/// So many keys are saved in all: a few megabytes, written once a second at the most.
+/// The most keys that are saved in all: a few megabytes, written at most once a second.
 const KEYS_OF_ALL: usize = 10_000;
 
-/// How much was taken up.
+/// How much was restored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recalled {
     /// Breakers of routes.
@@ -26,7 +26,7 @@ pub struct Recalled {
 }
 
 impl Snapshot {
-    /// What is to be saved of its routes: their breakers, those of keys that have something to remember, candidates and pauses.
+    /// The state to save: the routes' breakers, breakers of keys that have something to remember, candidates and pauses.
     #[must_use]
     pub fn remember(&self, wall: SystemTime, now: Instant) -> Memory {
         let mut routes = BTreeMap::new();
@@ -65,9 +65,9 @@ fn remember(route: &Route, room: &mut usize, now: Instant) -> Remembered {
 }
 
 impl Prepared {
-    /// Takes up what an earlier process saved, before the first commit; says how much. What was saved of routes that are no more is
-    /// forgotten, and so is what was kept for keys that are none now. An override that was obeyed already is not obeyed again, so that an
-    /// operator's later word stays.
+    /// Restores what an earlier process saved, before the first commit; says how much. State of routes that no longer exist is
+    /// dropped, and so is that of keys if another part of the request is the key now. An override that was obeyed already is
+    /// not obeyed again, so that an operator's later order stays.
     pub fn recall(&mut self, memory: &Memory, wall: SystemTime, now: Instant) -> Recalled {
         let elapsed = memory.age(wall);
         let mut recalled = Recalled::default();
@@ -171,7 +171,7 @@ fn fingerprint(plan: &OverridePlan) -> String {
     Key::of(format!("{way};{end};{reason}").as_bytes()).to_string()
 }
 
-/// The labels of failures are words of ours.
+/// The program's own string for a saved label: labels of failures are fixed words.
 fn word(text: &str) -> Option<&'static str> {
     let labels = Failure::ALL.into_iter().map(Failure::label);
     labels

@@ -1,4 +1,4 @@
-//! A route that is alive: everything that one request needs, found once and then carried.
+//! A live route: everything that one request needs, found once and then carried along.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,19 +22,19 @@ pub struct Route {
     pub plan: Arc<RoutePlan>,
     /// Its breaker.
     pub breaker: Arc<Breaker>,
-    /// The breakers of its keys, where it has keys.
+    /// The breakers of its keys, if it has keys.
     pub keyed: Option<Arc<Keyed>>,
-    /// Candidates that watch its calls, where it has some.
+    /// Candidates that watch its calls, if it has some.
     pub shadows: Option<Arc<Shadows>>,
     /// How many retries it may make yet, if it makes any.
     pub retry_budget: Option<Arc<RetryBudget>>,
-    /// What bounds its calls besides.
+    /// Its limits besides the breaker.
     pub limits: Limits,
-    /// Whether a call with little time left is worth sending to it.
+    /// Whether a call with too little time was cut short, so that no other such call is sent.
     pub doubt: Doubt,
     /// Its connections.
     pub upstream: Arc<Upstream>,
-    /// Its answers kept for a bad day, if it keeps any.
+    /// Its answers kept for an outage, if it keeps any.
     pub stale: Option<Arc<Store>>,
     /// Its active probe, if it has one.
     pub probe: Option<Arc<Probe>>,
@@ -44,14 +44,14 @@ pub struct Route {
     pub upstream_label: Arc<str>,
     /// Scheme and authority of the upstream, for HTTP/2.
     pub origin: (Scheme, Authority),
-    /// Header changes on the way up, secrets read.
+    /// Changes of request headers, with secrets read.
     pub request_headers: Edits,
-    /// Header changes on the way back, secrets read.
+    /// Changes of response headers, with secrets read.
     pub response_headers: Edits,
 }
 
 impl Route {
-    /// Asks everybody who has a say for the right to make one call; candidates have none and watch.
+    /// Asks the route's breaker and its key's for a permit; candidates only watch.
     ///
     /// # Errors
     /// Which breaker rejects it.
@@ -66,7 +66,7 @@ impl Route {
         })
     }
 
-    /// Asks everybody who has a say whether a call would be admitted, without taking anything for it.
+    /// Asks the route's breaker and its key's whether a call would be admitted, without taking a permit.
     ///
     /// # Errors
     /// Which breaker rejects it; that is counted as any other rejection.
@@ -79,7 +79,7 @@ impl Route {
 }
 
 impl Route {
-    /// Whether that is so of a breaker that a call has to pass: the one of its key, if there is one yet, or the route's own.
+    /// Whether `is_so` holds for a breaker that a call has to pass: the one of its key, if that exists, or the route's own.
     pub fn any_breaker(&self, key: Option<Key>, is_so: impl Fn(&Breaker) -> bool) -> bool {
         let child = self.keyed.as_ref().zip(key);
         let child = child.and_then(|(keyed, key)| keyed.get(key));
@@ -98,7 +98,7 @@ impl Route {
 /// Changes to a header section with their values read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// Taken away first.
+    /// Removed first.
     pub remove: Box<[HeaderName]>,
     /// Then set, replacing what was there.
     pub set: Box<[(HeaderName, HeaderValue)]>,

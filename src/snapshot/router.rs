@@ -1,11 +1,11 @@
 //! Which route a request takes. A pure function of the plan and the request's head.
 //!
-//! What is written in a `match` is more specific than what follows from a route's name or upstream, and among matches the most specific
-//! wins: an exact host before a suffix before none, then the longer path prefix, then methods, then headers, then headers with a value.
-//! The order in the file never matters.
+//! An explicit `match` goes before what follows from a route's name or upstream. Among matches the most specific wins: an exact
+//! host before a suffix before none, then the longer path prefix, then methods, then headers, then headers with a value. The
+//! order in the file never matters.
 //!
-//! Names and hosts are looked up by hash, the routes of one upstream's host by halves, so their number costs a call next to nothing.
-//! Only matches of one host and one first segment are tried one by one.
+//! Names and hosts are looked up by hash, the routes of one upstream's host by binary search, so their number costs a call next
+//! to nothing. Only matches of one host and one first segment are tried one by one.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -21,7 +21,7 @@ use crate::config::plan::{HostPattern, MatchPlan, RoutePlan};
 /// The part of a request that decides its route.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// What the request says about where it goes.
+    /// The destination that the request names.
     pub destination: Destination<'a>,
     /// The path, without the query.
     pub path: &'a str,
@@ -31,7 +31,7 @@ pub struct Call<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// What a request says about where it goes.
+/// The destination that a request names.
 #[derive(Clone, Copy, Debug)]
 pub enum Destination<'a> {
     /// `host[:port]` from a Host field or `:authority`: it may be our own name.
@@ -45,7 +45,7 @@ pub enum Destination<'a> {
 pub struct Way {
     /// The route, by its place in the order of names.
     pub route: usize,
-    /// So many bytes at the path's beginning are ours and are cut off.
+    /// How many bytes at the path's beginning are ours and are cut off.
     pub strip: usize,
     /// Whether the base path of the upstream's URL goes in front; not when the caller wrote the upstream's own URL.
     pub prepend_base: bool,
@@ -58,15 +58,14 @@ pub enum Miss {
     NoRoute,
     /// An absolute-form target names a host that no route has.
     HostNotAllowed,
-    /// The host belongs to so many routes, and nothing tells them apart; with the places of the first few.
+    /// The host belongs to several routes that nothing tells apart: the places of the first few, and how many there are.
     Ambiguous(Vec<usize>, usize),
 }
 
-/// So many routes of an ambiguous host are named.
+/// The most routes of an ambiguous host that are named.
 const NAMED: usize = 10;
 
-/// What is found by a name of the configuration. Its keys are the file's, so no caller can choose them to collide, and a fast hash will
-/// do.
+/// An index by names of the configuration. No caller can choose its keys to collide, so a fast hash suffices.
 type Index<T> = HashMap<Box<str>, T, foldhash::fast::RandomState>;
 
 /// The routes of a plan, indexed.
@@ -131,7 +130,7 @@ impl Router {
         if let Some(way) = self.find_match(&host, call) {
             return Ok(way);
         }
-        // Where several have the host: the one with the longest base path above the request's.
+        // If several routes have the host: the one with the longest base path above the request's.
         let owners = self.upstreams.get(&*host);
         let owners = owners.map_or(&[][..], |owners| owners.find(port, call.path));
         if let [route] = *owners {
@@ -175,7 +174,8 @@ impl Router {
             ),
             None => (&mut self.anywhere, false),
         };
-        // With a host the caller writes a whole URL of its own; a prefix alone is a name for the route, as `/<route>` is.
+        // With a host, the prefix is part of the caller's URL and stays; a prefix alone names the route, as `/<route>` does,
+        // and is cut off.
         let strip = if plan.host.is_some() { 0 } else { prefix.len() };
         let way = Way {
             route,
@@ -289,7 +289,7 @@ impl Match {
     }
 }
 
-/// Splits `host[:port]`; brackets around an IPv6 address go. A port that is none is no port.
+/// Splits `host[:port]` and removes the brackets of an IPv6 address. An invalid port counts as none.
 #[must_use]
 pub fn split_authority(authority: &str) -> (&str, Option<u16>) {
     if let Some(rest) = authority.strip_prefix('[')

@@ -1,4 +1,4 @@
-//! The calls of a route that wait for each other, so that what makes their waiting vain can wake them.
+//! The calls of a route that wait, so that they can be woken when waiting has become pointless.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,12 +6,12 @@ use tokio::sync::Notify;
 
 use crate::resilience::{Bulkhead, BulkheadSpec, Throttle};
 
-/// The lines in which a route's calls wait. Its breakers know them, whichever reload brings a bulkhead.
+/// The queues in which a route's calls wait. They outlive reloads, so that the route's breakers can always wake them.
 #[derive(Debug)]
 pub(super) struct Waiters {
     pub(super) throttle: Arc<Throttle>,
     bulkhead: OnceLock<Arc<Bulkhead>>,
-    /// Wakes those who wait for a connection, in whichever worker and for whichever upstream the route had then.
+    /// Wakes calls that wait for a connection, on every worker and for every upstream that the route has had.
     pub(super) connection: Notify,
 }
 
@@ -24,7 +24,8 @@ impl Waiters {
         }
     }
 
-    /// The route's bulkhead, for all its life: calls may be out under one that a reload took away and another brings back.
+    /// The route's bulkhead, which lives as long as the route: calls may be in flight under one that a reload removes and
+    /// another brings back.
     pub(super) fn bulkhead(&self, spec: BulkheadSpec) -> Arc<Bulkhead> {
         Arc::clone(self.bulkhead.get_or_init(|| Bulkhead::new(spec)))
     }

@@ -11,7 +11,7 @@ use super::waiters::Waiters;
 use crate::config::plan::{KeyedPlan, RoutePlan};
 use crate::resilience::{Keyed, Shadows};
 
-/// Both of a route; those that it has.
+/// The watchers that a route has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watchers {
     pub(super) keyed: Option<Arc<Keyed>>,
@@ -19,8 +19,8 @@ pub(super) struct Watchers {
 }
 
 impl Watchers {
-    /// Those of a plan. What survives keeps its state, and its settings until [`respec`]; breakers of keys survive while it is the same
-    /// part of a request that is the key.
+    /// Builds the watchers of a plan. Survivors keep their state, and their settings until [`respec`]; breakers of keys survive
+    /// if the same part of the request is the key.
     pub(super) fn new(
         (name, waiters): (&Arc<str>, &Arc<Waiters>),
         plan: &RoutePlan,
@@ -48,7 +48,7 @@ impl Watchers {
     }
 }
 
-/// Gives what survived its new settings.
+/// Gives survivors their new settings.
 pub(super) fn respec(route: &Route, now: Instant) {
     let plan = &route.plan;
     if let (Some(keyed), Some(KeyedPlan { by: _, max_keys })) =

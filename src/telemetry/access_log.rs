@@ -33,7 +33,7 @@ pub struct AccessRecord<'a> {
     pub correlation_id: &'a CorrelationId,
     /// The id was made here although the request brought one.
     pub correlation_id_replaced: bool,
-    /// Whom the request names as its user. Up to 15 digits without a leading zero are shown as a number.
+    /// The user that the request names. Up to 15 digits without a leading zero are shown as a number.
     pub user_id: Option<&'a [u8]>,
     /// The path. A query is never shown: whatever follows a `?` or `#` is left out.
     pub path: &'a [u8],
@@ -45,11 +45,11 @@ pub struct AccessRecord<'a> {
     pub duration: Duration,
     /// The route's name, if one was found.
     pub route: Option<&'a str>,
-    /// `host:port` that was asked, if one was.
+    /// `host:port` of the upstream that was called, if one was.
     pub upstream: Option<&'a [u8]>,
     /// What the exchange proved about the upstream.
     pub outcome: Outcome,
-    /// What the upstream objects to is ours to put right.
+    /// Whether the answer says that something on our side has to be fixed.
     pub config_error: bool,
     /// Tries at the upstream.
     pub attempts: u32,
@@ -71,7 +71,7 @@ pub struct AccessRecord<'a> {
     pub key: Option<Key>,
     /// How long we waited for the upstream.
     pub upstream_time: Option<Duration>,
-    /// What held the call back longest, and how long it was held back in all.
+    /// What the call waited for longest in sidefuse, and its whole wait there.
     pub held: Option<(HeldBy, Duration)>,
     /// The caller left before the end.
     pub client_gone: bool,
@@ -91,7 +91,7 @@ pub struct Hosts<'a> {
 }
 
 impl<'a> Hosts<'a> {
-    /// Of a target's authority and a `Host` field, both without their users.
+    /// The hosts of a target's authority and a `Host` field, both without their users.
     pub(super) fn of((target, field): &'a (Authority, HeaderValue)) -> Self {
         Self {
             target: without_user(target.as_str().as_bytes()),
@@ -107,12 +107,12 @@ fn without_user(authority: &[u8]) -> &[u8] {
 }
 
 impl AccessRecord<'_> {
-    /// The line's severity: error for failures, warn for our own refusals, for fallbacks and for what is ours to put right, else info.
+    /// The line's severity: error for failures, warn for our own refusals, for fallbacks and for faults on our side, else info.
     #[must_use]
     pub fn level(&self) -> Level {
         let failed = self.outcome == Outcome::Failure || self.reason.is_some_and(is_failure);
         if self.fallback.is_some() {
-            // Things go wrong in the way that the operator has foreseen.
+            // A failure for which the operator has provided a fallback.
             Level::Warn
         } else if failed {
             Level::Error
@@ -133,7 +133,7 @@ impl AccessRecord<'_> {
     pub fn message(&self) -> &'static str {
         match self.reason {
             _ if self.fallback.is_some() => "Request answered by a fallback",
-            // What the caller got is no refusal: its answer had begun.
+            // The caller did not get the refusal: its answer had begun.
             Some(reason) if is_refusal(reason) && self.status != reason.answer().0 => {
                 "Request cut off"
             }
@@ -287,7 +287,7 @@ fn push_string(line: &mut Vec<u8>, key: &[u8], value: &[u8], limit: usize) {
     line.push(b'"');
 }
 
-/// Our own words need no escaping. The key brings the opening quote.
+/// Appends a fixed word, which needs no escaping. The key includes the opening quote.
 fn push_word(line: &mut Vec<u8>, key: &[u8], word: &'static str) {
     line.extend_from_slice(key);
     line.extend_from_slice(word.as_bytes());

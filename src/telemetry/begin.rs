@@ -19,7 +19,7 @@ pub struct Begin {
     pub method: Option<Method>,
     /// Its path, if its target has one.
     pub path: Option<PathAndQuery>,
-    /// Whom it names as its user.
+    /// The user that it names.
     pub user_id: Option<HeaderValue>,
     /// The trace it belongs to.
     pub trace_id: Option<TraceId>,

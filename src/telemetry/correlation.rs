@@ -12,7 +12,7 @@ use uuid::fmt::Hyphenated;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CorrelationId(HeaderValue);
 
-/// What a request brought, or was given instead.
+/// The id that a request brought, or a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Correlation {
     /// The id of this exchange.
@@ -21,7 +21,7 @@ pub struct Correlation {
     pub replaced: bool,
 }
 
-/// Which ids of a request are accepted.
+/// The rule for accepting ids of requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Acceptance<'a> {
     /// The headers that may bring one, best first.
@@ -31,8 +31,8 @@ pub struct Acceptance<'a> {
 }
 
 impl Correlation {
-    /// Takes the first accepted header that is well formed, else makes a new UUID v4. A header that stands more than once is
-    /// not well formed: nobody can say which value the other side saw.
+    /// Takes the first accepted header that is well formed, else makes a new UUID v4. A header that stands more than once
+    /// counts as malformed: the other side may have read either value.
     #[must_use]
     pub fn of(headers: &HeaderMap, acceptance: Acceptance<'_>) -> Self {
         let mut brought = false;

@@ -1,11 +1,11 @@
 //! Makes any bytes harmless inside a line, reversibly.
 //!
-//! What is printed raw is itself. An escape `\u00XX` is always the one *byte* XX: a control character, DEL, or a byte that is no
-//! part of valid UTF-8 text (the two bytes of a C1 control as well). An escape above `\u00ff` is that character: line and paragraph
-//! separators, and the marks that reorder or hide text. So the bytes can be had back from the line, and a terminal never sees a
-//! control sequence.
+//! A byte printed raw stands for itself. An escape `\u00XX` is always the one *byte* XX: a control character, DEL, or a byte
+//! that is no part of valid UTF-8 text (the two bytes of a C1 control as well). An escape above `\u00ff` is that character:
+//! line and paragraph separators, and the marks that reorder or hide text. So the bytes can be had back from the line, and a
+//! terminal never sees a control sequence.
 
-/// Where the text stands, which decides what has a meaning there.
+/// The kind of text, which decides what must be escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// Inside a JSON string: quotes and backslashes are escaped.
@@ -62,7 +62,7 @@ fn cut(text: &[u8], limit: usize) -> (&[u8], usize) {
     (text.get(..boundary).unwrap_or(text), text.len() - boundary)
 }
 
-/// Where each byte stands for itself: a bit per place. A table, since every line asks for each of its bytes.
+/// For each byte, a bit per place where it needs no escaping. A table, since it is read for every byte of every line.
 const PLAIN: [u8; 256] = {
     let mut plain = [0; 256];
     let mut byte = 0x20;
@@ -109,7 +109,7 @@ fn push_unit(line: &mut Vec<u8>, unit: u16) {
     line.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
 }
 
-/// Appends bytes of which none is ASCII.
+/// Appends bytes none of which is ASCII.
 fn push_wide(line: &mut Vec<u8>, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
         for char in chunk.valid().chars() {

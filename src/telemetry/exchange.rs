@@ -33,13 +33,13 @@ pub struct Exchange {
     worker: Rc<WorkerTelemetry>,
     begin: Begin,
     route: Option<InFlight>,
-    /// The route that the call was carried on to, instead of its own.
+    /// The other route that the call was carried on to.
     diverted: Option<InFlight>,
     /// What the caller gets instead of the upstream's answer.
     fallback: Option<FallbackLabel>,
     /// The answer is that to another caller's call, which was the same.
     is_coalesced: bool,
-    /// So many bytes at the path's beginning named the route.
+    /// How many bytes at the path's beginning named the route.
     strip: usize,
     upstream: Option<Arc<str>>,
     attempts: u32,
@@ -102,9 +102,9 @@ impl Exchange {
         self.begin.now
     }
 
-    /// The request found its route, by so many bytes at the path's beginning (0 by something else); it is in flight there until it
-    /// ends. A second route is one that it is carried on to: the line and the counts per request stay with the first, what happens to
-    /// attempts belongs to the second.
+    /// Records the route, found by the first `strip` bytes of the path (0: by something else); the request is in flight there
+    /// until it ends. A second route is one that it is carried on to: the line and the counts per request stay with the first,
+    /// those of attempts go to the second.
     pub fn routed(&mut self, route: &Arc<RouteMeters>, strip: usize) {
         let is_first = self
             .route
@@ -117,14 +117,15 @@ impl Exchange {
         self.strip = strip;
     }
 
-    /// The route that the call was carried on to has no answer either, for this reason.
+    /// Records that the route that the call was carried on to has no answer either, for this reason.
     pub fn diversion_failed(&mut self, reason: Failure) {
         if let Some(route) = self.diverted.take().filter(|_| is_refusal(reason)) {
             route.meters().rejected(reason);
         }
     }
 
-    /// The caller gets this instead of the upstream's answer. The first one counts: of a chain that is what the caller got.
+    /// Records what the caller gets instead of the upstream's answer. The first call counts: in a chain of fallbacks that is
+    /// the caller's.
     pub fn fell_back(&mut self, kind: FallbackLabel) {
         self.fallback.get_or_insert(kind);
     }
@@ -135,12 +136,12 @@ impl Exchange {
         self.fallback
     }
 
-    /// The answer, or its lack, is that of another caller's call, which was the same.
+    /// Records that the result is that of another caller's call, which was the same.
     pub fn coalesced(&mut self) {
         self.is_coalesced = true;
     }
 
-    /// Which call it is, for a breaker that remembers it.
+    /// The call's identity, for a breaker that remembers it.
     #[must_use]
     pub fn identity(&self) -> Identity {
         let method = self.begin.method.as_ref().map_or("-", Method::as_str);
@@ -153,7 +154,7 @@ impl Exchange {
         )
     }
 
-    /// Another try goes to `host:port`.
+    /// Records another try, at `host:port`.
     pub fn attempting(&mut self, upstream: &Arc<str>) {
         self.attempts = self.attempts.saturating_add(1);
         self.upstream = Some(Arc::clone(upstream));
@@ -165,7 +166,7 @@ impl Exchange {
         self.attempts
     }
 
-    /// The try just begun never reached the upstream and is made anew: it does not count.
+    /// Takes back the try just begun: it never reached the upstream and is made anew.
     pub fn never_attempted(&mut self) {
         self.attempts = self.attempts.saturating_sub(1);
     }
@@ -175,22 +176,23 @@ impl Exchange {
         self.upstream_time = self.upstream_time.saturating_add(wait);
     }
 
-    /// The call is held back from that instant on, until [`Self::let_go`] or its end: who leaves while waiting has waited, too.
+    /// Begins a wait in sidefuse at that instant, which lasts until [`Self::let_go`] or the end: the wait of a caller that
+    /// leaves counts, too.
     pub fn holding(&mut self, by: HeldBy, since: Instant) {
         self.held.begin(by, since);
     }
 
-    /// It is held back no longer; says for how long it was.
+    /// Ends the wait; says how long it was.
     pub fn let_go(&mut self, now: Instant) -> Duration {
         self.held.end(now)
     }
 
-    /// Adds time in which the call was held back on purpose, by a policy of its route: neither the upstream's nor our overhead.
+    /// Adds time that the call waited because of a policy of its route: neither the upstream's time nor our overhead.
     pub fn held_back(&mut self, by: HeldBy, wait: Duration) {
         self.held.add(by, wait);
     }
 
-    /// How long the call was held back so far, and by what most.
+    /// How long the call has waited in sidefuse so far, and for what most.
     #[must_use]
     pub fn held(&self) -> (Duration, Option<HeldBy>) {
         (self.held.total(), self.held.longest())
@@ -201,7 +203,7 @@ impl Exchange {
         self.breaker_state = Some(state);
     }
 
-    /// Whom the route's breakers and pauses for single keys are kept for.
+    /// Records the call's key on the route.
     pub fn keyed(&mut self, key: Option<Key>) {
         self.key = key;
     }
@@ -211,42 +213,42 @@ impl Exchange {
         self.hosts = Some(Box::new((target, field)));
     }
 
-    /// We answer ourselves, for this reason. The first reason counts.
+    /// Records why we answer ourselves. The first reason counts.
     pub fn failed(&mut self, reason: Failure) {
         self.reason.get_or_insert(reason);
     }
 
-    /// The request breaks this rule, which is why it was refused.
+    /// Records the rule that a refused request breaks.
     pub fn flawed(&mut self, flaw: Flaw) {
         self.flaw = Some(flaw);
     }
 
-    /// A try failed for this reason, by the upstream's doing.
+    /// Records a try that failed for this reason because of the upstream.
     pub fn attempt_failed(&self, reason: Failure) {
         if let Some(route) = self.diverted.as_ref().or(self.route.as_ref()) {
             route.meters().attempt_failed(reason);
         }
     }
 
-    /// The outcome is already certain, however the body ends. Without this it follows from reason and status at the end.
+    /// Records an outcome that is certain however the body ends. Without this it follows from reason and status at the end.
     pub fn settled(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
 
-    /// Another attempt is made: what the one before proved says nothing about this exchange any more.
+    /// Drops the recorded outcome because another attempt is made.
     pub fn unsettled(&mut self) {
         self.outcome = None;
         self.config_error = false;
     }
 
-    /// The upstream says that the call is wrong in a way that is ours to put right.
+    /// Records that the answer says that something on our side has to be fixed.
     pub fn config_error(&mut self) {
         self.config_error = true;
     }
 
-    /// Response headers go to the caller at `now`. What of the time until then was no wait is our overhead.
+    /// Records that the response headers go to the caller at `now`. The time until then without the waits is our overhead.
     pub fn answered(&mut self, status: StatusCode, now: Instant) {
-        // What is called off is in the middle of a wait, which is in no sum yet.
+        // A call that is called off may be within a wait that is not added up yet.
         if self.reason != Some(Failure::Draining) {
             let took = now.saturating_duration_since(self.begin.now);
             let others = self.upstream_time.saturating_add(self.held.total());
@@ -260,12 +262,12 @@ impl Exchange {
         self.request_bytes.get_or_insert_default().clone()
     }
 
-    /// So many bytes of the response's body went to the caller.
+    /// Adds bytes of the response's body that went to the caller.
     pub fn sent(&mut self, bytes: u64) {
         self.response_bytes = self.response_bytes.saturating_add(bytes);
     }
 
-    /// Ends the exchange: one access line, one step of each counter. What is said of it afterwards is not heard.
+    /// Ends the exchange: one access line, one step of each counter. Later calls have no effect.
     pub fn finish(&mut self, end: End, now: Instant) {
         if std::mem::replace(&mut self.finished, true) {
             return;
@@ -283,7 +285,8 @@ impl Exchange {
             End::ClientGone => self.failed(Failure::ClientGone),
         }
         if self.status.is_none() {
-            // It ended between two attempts or in the middle of one, and not by the upstream. What attempts proved is told already.
+            // It ended between two attempts or in the middle of one, and not because of the upstream. The results of attempts
+            // are recorded already.
             self.unsettled();
         }
         let outcome = self
@@ -322,7 +325,7 @@ impl Exchange {
     }
 
     fn log(&self, outcome: Outcome, duration: Duration, client_gone: bool) {
-        // Without an answer the line says what the answer would have been.
+        // Without an answer, the line has the status that the answer would have had.
         let status = self
             .status
             .or_else(|| self.reason.map(|reason| reason.answer().0));

@@ -8,7 +8,7 @@ use super::names::Family;
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A text in the making. Each family is begun once and all its series follow at once, as the format demands.
+/// A text that is being written. Each family is begun once and all its series follow directly, as the format requires.
 #[derive(Debug, Default)]
 pub struct Exposition {
     text: String,
@@ -123,7 +123,7 @@ impl Series<'_> {
 
 /// Escapes exactly, unlike the exporter's own helper, which lets `\\` and `\` come out the same.
 fn push_label_value(text: &mut String, value: &str) {
-    // Nearly all are names of ours.
+    // Nearly all values are our own words.
     if !value.contains(['\\', '"', '\n']) {
         return text.push_str(value);
     }
@@ -137,7 +137,7 @@ fn push_label_value(text: &mut String, value: &str) {
     }
 }
 
-/// Nanoseconds as seconds, exact: no floating point, no final zeros.
+/// Writes nanoseconds as seconds, exactly: without floating point, without final zeros.
 fn seconds(nanos: u64) -> String {
     let (whole, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
     if rest == 0 {

@@ -1,5 +1,5 @@
-//! A histogram that cannot grow: fixed buckets of atomics, made with the first observation, so its memory is the same whether it is scraped
-//! or not, and of what never happens there is none.
+//! A histogram that cannot grow: fixed buckets of atomics, allocated with the first observation. Its memory does not depend on
+//! scrapes, and a histogram that is never used takes none.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

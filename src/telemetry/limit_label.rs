@@ -1,4 +1,4 @@
-//! What a call of ours waits for, in the word of its label.
+//! The limits that a call can wait for, as a label.
 
 /// The `limit` label: what a call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

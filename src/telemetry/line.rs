@@ -1,4 +1,4 @@
-//! What every log line has in common, access line or life-cycle event: severity, shape, time and the stamp of who wrote it.
+//! The parts that every log line has, access line or life-cycle event: severity, shape, time, service and environment.
 
 use std::time::SystemTime;
 
@@ -67,7 +67,7 @@ pub enum LineFormat {
     },
 }
 
-/// Who writes: escaped once, then copied into every line.
+/// Service and environment: escaped once, then copied into every line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// `"env":"…","service":"…"`.

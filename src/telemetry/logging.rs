@@ -26,7 +26,7 @@ const TAKEN: [&str; 6] = ["level", "time", "env", "service", "correlationId", "m
 
 /// Turns events into lines. Cheap to clone; all clones share what [`Logging::respec`] sets.
 ///
-/// Our own targets (`sidefuse…`) are shown from the level of the [`LogSpec`] on, everybody else's from `warn` on.
+/// Our own targets (`sidefuse…`) are shown from the level of the [`LogSpec`] on, all others from `warn` on.
 #[derive(Clone, Debug)]
 pub struct Logging(Arc<Shared>);
 
@@ -38,7 +38,7 @@ struct Shared {
 }
 
 impl Logging {
-    /// Lines of that shape to that thread.
+    /// Writes lines of that shape to that thread.
     #[must_use]
     pub fn new(handle: LogHandle, spec: Arc<LogSpec>) -> Self {
         let shared = Arc::new(Shared {
@@ -148,13 +148,13 @@ fn level_of(metadata: &Metadata<'_>) -> Level {
     }
 }
 
-/// The fields of one event. What has a place of its own in the line is kept apart, the rest is written as it comes.
+/// The fields of one event. Those with a place of their own in the line are kept apart, the rest is written as it comes.
 struct Fields {
     format: LineFormat,
     message: String,
     correlation_id: Option<String>,
     rest: Vec<u8>,
-    /// Texts of several lines, for people only.
+    /// Texts of several lines, in the format for people only.
     below: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! Every metric of the process: where the handles come from and how they are shown.
+//! Every metric of the process: hands out the handles and renders them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ use super::process;
 use super::route_meters::RouteMeters;
 use super::write_result::WriteResult;
 
-/// The commit that the build was made from, when the build said so.
+/// The commit that the build was made from, if the build names it.
 const BUILD_REVISION: &str = match option_env!("SIDEFUSE_REVISION") {
     Some(revision) => revision,
     None => "unknown",
@@ -62,7 +62,7 @@ impl Default for Storage {
 }
 
 impl Meters {
-    /// Metrics that all stand at 0.
+    /// Metrics that are all at 0.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -81,7 +81,7 @@ impl Meters {
         meters
     }
 
-    /// Ends the series of a removed route. Exchanges that are still in flight on it count into nothing.
+    /// Removes the series of a removed route. Exchanges that are still in flight on it are not shown any more.
     pub fn forget_route(&self, name: &str) {
         self.0
             .routes
@@ -106,7 +106,7 @@ impl Meters {
         Counter::from_arc(Arc::clone(&self.0.connections_accepted))
     }
 
-    /// Counts a look at a name.
+    /// Counts a lookup of a name.
     pub fn dns_lookup(&self, result: DnsResult) {
         self.0.dns_lookups[result as usize].fetch_add(1, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What the outside sees of the traffic: correlation ids, log lines and metrics.
+//! What can be observed of the traffic: correlation ids, log lines and metrics.
 //!
 //! Knows time, failures and outcomes, nothing of connections or breakers. [`Exchange`] is the front door for the data path: the record of
 //! one request, and the only place that emits its access line and its metrics.

@@ -156,7 +156,7 @@ pub struct MethodLabel(u8);
 impl MethodLabel {
     /// How many there are.
     pub const COUNT: usize = Self::WORDS.len();
-    /// Whatever is none of the standard methods.
+    /// All methods that are not standard.
     pub const OTHER: Self = Self(9);
     const WORDS: [&'static str; 10] = [
         "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "OTHER",
@@ -259,7 +259,7 @@ pub enum RetryResult {
     Answered,
     /// It failed as well.
     Failed,
-    /// Its caller left before its end.
+    /// Its caller left before it ended.
     Abandoned,
     /// Not made: the route's budget was used up.
     BudgetExhausted,
@@ -305,7 +305,7 @@ pub enum ProbeResult {
     Success,
     /// It was another, or there was none.
     Failure,
-    /// The upstream was not asked: an operator or other probes were in the way, or a limit of ours.
+    /// The probe was not sent, because of an operator's hold, of other probes, or of a limit of ours.
     Skipped,
 }
 
@@ -324,7 +324,7 @@ impl ProbeResult {
     }
 }
 
-/// The `result` label of a look at a name.
+/// The `result` label of a lookup of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DnsResult {
     /// It has addresses.

@@ -1,11 +1,11 @@
-//! The outcome of an exchange where no rule of its route has decided it.
+//! The outcome of an exchange if no rule of its route has decided it.
 
 use http::StatusCode;
 
 use crate::failure::{Blame, Failure};
 use crate::resilience::Outcome;
 
-/// The default rules: a reason speaks for whoever is to blame for it, else the status speaks.
+/// The default rules: the reason decides by the side that it blames, else the status decides.
 pub(super) fn default_outcome(reason: Option<Failure>, status: Option<StatusCode>) -> Outcome {
     match reason.map(Failure::blame) {
         Some(Blame::Upstream) => return Outcome::Failure,

@@ -1,5 +1,5 @@
-//! Lines for people at a terminal: one line each, control characters escaped as in JSON lines. Only what an event says in several
-//! lines stands below its own.
+//! Lines for people at a terminal: one line each, control characters escaped as in JSON lines. Only a text of several lines
+//! stands below the event's line.
 
 use super::access_log::{AccessRecord, MAX_PATH, MAX_WORD, rounded_millis};
 use super::escape::{self, Place};

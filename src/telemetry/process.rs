@@ -1,6 +1,6 @@
 //! What the kernel knows about this process, under the names that every Prometheus client uses.
 //!
-//! Where there is no `/proc` the families are shown without series.
+//! Without `/proc` the families are shown without series.
 
 use std::fs;
 

@@ -20,14 +20,14 @@ type Methods = [OnceLock<Box<Endings>>; MethodLabel::COUNT];
 /// A counter per reason.
 pub(super) type Reasons = [AtomicU64; Failure::ALL.len()];
 
-/// A change of a breaker's state, in the words of its labels.
+/// The labels of a change of a breaker's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TransitionLabels {
     /// The state before.
     pub from: &'static str,
     /// The state after.
     pub to: &'static str,
-    /// The rule or the hand that moved it.
+    /// The rule or the order that moved it.
     pub cause: &'static str,
 }
 
@@ -42,23 +42,23 @@ pub struct RouteMeters {
     pub(super) rejected: OnceLock<Box<Reasons>>,
     pub(super) attempt_failures: OnceLock<Box<Reasons>>,
     pub(super) config_errors: AtomicU64,
-    /// Of a route that retries.
+    /// For a route that retries.
     pub(super) retries: OnceLock<Box<[AtomicU64; RetryResult::ALL.len()]>>,
-    /// Of a route that has fallbacks.
+    /// For a route that has fallbacks.
     pub(super) fallbacks: OnceLock<[AtomicU64; FallbackLabel::ALL.len()]>,
-    /// Of a route whose calls share answers.
+    /// For a route whose calls share answers.
     pub(super) coalesced: OnceLock<AtomicU64>,
-    /// Of a route that is probed.
+    /// For a route that is probed.
     pub(super) probes: OnceLock<[AtomicU64; ProbeResult::ALL.len()]>,
-    /// Of a route whose calls had to wait for a connection.
+    /// For a route whose calls had to wait for a connection.
     pub(super) pool_wait: OnceLock<Box<FixedHistogram>>,
     /// Only for limits that the route has.
     pub(super) limit_waits: [OnceLock<Box<FixedHistogram>>; LimitLabel::ALL.len()],
     pub(super) transitions: Mutex<Transitions>,
 }
 
-/// Changes of a breaker's state. Those that are expected stand there once for all routes: a map of them all, nearly all of them forever
-/// 0, would be two kilobytes a route.
+/// Changes of a breaker's state. The expected ones are listed once for all routes: a map of them per route, nearly all of them
+/// forever 0, would take two kilobytes.
 #[derive(Debug, Default)]
 pub(super) struct Transitions {
     pub(super) expected: &'static [TransitionLabels],

@@ -61,8 +61,8 @@ impl RouteMeters {
         }
     }
 
-    /// Nothing before the first call: 20 lines of zeros for each idle route would be a third of all that is shown of it. What is usual is
-    /// there from then on, though that call may have ended otherwise.
+    /// Writes nothing before the first call: 20 lines of zeros for each idle route would be a third of its lines. From then on
+    /// the usual outcomes are there, however that call ended.
     pub(super) fn write_durations(&self, series: &mut Series<'_>) {
         let Some(durations) = self.durations.get() else {
             return;

@@ -1,8 +1,8 @@
-//! How long a call was held back, and by what of ours.
+//! How long a call has waited in sidefuse, and for what.
 
 use std::time::{Duration, Instant};
 
-/// What of ours holds a call back.
+/// What a call waits for in sidefuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeldBy {
     /// The concurrency limit's queue.
@@ -13,7 +13,7 @@ pub enum HeldBy {
     Pool,
     /// The back-off before another attempt.
     Backoff,
-    /// The call of another caller, which came to nothing that could be shared.
+    /// The call of another caller whose answer could not be shared.
     Coalesce,
 }
 
@@ -27,7 +27,7 @@ impl HeldBy {
         Self::Coalesce,
     ];
 
-    /// The word for it in log lines: where it is configured.
+    /// The word for it in log lines: the key that configures it.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -40,23 +40,23 @@ impl HeldBy {
     }
 }
 
-/// How long each of them held a call back.
+/// How long a call waited for each of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Waits {
     each: [Duration; HeldBy::ALL.len()],
-    /// Kept beside them: nearly every call waited for nothing, and is asked more than once.
+    /// The sum, since it is read several times and nearly every call has waited for nothing.
     total: Duration,
-    /// The wait that goes on, and since when.
+    /// The wait that is under way, and since when.
     ongoing: Option<(HeldBy, Instant)>,
 }
 
 impl Waits {
-    /// A wait begins.
+    /// Begins a wait.
     pub(super) fn begin(&mut self, by: HeldBy, since: Instant) {
         self.ongoing = Some((by, since));
     }
 
-    /// The wait that goes on ends, if there is one; says how long it was.
+    /// Ends the wait that is under way, if there is one; says how long it was.
     pub(super) fn end(&mut self, now: Instant) -> Duration {
         let Some((by, since)) = self.ongoing.take() else {
             return Duration::ZERO;
@@ -73,12 +73,12 @@ impl Waits {
         self.total = self.total.saturating_add(wait);
     }
 
-    /// All together.
+    /// The sum of all.
     pub(super) fn total(&self) -> Duration {
         self.total
     }
 
-    /// What held it longest; `None` when nothing did.
+    /// What the call waited for longest; `None` if for nothing.
     pub(super) fn longest(&self) -> Option<HeldBy> {
         if self.total.is_zero() {
             return None;

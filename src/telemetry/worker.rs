@@ -12,6 +12,6 @@ pub struct WorkerTelemetry {
     pub meters: Meters,
     /// The worker's own lines.
     pub log: WorkerLog,
-    /// Set when the worker cuts off what is in flight: whoever is left without an answer then has not gone away by himself.
+    /// Set when the worker cuts off what is in flight: an exchange that is dropped then was not left by its caller.
     pub is_cutting: Cell<bool>,
 }

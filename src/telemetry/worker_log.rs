@@ -16,13 +16,13 @@ use super::writer::LogHandle;
 
 /// A buffer of this size is handed over at once.
 const FULL: usize = 32 * 1024;
-/// A line waits at the most so long in the buffer.
+/// The longest time that a line stays in the buffer.
 const LINGER: Duration = Duration::from_millis(25);
 
 /// What lines look like and which of them are written; renewed by a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSpec {
-    /// Who writes.
+    /// Service and environment.
     pub stamp: Stamp,
     /// Their shape.
     pub format: LineFormat,

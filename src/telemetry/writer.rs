@@ -130,7 +130,7 @@ impl LogWriter {
         })
     }
 
-    /// A handle for whoever has lines.
+    /// A handle to send lines.
     #[must_use]
     pub fn handle(&self) -> LogHandle {
         self.handle.clone()

@@ -5,7 +5,7 @@ use memchr::memchr;
 
 use super::hop::OF_THE_CALLER;
 
-/// The fields that nobody may name otherwise, besides [`OF_THE_CALLER`] and those with one of [`OUR_PREFIXES`].
+/// Fields that must not arrive under another name, besides [`OF_THE_CALLER`] and those with one of [`OUR_PREFIXES`].
 const OURS: [&str; 4] = [
     "content-length",
     "transfer-encoding",
@@ -13,11 +13,11 @@ const OURS: [&str; 4] = [
     "x-request-id",
 ];
 
-/// All fields that begin so are ours.
+/// The prefixes of fields that are ours.
 const OUR_PREFIXES: [&str; 2] = ["x-forwarded-", "x-sidefuse-"];
 
-/// Takes out of a head or a trailer section what some servers would take for one of these fields, or for `correlation`, the field that
-/// carries the correlation id.
+/// Removes from a head or a trailer section what some servers would take for one of these fields, or for `correlation`, the
+/// field that carries the correlation id.
 pub fn strip_aliases(fields: &mut HeaderMap, correlation: &HeaderName) {
     let same = |(a, b): (u8, u8)| a == b || matches!((a, b), (b'_', b'-') | (b'-', b'_'));
     let is_correlation = |name: &HeaderName| {
@@ -34,7 +34,7 @@ pub fn strip_aliases(fields: &mut HeaderMap, correlation: &HeaderName) {
     }
 }
 
-/// Whether that is the name of such a field but for underscores; of a longer one its beginning.
+/// Whether the name is that of such a field except for underscores; of a longer one the beginning counts.
 pub(super) fn is_alias(name: &[u8]) -> bool {
     if memchr(b'_', name).is_none() {
         return false;
@@ -45,7 +45,7 @@ pub(super) fn is_alias(name: &[u8]) -> bool {
         || OUR_PREFIXES.iter().any(|prefix| begins(name, prefix))
 }
 
-/// Whether `name` begins with `other`, a hyphen being as good as an underscore.
+/// Whether `name` begins with `other`, where a hyphen equals an underscore.
 fn begins(name: &[u8], other: &str) -> bool {
     let same = |(a, b): (&u8, u8)| a.to_ascii_lowercase() == b || *a == b'_' && b == b'-';
     name.len() >= other.len() && name.iter().zip(other.bytes()).all(same)

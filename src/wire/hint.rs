@@ -1,11 +1,11 @@
 //! How long an upstream wishes to be left alone.
 //!
-//! Four fields are in use for it, and none is ever sure to be well formed: what cannot be understood says nothing, what is absurd is
-//! cut, and nothing is a panic. The first that says something counts, in the order of [`PauseHints`].
+//! Four fields are in use for it, and any of them may be malformed: what cannot be understood is ignored, what is too long is
+//! cut, and nothing panics. The first valid one counts, in the order of [`PauseHints`].
 
 use std::time::{Duration, SystemTime};
 
-/// The longest wish that is passed on; whoever obeys it has a shorter limit of his own.
+/// The longest pause that is passed on; the throttle that obeys it has a shorter limit of its own.
 pub const MOST: Duration = Duration::from_secs(24 * 3600);
 
 /// From here on `X-RateLimit-Reset` is no number of seconds from now (31 years) but a time: Unix seconds.
@@ -34,14 +34,14 @@ pub struct PauseHints<'a> {
     pub rate_limit: Option<&'a [u8]>,
     /// `X-RateLimit-Reset`: seconds from now, Unix seconds or Unix milliseconds, by its magnitude.
     pub x_rate_limit_reset: Option<&'a [u8]>,
-    /// `Date`: by this clock the upstream reckoned. Its distance from ours, however large, then does no harm.
+    /// `Date`: the upstream's clock, so that its difference from ours does not matter.
     pub date: Option<&'a [u8]>,
 }
 
 impl PauseHints<'_> {
-    /// The wish, if one is there; `wall` is our own clock, for answers without a `Date`. At most [`MOST`].
+    /// The pause that is asked for, if any; `wall` is our own clock, for answers without a `Date`. At most [`MOST`].
     ///
-    /// A time that has passed is no wish: the upstream did ask for a pause, so its clock or ours is wrong.
+    /// A time that has passed gives `None`: the upstream did ask for a pause, so its clock or ours is wrong.
     #[must_use]
     pub fn pause(&self, wall: SystemTime) -> Option<Duration> {
         let now = self.date.and_then(date).unwrap_or(wall);
@@ -65,7 +65,8 @@ impl PauseHints<'_> {
     }
 }
 
-/// Digits, with a fraction at the most (`0.65` is in use, whatever RFC 9110 says); more than a `u64` holds is its largest value.
+/// Reads digits with an optional fraction (`0.65` is in use, whatever RFC 9110 says); more than a `u64` holds gives its largest
+/// value.
 fn seconds(text: &[u8]) -> Option<Duration> {
     let text = text.trim_ascii();
     let (whole, fraction) = match text.iter().position(|byte| *byte == b'.') {
@@ -85,7 +86,7 @@ fn seconds(text: &[u8]) -> Option<Duration> {
         Some(fraction) => {
             let padded = fraction.iter().chain(&[b'0'; 9]).take(9);
             let nanos = padded.fold(0, |number, byte| number * 10 + digit(byte));
-            // What is cut off counts upward: too late is better than too early.
+            // Rounded up: too late is better than too early.
             nanos + u64::from(fraction.iter().skip(9).any(|byte| *byte != b'0'))
         }
     };

@@ -1,4 +1,4 @@
-//! Fields that no message takes along to the next hop.
+//! Fields that are removed from a message before the next hop.
 
 /// Those of one hop (RFC 9110 §7.6.1), whichever way it goes.
 pub const HOP_BY_HOP: [&str; 6] = [
@@ -10,7 +10,7 @@ pub const HOP_BY_HOP: [&str; 6] = [
     "http2-settings",
 ];
 
-/// What only whoever is next to a caller may say of it.
+/// Fields that only the hop next to a caller may set.
 pub const OF_THE_CALLER: [&str; 5] = [
     "forwarded",
     "x-forwarded-host",

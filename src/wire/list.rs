@@ -2,13 +2,13 @@
 
 use http::header::{GetAll, HeaderValue};
 
-/// The members of a list without the blanks around them; empty ones are none. A comma within a quoted string (§5.6.4) separates none.
-/// A string without an end goes on to the end of the list.
+/// The members of a list, trimmed, without empty ones. A comma within a quoted string (§5.6.4) does not separate. A string
+/// without an end extends to the end of the list.
 pub fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     split(list, Backslash::Escapes)
 }
 
-/// The same; `None` where a quoted string has no end, so that nobody can say what another reader takes it for.
+/// The same; `None` if a quoted string has no end, so that another reader may split the list otherwise.
 #[must_use]
 pub fn closed_members(list: &[u8]) -> Option<Vec<&[u8]>> {
     let mut quotes = Quotes::new(Backslash::Escapes);
@@ -16,7 +16,7 @@ pub fn closed_members(list: &[u8]) -> Option<Vec<&[u8]>> {
     (!quotes.are_open).then(|| members(list).collect())
 }
 
-/// Whether an `If-None-Match` names that version of what is asked for, or any with `*` (RFC 9110 §13.1.2: compared weakly).
+/// Whether the fields of an `If-None-Match` name that entity tag, or any with `*` (RFC 9110 §13.1.2: weak comparison).
 #[must_use]
 pub fn names_version(fields: &GetAll<'_, HeaderValue>, tag: Option<&[u8]>) -> bool {
     let tag = tag.map(opaque);

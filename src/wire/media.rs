@@ -1,6 +1,6 @@
 //! Media types (RFC 9110 §8.3.1).
 
-/// What a `Content-Type` says before its parameters. Case means nothing in it.
+/// The media type of a `Content-Type`, without its parameters; to be compared without regard to case.
 #[must_use]
 pub fn essence(kind: &[u8]) -> &[u8] {
     let end = kind.iter().position(|byte| *byte == b';');

@@ -1,15 +1,15 @@
-//! What must be known about bytes on the wire: pure functions without clock, I/O or state of their own.
+//! Pure functions without clock, I/O or state, about bytes on the wire.
 //!
 //! | file | what it reads |
 //! |---|---|
 //! | `alias` | other names of fields that only we may set |
-//! | `hint` | how long an upstream wishes to be left alone, in the header fields that say so |
-//! | `hop` | what no message takes along to the next hop |
+//! | `hint` | how long a pause an upstream asks for, in the header fields that say so |
+//! | `hop` | fields that are removed from a message before the next hop |
 //! | `list` | the members of a field's value, and whether they name a version |
-//! | `media` | what a body's kind is |
+//! | `media` | media types |
 //! | `request` | where each request of an HTTP/1 connection begins and ends, and what is wrong with it |
 //! | `timeout` | how long a caller will wait, in the header fields that say so |
-//! | `trailers` | what no trailer section carries on |
+//! | `trailers` | fields that are removed from a trailer section |
 
 mod alias;
 mod hint;

@@ -1,6 +1,6 @@
 //! How long a caller will wait, as it says in a field of its request.
 //!
-//! Two notations are in use. What is not well formed says nothing: a deadline that we made up would cut calls that nobody wanted cut.
+//! Two notations are in use. A malformed value is ignored: a deadline of our own invention would cut calls without reason.
 
 use std::time::Duration;
 
@@ -79,8 +79,8 @@ pub fn write_grpc_timeout(left: Duration) -> String {
     written.unwrap_or_else(|| format!("{MOST}H"))
 }
 
-/// Writes an `X-Request-Timeout` in milliseconds, cut and never rounded up; in seconds what is too long for that. At least `1ms`: nothing is
-/// what many readers take for no limit.
+/// Writes an `X-Request-Timeout` in milliseconds, cut and never rounded up; in seconds if that is too long. At least `1ms`:
+/// many readers take 0 for no limit.
 #[must_use]
 pub fn write_request_timeout(left: Duration) -> String {
     match left.as_millis().max(1) {

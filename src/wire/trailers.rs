@@ -1,11 +1,11 @@
-//! Fields that no trailer section carries on (RFC 9110 §6.5.1).
+//! Fields that are removed from a trailer section (RFC 9110 §6.5.1).
 
 use http::{HeaderMap, HeaderName};
 
 use super::alias::strip_aliases;
 use super::hop::{HOP_BY_HOP, OF_THE_CALLER, joined};
 
-/// What frames or routes a message, belongs to one hop, or is said of the caller by whoever is next to it.
+/// Fields that frame or route a message, belong to one hop, or are set by the hop next to the caller.
 const STAYS: [&str; 25] = joined::<11, 14, 25>(
     joined::<6, 5, 11>(HOP_BY_HOP, OF_THE_CALLER),
     [
@@ -26,9 +26,9 @@ const STAYS: [&str; 25] = joined::<11, 14, 25>(
     ],
 );
 
-/// Takes out of a trailer section what must stand in a head or nowhere. Over HTTP/2 some of these are an error of the whole stream
-/// (RFC 9113 §8.2.2), which would be blamed on whoever is on its other side. `correlation` is the field that carries the correlation id.
-/// Nor does anything go on that is one of our fields but for underscores.
+/// Removes from a trailer section what must stand in a head or nowhere. Over HTTP/2 some of these are an error of the whole
+/// stream (RFC 9113 §8.2.2), which would be blamed on the other side. `correlation` is the field that carries the correlation
+/// id. Names that equal one of our fields except for underscores are removed as well.
 pub fn strip_trailers(trailers: &mut HeaderMap, correlation: &HeaderName) {
     for name in STAYS {
         trailers.remove(name);

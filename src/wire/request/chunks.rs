@@ -35,10 +35,10 @@ enum Place {
     End,
 }
 
-/// A size of more digits is a mistake or an attack, even if they are zeros.
+/// The most digits of a size: more are a mistake or an attack, even if they are zeros.
 const MOST_DIGITS: u8 = 16;
 
-/// All extensions of a body together; nobody has a use for any.
+/// The most bytes of all extensions of a body; they have no known use.
 const MOST_EXTENSIONS: usize = 1024;
 
 impl Chunks {

@@ -1,12 +1,11 @@
 //! The requests of an HTTP/1 connection, followed from byte to byte: where each begins and ends, and what is wrong with its framing.
 //!
-//! Whoever parses the requests need not be as strict as RFC 9112 allows: two `Host` fields, a length beside a transfer coding or a bare
-//! LF may be mended in silence, and then the next one on the way reads another request than we did. [`Requests`] stands before the
-//! parser. It keeps none of the bytes, gives the same verdict however they are cut, and passes over a body of known length without a
-//! look.
+//! A parser may be less strict than RFC 9112 allows: it may silently accept two `Host` fields, a length beside a transfer
+//! coding or a bare LF, and then the next hop may read another request than we did. [`Requests`] runs before the parser. It
+//! keeps none of the bytes, gives the same verdict however they are split, and skips a body of known length.
 //!
-//! What every parser refuses by itself (a name that is no token, a control character in a value) is left to it: it ends the connection,
-//! so where the next request would begin is nobody's question.
+//! What every parser refuses (a name that is no token, a control character in a value) is left to the parser: that ends the
+//! connection, so where the next request would begin does not matter.
 
 mod chunks;
 mod flaw;

@@ -25,11 +25,11 @@ pub(super) enum Meaning {
     Alias,
     /// Its name ends in a space.
     Spaced,
-    /// Nothing that is asked here.
+    /// Another field, which does not matter here.
     Nothing,
 }
 
-/// Longer than all names that matter, but for those that are known by their beginning.
+/// Longer than all names that matter, except those that are recognised by their beginning.
 const LONGEST: usize = 24;
 
 impl Name {
@@ -45,7 +45,7 @@ impl Name {
         self.length == 0
     }
 
-    /// So many bytes more are looked at.
+    /// How many more bytes are looked at.
     pub(super) fn room(&self) -> usize {
         LONGEST - self.length
     }
@@ -63,7 +63,7 @@ impl Name {
 }
 
 impl Meaning {
-    /// That of a whole name, or of its beginning if that is all that is looked at.
+    /// The meaning of a whole name, or of its beginning if no more is looked at.
     pub(super) fn of(name: &[u8]) -> Self {
         let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
         match name.len() {

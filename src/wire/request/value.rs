@@ -4,7 +4,7 @@
 
 use super::{Flaw, Over};
 
-/// A value as far as it has come.
+/// A value of which a part has come.
 #[derive(Debug)]
 pub(super) enum Value {
     Host(Host),
@@ -54,7 +54,7 @@ pub(super) enum Host {
     #[default]
     Before,
     Name,
-    /// Behind a `%`, so many digits before the escape's end.
+    /// Behind a `%`, with that many digits still to come.
     Escape(u8),
     /// Behind `[`.
     Bracket,
@@ -66,7 +66,7 @@ pub(super) enum Host {
 }
 
 impl Host {
-    /// Reads the first byte, and all that only go on with what it begins or belongs to.
+    /// Reads the first byte, and all further bytes that do not change the state.
     fn read(&mut self, bytes: &[u8]) -> Result<usize, Flaw> {
         self.step(bytes[0])?;
         let rest = bytes[1..].iter();
@@ -108,7 +108,7 @@ impl Host {
     }
 }
 
-/// What a registered name or an IPv4 address may have (RFC 3986 §3.2.2).
+/// The characters of a registered name or an IPv4 address (RFC 3986 §3.2.2).
 const OF_A_NAME: [bool; 256] = {
     let mut is_of_a_name = [false; 256];
     let others = b"-._~!$&'()*+,;=";
@@ -138,7 +138,7 @@ pub(super) enum Length {
     After(u64),
 }
 
-/// The HTTP library keeps the numbers beyond it for itself.
+/// The HTTP library uses larger numbers internally.
 const MOST: u64 = u64::MAX - 2;
 
 impl Length {
