@@ -1,6 +1,6 @@
-//! Times that outlive their process: distances to the moment of saving, and where they lie in the next one.
+//! Times that outlive their process: saved as distances to the moment of saving, converted back in the next process.
 //!
-//! No clock is saved. Whoever resumes says how long ago the moment of saving was.
+//! No clock is saved. The caller of `resume` says how long ago the moment of saving was.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Millis(pub(super) u64);
 
-/// Where saved times lie now.
+/// Converts saved times to instants of this process.
 #[derive(Clone, Copy)]
 pub(super) struct Anchor {
     pub(super) now: Instant,
-    /// Since the moment of saving.
+    /// The time since the moment of saving.
     pub(super) elapsed: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Anchor {
         self.now.checked_sub(ago).unwrap_or(self.now)
     }
 
-    /// May have passed already.
+    /// The instant at which `left` is over; it may have passed already.
     pub(super) fn end(self, left: Duration) -> Instant {
         let end = match left.checked_sub(self.elapsed) {
             Some(ahead) => self.now.checked_add(ahead),

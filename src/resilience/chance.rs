@@ -1,7 +1,7 @@
 //! What it proves about an upstream that a call got no answer in time.
 //!
-//! An upstream that had a call for as long as its route allows has failed. One that had it for less, because the call waited in a
-//! queue of ours first or because its caller gave it less, may be in the best of health.
+//! An upstream that had a call for as long as its route allows has failed. One that had it for less, because the call waited in
+//! a queue of ours first or because its caller gave it less, may be healthy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -64,12 +64,12 @@ impl Chance {
 pub struct Doubt(AtomicBool);
 
 impl Doubt {
-    /// A call was cut short.
+    /// Notes a call that was cut short.
     pub fn arises(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// The upstream has answered.
+    /// Notes an answer of the upstream.
     pub fn ends(&self) {
         // Written only then: it is read for every call, by all threads.
         if self.exists() {

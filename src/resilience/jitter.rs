@@ -1,4 +1,4 @@
-//! Chance that a seed decides.
+//! Randomness from a seed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whom a policy is kept for, when it is not one for all: a tenant, a path segment, a caller's address.
+//! The key by which a policy tells calls apart: a tenant, a path segment, a caller's address.
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ impl Key {
         u64::from_str_radix(text, 16).ok().map(Self)
     }
 
-    /// Its digits without a detour over a formatter, for access lines.
+    /// Its digits without a formatter, for access lines.
     #[must_use]
     pub fn digits(self) -> [u8; 16] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -63,7 +63,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// As it is shown, so it is saved.
+/// Saved as it is shown.
 impl Serialize for Key {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -1,12 +1,13 @@
-//! Who waits, first come, first served.
+//! A line of waiting calls, first come, first served.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Wakes a waiting call, which then asks again. Called outside of every lock, perhaps once too often, never once too seldom.
+/// Wakes a waiting call, which then asks again. Called outside of every lock; it may be called without need, but never too
+/// seldom.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// So many places are kept ready while nobody waits.
+/// How many places are kept allocated while no call waits.
 const KEPT: usize = 16;
 
 /// A line of waiting calls, each with what it waits for.
@@ -15,7 +16,7 @@ pub(super) struct Line<T> {
     waiters: VecDeque<Waiter<T>>,
 }
 
-/// One that waits.
+/// A waiting call.
 pub(super) struct Waiter<T> {
     number: u64,
     /// What it waits for.
@@ -51,14 +52,14 @@ impl<T> Line<T> {
         place.ok()
     }
 
-    /// Leaves, wherever it stands: no hole remains.
+    /// Leaves the line, wherever it stands, without a gap.
     pub(super) fn leave(&mut self, number: u64) -> bool {
         let place = self.position(number);
         if let Some(place) = place {
             self.waiters.remove(place);
         }
         if self.waiters.is_empty() && self.waiters.capacity() > KEPT {
-            // A line that was long once does not keep its memory.
+            // Frees the memory of a line that was long once.
             self.waiters = VecDeque::new();
         }
         place.is_some()

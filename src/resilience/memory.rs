@@ -1,4 +1,4 @@
-//! What outlives the process of all its breakers, and how that is written into a file.
+//! The state of all breakers that outlives the process, and its file format.
 //!
 //! ```text
 //! sidefuse state 2                       version of the format
@@ -6,9 +6,9 @@
 //! {"savedAt":1764000000000,"routes":…}   when that was (Unix time in ms), and the routes, in one line of JSON
 //! ```
 //!
-//! Version 1 knew the breakers of routes and nothing else; it is read still. A file is taken whole or not at all: cut short, with a bit
-//! flipped, of another program or of a newer version it is refused, and the breakers begin closed. The wall clock anchors the file and
-//! nothing else; see [`Memory::age`].
+//! Version 1 had the breakers of routes only; it is still read. A file is accepted whole or not at all: if it is cut short,
+//! damaged, of another program or of a newer version it is refused, and the breakers begin closed. The wall clock is used for
+//! nothing but the age of the file; see [`Memory::age`].
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -56,19 +56,19 @@ const BODY: &str = "{\"savedAt\":";
 pub struct Memory {
     /// When it was saved, in whole milliseconds.
     pub saved_at: SystemTime,
-    /// What is saved of each route.
+    /// The saved state of each route.
     pub routes: BTreeMap<String, Remembered>,
 }
 
-/// What is saved of a route.
+/// The saved state of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Remembered {
     /// Its breaker, if it is not as good as new.
     pub breaker: Option<Saved>,
-    /// Names the override that its breaker has obeyed, so that it is not obeyed a second time.
+    /// The fingerprint of the override that its breaker has obeyed, so that it is not obeyed a second time.
     pub overridden: Option<String>,
-    /// What is kept for single keys.
+    /// The breakers of keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyed: Option<RememberedKeys>,
     /// Its candidates that are not as good as new, by their names.
@@ -83,16 +83,16 @@ pub struct Remembered {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RememberedKeys {
-    /// Names the part of a request that was the key: where it is another one now, all this means nothing.
+    /// Identifies the part of a request that is the key: if another part is the key now, this state is dropped.
     pub source: String,
     /// Their breakers that have something to remember.
     pub breakers: Vec<(Key, Saved)>,
 }
 
-/// Why a file is of no use.
+/// Why a file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemoryError {
-    /// Somebody else wrote it, or it was cut within its first line.
+    /// Another program wrote it, or it was cut within its first line.
     #[error("it is no state file of sidefuse")]
     Foreign,
     /// A newer sidefuse wrote it.
@@ -120,8 +120,7 @@ impl Memory {
         }
     }
 
-    /// How old it is at `wall`. A clock that was set back would make it younger than nothing: it is as old as nothing then, and what
-    /// was left of each time is left still.
+    /// How old it is at `wall`; zero if the clock was set back, so that the remaining times are as they were.
     #[must_use]
     pub fn age(&self, wall: SystemTime) -> Duration {
         wall.duration_since(self.saved_at).unwrap_or_default()
@@ -140,7 +139,7 @@ impl Memory {
         format!("{MAGIC}{VERSION}\n{}\n{body}", digest(body.as_bytes()))
     }
 
-    /// Whether a file that begins so is one that this program may have written, whatever became of the rest.
+    /// Checks only the first line: whether this program may have written the file.
     ///
     /// # Errors
     /// [`MemoryError::Foreign`] or [`MemoryError::Newer`].
@@ -193,7 +192,7 @@ fn millis(wall: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What stands before the first line break and behind it.
+/// The text before the first line break and behind it.
 fn line(content: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = content.iter().position(|byte| *byte == b'\n')?;
     Some((&content[..end], &content[end + 1..]))

@@ -1,7 +1,7 @@
 //! When to stop calling an upstream that fails, and when to try again: a library in its own right.
 //!
-//! Everything here is *pure*: it takes `now` and plain data and returns a verdict. No I/O, no clock, no logging, no tasks. The shell
-//! moves bytes and asks.
+//! Everything here is *pure*: it takes `now` and plain data and returns a verdict. No I/O, no clock, no logging, no tasks. The
+//! layers above move the bytes and call it.
 //!
 //! # Words
 //! - An [`Outcome`] is what one call proved about the upstream. Only the upstream's own doing may move a breaker: a caller's mistake,
@@ -9,13 +9,13 @@
 //! - A [`Breaker`] has an automatic [`State`]. *Closed*: calls pass and are counted. *Open*: calls are rejected. *Half-open*: a few
 //!   calls pass as *probes*, whose results close or reopen it. Beside the state stands a [`Mode`]: an operator may hold it open or
 //!   closed while the automatic state goes on being computed.
-//! - A [`Permit`] is the right to make one call. It is finished with a [`Sample`], or dropped: then its slot is free and nobody is
-//!   blamed.
+//! - A [`Permit`] is the right to make one call. It is finished with a [`Sample`], or dropped: then its slot is free and the
+//!   upstream is not blamed.
 //! - A [`Throttle`] is the pause that an upstream asked for; a [`Pass`] is the right to call it all the same, or again.
-//! - A [`Bulkhead`] bounds the calls that are out at once; a [`Ticket`] is the right to be one of them. A [`RateLimit`] bounds how many
-//!   go per second.
-//! - A [`Chance`] is what an upstream had of a call's time; with less than a fair one its silence proves nothing.
-//! - An [`Ejector`] leaves one endpoint of several alone while it fails; a breaker sees only what is left after it.
+//! - A [`Bulkhead`] bounds the calls that are in flight at once; a [`Ticket`] is the right to be one of them. A [`RateLimit`] bounds
+//!   how many start per second.
+//! - A [`Chance`] says how much time an upstream must have had before its silence counts as its failure.
+//! - An [`Ejector`] keeps calls away from one endpoint of several while it fails; the breaker judges the calls to the others.
 //! - A [`RetrySpec`] judges whether a call that failed is made again; its [`RetryBudget`] keeps retries from becoming a storm.
 //! - A [`Transition`] is a change with its evidence; a [`View`] is the whole picture; [`explain()`] says it in one plain sentence.
 //!

@@ -1,8 +1,8 @@
-//! How a breaker that has just closed lets its calls come back: a growing share of them first, all of them at last.
+//! The ramp of a breaker that has just closed: a growing share of the calls passes, in the end all of them.
 //!
-//! An upstream that has recovered a moment ago is rarely ready for everything that waited for it; without a ramp the herd knocks it
-//! over again [Hystrix#1647]. The share is exact and without chance: each call adds the present share to a credit, and one call of
-//! credit lets one pass. So of a hundred calls at 10 % it is every tenth that passes, not ten somewhere.
+//! An upstream that has just recovered is rarely ready for all its traffic at once; without a ramp the load can bring it down
+//! again [Hystrix#1647]. The share is exact and not random: each call adds the present share to a credit, and one call of
+//! credit lets one pass. So at 10 % exactly every tenth call passes.
 
 use std::time::{Duration, Instant};
 
@@ -17,17 +17,17 @@ pub struct RampSpec {
     pub over: Duration,
 }
 
-/// A ramp on its way. A share is held in millionths, so that halving it loses next to nothing.
+/// A ramp in progress. A share is held in millionths, so that halving it loses next to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ramp {
     /// The share at `since`; it grows from there.
     share: u32,
     since: Instant,
-    /// What earlier calls left over, below one call unless one gave its turn back.
+    /// The credit left over by earlier calls; below one call unless a turn was given back.
     credit: u32,
 }
 
-/// One call, all calls.
+/// One call as credit, or all calls as a share.
 const WHOLE: u32 = 1_000_000;
 
 impl RampSpec {
@@ -35,7 +35,7 @@ impl RampSpec {
         u32::from(self.from.hundredths()) * 100
     }
 
-    /// What the share gains over the whole time: never nothing, or it would not arrive.
+    /// How much the share gains over the whole time: never 0, or the ramp would not end.
     fn gain(self) -> u128 {
         u128::from(WHOLE.saturating_sub(self.begin()).max(1))
     }
@@ -46,7 +46,7 @@ impl RampSpec {
 }
 
 impl Ramp {
-    /// Begins at the bottom. The first call passes: somebody must show whether it goes well.
+    /// Begins with the lowest share. The first call passes, to show whether it goes well.
     pub(super) fn new(spec: RampSpec, now: Instant) -> Self {
         let share = spec.begin();
         Self {
@@ -56,7 +56,7 @@ impl Ramp {
         }
     }
 
-    /// One that had come to this share at `since`.
+    /// A ramp that had come to this share at `since`.
     pub(super) fn going_on(share: Ratio, since: Instant) -> Self {
         Self {
             share: u32::from(share.hundredths()) * 100,
@@ -96,18 +96,18 @@ impl Ramp {
         passes
     }
 
-    /// A call that was let pass did not take place: the next one has its turn.
+    /// Gives back the turn of a call that did not take place.
     pub(super) fn give_back(&mut self) {
         self.credit = WHOLE;
     }
 
-    /// A call failed: half the share, from where it grows on.
+    /// Halves the share after a failed call; it grows on from there.
     pub(super) fn halve(&mut self, spec: RampSpec, now: Instant) {
         self.share = self.millionths(spec, now) / 2;
         self.since = now;
     }
 
-    /// The same share on its way by other settings.
+    /// The same share, continued with other settings.
     pub(super) fn respec(self, old: RampSpec, now: Instant) -> Self {
         Self {
             share: self.millionths(old, now),

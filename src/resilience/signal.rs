@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Whom a wish for a pause concerns.
+/// The calls that a wish for a pause concerns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Every call of the route.
@@ -15,7 +15,7 @@ pub enum Scope {
 /// An upstream's wish for a pause, as its answer told it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Signal {
-    /// Whom it concerns.
+    /// The calls that it concerns.
     pub scope: Scope,
     /// How long it wishes to be left alone; `None` when it did not say.
     pub pause: Option<Duration>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A time in at most two units, rounded up: nobody comes back too early.
+/// A time in at most two units, rounded up so that no caller comes back too early.
 pub(super) fn span(time: Duration) -> String {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     let seconds = if seconds < 3600 {

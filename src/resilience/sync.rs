@@ -3,13 +3,14 @@
 #[cfg(not(test))]
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Takes a lock. No step under one of ours can be seen half done: a panic there is a defect, but not one that should stop all traffic.
+/// Takes a lock, poisoned or not: no step under our locks leaves a half-done state, and a panic there should not stop all
+/// traffic.
 #[cfg(not(test))]
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The order of what two threads do is open here.
+/// A point at which a test may switch threads.
 #[cfg(not(test))]
 pub(super) const fn point() {}
 
@@ -35,7 +36,7 @@ pub(super) mod interleaving {
             match mutex.try_lock() {
                 Ok(guard) => return guard,
                 Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                // Its holder is another of the test's threads, which runs when this one yields.
+                // The holder is another thread of the test, which runs when this one yields.
                 Err(TryLockError::WouldBlock) => {}
             }
         }
@@ -47,7 +48,7 @@ pub(super) mod interleaving {
         }
     }
 
-    /// Runs `test` under so many different orders of its threads' steps.
+    /// Runs `test` under `orders` different orders of its threads' steps.
     pub(in crate::resilience) fn explore(orders: usize, test: impl Fn() + Send + Sync + 'static) {
         // The threads of one run share an operating system's thread, and with it this flag.
         EXPLORING.set(true);
@@ -55,7 +56,7 @@ pub(super) mod interleaving {
         EXPLORING.set(false);
     }
 
-    /// Runs this on so many of the test's threads to their ends.
+    /// Runs this on several threads of the test, to their ends.
     pub(in crate::resilience) fn on_threads(
         threads: u64,
         act: impl Fn(u64) + Send + Sync + 'static,

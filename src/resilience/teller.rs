@@ -1,8 +1,9 @@
-//! One short lock around a machine, and telling what it did outside of it: what [`Breaker`](super::Breaker) and
-//! [`Throttle`](super::Throttle) are made of.
+//! One short lock around a machine, and an observer that is called outside of it: the base of [`Breaker`](super::Breaker) and
+//! [`Throttle`](super::Throttle).
 //!
-//! Invariants: an observer is told each news exactly once and in order, never under the lock, by one of the threads that use the machine.
-//! So it may use the machine itself, and a call may return shortly before its news was told (another thread is telling).
+//! Invariants: the observer gets each piece of news exactly once and in order, never under the lock, from one of the threads
+//! that use the machine. So it may use the machine itself, and a call may return shortly before its news was reported (another
+//! thread is reporting).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::resilience::line::Wake;
 use crate::resilience::sync::{lock, point};
 
-/// A machine that has something to tell.
+/// A machine with news for an observer.
 pub(super) trait Telling {
-    /// What it tells.
+    /// The type of its news.
     type News;
 
     /// Takes the oldest news that was not taken yet.
@@ -21,30 +22,31 @@ pub(super) trait Telling {
     /// Whether there is one.
     fn has_news(&self) -> bool;
 
-    /// The number of the present state if it lets every call pass unasked, and `None` when it must be asked.
+    /// The number of the present state if it lets every call pass without asking; `None` if the machine must be asked.
     fn all_pass(&self) -> Option<u64>;
 
-    /// Those to be woken as soon as the lock is free.
+    /// The calls to wake as soon as the lock is free.
     fn roused(&mut self) -> Vec<Wake> {
         Vec::new()
     }
 }
 
-/// What is told each news.
+/// The observer that gets each piece of news.
 pub(super) type Ear<N> = Box<dyn Fn(&N) + Send + Sync>;
 
 /// A machine that threads share, with its observer.
 pub(super) struct Teller<M: Telling> {
     cell: Mutex<Cell<M>>,
-    /// One more than the number of the state while every call passes, 0 when the machine must be asked: then nobody takes the lock. Who
-    /// reads it just before a change asked just before the change, and what it finds is of the state before.
+    /// One more than the number of the state while every call passes without the lock; 0 when the machine must be asked. A
+    /// thread that reads it just before a change counts as asking before the change, and its result belongs to the earlier
+    /// state.
     all_pass: AtomicU64,
     ear: Ear<M::News>,
 }
 
 struct Cell<M> {
     machine: M,
-    /// Whether a thread is telling; it tells what others add meanwhile.
+    /// Whether a thread is reporting; it also reports what others add meanwhile.
     is_telling: bool,
 }
 
@@ -68,7 +70,7 @@ impl<M: Telling> Teller<M> {
         self.all_pass.load(Ordering::Acquire).checked_sub(1)
     }
 
-    /// Runs `act` under the lock, then wakes and tells outside of it.
+    /// Runs `act` under the lock, then wakes calls and reports news outside of it.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut M) -> T) -> T {
         let mut cell = self.lock();
         let answer = act(&mut cell.machine);
@@ -89,12 +91,12 @@ impl<M: Telling> Teller<M> {
         answer
     }
 
-    /// Runs what leads to no news and lets nobody pass or wait who did not before.
+    /// Runs `act` under the lock; only for changes without news that neither let more calls pass nor make others wait.
     pub(super) fn look<T>(&self, act: impl FnOnce(&mut M) -> T) -> T {
         act(&mut self.lock().machine)
     }
 
-    /// Whether everything was told, and this holds of the machine.
+    /// Whether all news is reported and `holds` is true of the machine.
     pub(super) fn is_silent_and(&self, holds: impl FnOnce(&M) -> bool) -> bool {
         let cell = self.lock();
         !cell.is_telling && !cell.machine.has_news() && holds(&cell.machine)
@@ -120,14 +122,14 @@ fn passing(machine: &impl Telling) -> u64 {
     machine.all_pass().map_or(0, |number| number + 1)
 }
 
-/// The turn to tell.
+/// The turn to report.
 struct Turn<'a, M: Telling> {
     teller: &'a Teller<M>,
     has_ended: bool,
 }
 
 impl<M: Telling> Turn<'_, M> {
-    /// The next news. With none left the turn ends under the same lock, so that none is left behind untold.
+    /// The next piece of news. Without one the turn ends under the same lock, so that none is left unreported.
     fn next(&mut self) -> Option<Arc<M::News>> {
         let mut cell = self.teller.lock();
         let next = cell.machine.next_news();
@@ -139,7 +141,7 @@ impl<M: Telling> Turn<'_, M> {
 
 impl<M: Telling> Drop for Turn<'_, M> {
     fn drop(&mut self) {
-        // A panic of the observer must not leave the turn taken for ever.
+        // A panic of the observer must not keep the turn forever.
         if !self.has_ended {
             self.teller.lock().is_telling = false;
         }

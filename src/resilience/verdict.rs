@@ -1,4 +1,4 @@
-//! The whole of what an answer said, where an [`Outcome`] is its one word.
+//! The full verdict on an answer; its [`Outcome`] is the summary.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct Verdict {
     pub label: Option<Label>,
     /// The wish for a pause; there is one exactly when the outcome is throttled.
     pub signal: Option<Signal>,
-    /// The upstream works and the call is wrong in a way that someone on our side has to put right: a token, an account, a limit.
+    /// The upstream works, and something on our side has to be fixed: a token, an account, a limit.
     pub config_error: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The answers to a call that asks: an admission, or a refusal.
+//! The two answers to a call: an admission, or a refusal.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ pub(super) enum Role {
     Call,
     /// Decides a half-open breaker.
     Probe,
-    /// Nothing: it passed although the automatic state would have rejected it.
+    /// Decides nothing: the call passed although the automatic state would have rejected it.
     Bystander,
 }
 
@@ -43,9 +43,9 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// The state in force.
     pub state: State,
-    /// When a call may pass again; `None` when nobody knows. Equal to the view's `next_probe_at`; to the end of its hold where that
-    /// brings no probe; and while ramping to its `full_at`: earlier only some calls pass, and their callers would all be those that come
-    /// back.
+    /// When a call may pass again; `None` if that is unknown. It equals the view's `next_probe_at`, or the end of the hold if
+    /// no probe follows that. While ramping it is `full_at`: before that only a share of the calls passes, and all refused
+    /// callers would come back at once.
     pub retry_at: Option<Instant>,
 }
 
@@ -56,7 +56,7 @@ impl Admission {
         self.role == Role::Probe
     }
 
-    /// That of an ordinary call.
+    /// The admission of an ordinary call.
     pub(super) const fn of_call(generation: u64) -> Self {
         Self {
             generation,

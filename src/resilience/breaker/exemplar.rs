@@ -1,6 +1,6 @@
 //! A few of the calls that a breaker judged by, so that people find them in their logs.
 //!
-//! They cost something on failures (and on slow calls, where slow calls are judged) only: a breaker whose calls go well keeps none.
+//! They cost something only on failures, and on slow calls if a rule judges these: a breaker whose calls go well keeps none.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::resilience::breaker::machine::Machine;
 use crate::resilience::outcome::{Label, Outcome, Sample};
 use crate::text::clip;
 
-/// So many calls of each kind are kept.
+/// How many calls of each kind are kept.
 const KEPT: usize = 5;
 
 /// The most characters of an id; longer ones are not accepted from callers either.
@@ -20,7 +20,7 @@ const LONGEST_METHOD: usize = 24;
 /// The most characters of a path: enough to tell one call from another, little enough to keep a few hundred.
 const LONGEST_PATH: usize = 160;
 
-/// Which call it was.
+/// The identity of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Its correlation id.
@@ -36,9 +36,9 @@ pub struct Identity {
 pub struct Exemplar {
     /// When its result arrived.
     pub at: Instant,
-    /// What its failure was; "slow" for one that did not fail.
+    /// Its failure; "slow" for a call that did not fail.
     pub label: Option<Label>,
-    /// Which call it was, if that was told.
+    /// The call, if it was named.
     pub call: Option<Identity>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Recent {
 // === impl Identity ===
 
 impl Identity {
-    /// Keeps what is told, shortened and without control characters: it came from a caller and will be shown to people.
+    /// Keeps the texts shortened and without unfit characters: they come from a caller and will be shown to people.
     ///
     /// ```
     /// use sidefuse::resilience::Identity;
@@ -92,7 +92,7 @@ impl Recent {
         self.failed.iter().chain(&self.slow)
     }
 
-    /// What it takes besides the calls themselves.
+    /// Its memory besides the calls themselves.
     pub(super) fn bytes(&self) -> usize {
         let places = self.failed.capacity() + self.slow.capacity();
         size_of::<Self>() + places * size_of::<Arc<Exemplar>>()
@@ -108,7 +108,8 @@ fn latest(kept: &VecDeque<Arc<Exemplar>>, count: u32) -> Vec<Arc<Exemplar>> {
 // === the machine's ===
 
 impl Machine {
-    /// What is kept of a call that failed or was slow; the latest failure is remembered whoever is judged by it.
+    /// Makes an exemplar of a call that failed or was slow. The latest failure is remembered in any case, whether or not a rule
+    /// judges it.
     pub(super) fn exemplar(
         &mut self,
         sample: &Sample,
@@ -145,7 +146,8 @@ impl Machine {
         }
     }
 
-    /// The latest `count` failures. What counts failures (a run, a window) holds the latest ones, so its count tells which are its.
+    /// The latest `count` failures. A run or a window always counts the latest failures, so its count says which of them belong
+    /// to it.
     pub(super) fn latest_failed(&self, count: u32) -> Vec<Arc<Exemplar>> {
         self.recent
             .as_ref()

@@ -21,7 +21,7 @@ pub fn explain(view: &View, clock: impl Fn(Instant) -> String) -> String {
         Some(hold) => held(&mut told, view, hold, &clock),
         None => automatic(&mut told, view, &clock),
     }
-    // What began before the restart needs the word; what came after it has its own time.
+    // A state from before the restart is marked as such; a later one has its own time.
     if let Some(resumed) = view.resumed.filter(|resumed| view.since < *resumed) {
         told.part(format_args!(
             "resumed after a restart at {}",
@@ -36,7 +36,7 @@ pub fn explain(view: &View, clock: impl Fn(Instant) -> String) -> String {
     told.0
 }
 
-/// The sentence so far. One text that grows, since every refusal tells it.
+/// The sentence so far: one growing text, since every refusal contains it.
 struct Told(String);
 
 impl Told {
@@ -48,7 +48,7 @@ impl Told {
         self.more(words);
     }
 
-    /// Goes on with it.
+    /// Continues a part.
     fn more(&mut self, words: Arguments<'_>) {
         // Writing to a String cannot fail.
         let _ = self.0.write_fmt(words);
@@ -173,7 +173,7 @@ fn rejected(told: &mut Told, view: &View) {
     }
 }
 
-/// Goes on with the clause that says why the breaker opened: "because 5 consecutive calls failed (4 timeout, 1 status 503)".
+/// Adds the clause that says why the breaker opened: "because 5 consecutive calls failed (4 timeout, 1 status 503)".
 fn because(told: &mut Told, view: &View) {
     let Some(transition) = view.because.as_deref() else {
         return;
@@ -228,12 +228,12 @@ fn because(told: &mut Told, view: &View) {
     }
 }
 
-/// The time until then.
+/// The time left until `at`.
 fn left(view: &View, at: Instant) -> String {
     span(at.saturating_duration_since(view.now))
 }
 
-/// So many calls.
+/// A number of calls, with the noun.
 struct Calls(u64);
 
 impl Display for Calls {

@@ -1,4 +1,4 @@
-//! What operators may order.
+//! Operators' orders to a breaker.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +29,7 @@ pub enum Order {
     Clear,
     /// Drop the hold; the automatic state, which went on being computed, is in force again.
     Auto,
-    /// As [`Order::Auto`], if the hold in force is of the same author; nothing to anybody else's.
+    /// As [`Order::Auto`], but only if the hold in force is of the same author.
     Withdraw,
     /// Give the hold in force another end, if it is of the same author.
     Renew {
@@ -43,7 +43,7 @@ pub enum Order {
 pub struct ForceRequest {
     /// What to do.
     pub order: Order,
-    /// Who says so.
+    /// Who orders it.
     pub by: String,
     /// Why, in the operator's words.
     pub reason: Option<String>,
@@ -76,7 +76,7 @@ pub struct Author {
 }
 
 impl Machine {
-    /// Obeys an operator. Says whether anything changed: the same order twice changes something once.
+    /// Carries out an operator's order. Says whether anything changed: repeating an order changes nothing.
     pub fn force(&mut self, request: ForceRequest, now: Instant) -> bool {
         self.roll(now);
         let before = self.present();
@@ -107,7 +107,7 @@ impl Machine {
         changed
     }
 
-    /// Says whether the hold is another one, and until when it is.
+    /// Takes over the hold; says whether it differs from the one before, and when it ends.
     fn take_hold(
         &mut self,
         mode: Mode,
@@ -139,7 +139,7 @@ impl Machine {
         (true, until)
     }
 
-    /// Says whether the hold ends at another instant now.
+    /// Gives the author's hold another end; says whether that changed it.
     fn renew(&mut self, until: Option<Instant>, author: &Author) -> bool {
         let until = until.map(|until| until.max(self.latest));
         match &mut self.hold {
@@ -166,7 +166,7 @@ impl Machine {
             || self.openings > 0
             || self.ramp.is_some()
             || counted;
-        // Calls that are out began before the order: they must not undo it.
+        // Calls in flight began before the order: they must not undo it.
         self.generation += 1;
         if self.phase != Phase::Closed {
             self.phase = Phase::Closed;

@@ -1,8 +1,8 @@
-//! How the breakers of a route's keys stand, in numbers.
+//! The breakers of a route's keys, counted by state.
 
 use crate::resilience::breaker::state::State;
 
-/// How the breakers of the keys stand.
+/// Counts of breakers by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyCounts {
     /// All of them.
@@ -15,12 +15,12 @@ pub struct KeyCounts {
     pub half_open: usize,
     /// Held by an operator, open or closed.
     pub forced: usize,
-    /// Calls whose key found no room, since the route began.
+    /// Calls whose key found no room for a breaker, since the route began.
     pub untracked: u64,
 }
 
 impl KeyCounts {
-    /// How many are in force in this state.
+    /// How many have this state in force.
     #[must_use]
     pub const fn of(&self, state: State) -> usize {
         match state {

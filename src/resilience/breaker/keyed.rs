@@ -1,14 +1,14 @@
-//! A breaker for each key below a route's own, so that one tenant's trouble is not everybody's.
+//! A breaker for each key below a route's own, so that one tenant's failures do not affect the others.
 //!
-//! Both must let a call pass, and both are told how it ended. The route's breaker sees the calls of all keys, so it opens for what
-//! all of them suffer from; a key's breaker sees its own calls only and opens for the one.
+//! Both must let a call pass, and both get its result. The route's breaker sees the calls of all keys, so it opens for failures
+//! that affect all of them; a key's breaker sees its own calls only.
 //!
-//! A key gets its breaker with its first call. There are at most `max_keys` of them; then a new key takes the place of the one that was not
-//! used for longest, if that one has nothing to remember: none of its calls is out, it is not held and not ramping, and it is closed or has
-//! waited for a probe so long that its key is gone ([`WAITED`] reset timeouts). What is lost with one of these is a probe that nobody asks
-//! for; else keys that fail once and never come back would fill the table for good. To keep every call at constant cost only [`LOOKED_AT`]
-//! of them are looked at, and those that must stay go to the end of the queue, so the next new key looks at others. A key for which there
-//! is no room is watched by the route's breaker alone, and counted.
+//! A key gets its breaker with its first call. There are at most `max_keys` of them; then a new key replaces the least recently
+//! used one that has nothing to remember: none of its calls is in flight, it is not held and not ramping, and it is closed or
+//! has waited for a probe for [`WAITED`] reset timeouts. Dropping such an open breaker loses a probe that no call has come for;
+//! without that, keys that fail once and never come back would fill the table for good. To keep the cost of a call constant
+//! only [`LOOKED_AT`] breakers are examined, and those that must stay go to the end of the queue, so the next new key examines
+//! others. A key without room is watched by the route's breaker alone, and counted.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,13 +31,13 @@ use crate::resilience::breaker::view::View;
 use crate::resilience::key::Key;
 use crate::resilience::sync::{lock, point};
 
-/// A breaker that nobody has asked for a probe for so many reset timeouts may be forgotten.
+/// After this many reset timeouts without a call to probe, a breaker may be dropped.
 pub(super) const WAITED: u32 = 3;
 
-/// So many of those unused for longest are looked at when there is no room.
+/// How many of the least recently used breakers are examined when there is no room.
 pub(super) const LOOKED_AT: usize = 8;
 
-/// What is told each transition of a key's breaker.
+/// Is called with each transition of a key's breaker.
 pub type KeyObserver = Arc<dyn Fn(Key, &Transition) + Send + Sync>;
 
 /// The breakers of a route's keys.
@@ -52,7 +52,7 @@ struct Table {
     max_keys: usize,
     /// Decides the jitter of the next one's reset timeouts.
     seed: u64,
-    /// The one unused for longest first.
+    /// In the order of use, the least recently used first.
     children: LruCache<Key, Arc<Breaker>>,
 }
 
@@ -68,7 +68,7 @@ pub struct Rejection {
 // === impl Rejection ===
 
 impl From<Refusal> for Rejection {
-    /// By the route's own breaker.
+    /// A rejection by the route's own breaker.
     fn from(refusal: Refusal) -> Self {
         Self {
             refusal,
@@ -80,7 +80,7 @@ impl From<Refusal> for Rejection {
 // === impl Keyed ===
 
 impl Keyed {
-    /// No breakers yet, of at most so many. The seed decides the jitter of their reset timeouts.
+    /// A table without breakers yet, for at most `max_keys`. The seed decides the jitter of their reset timeouts.
     #[must_use]
     pub fn new(spec: BreakerSpec, max_keys: usize, seed: u64, observer: KeyObserver) -> Arc<Self> {
         let table = Table {
@@ -99,7 +99,7 @@ impl Keyed {
     /// Asks the breaker of the key and that of the route for the right to make one call.
     ///
     /// # Errors
-    /// Who rejects it. Where both would, the route's breaker says why.
+    /// The rejection. If both reject it, that of the route's breaker.
     pub fn admit(&self, own: &Arc<Breaker>, key: Key, now: Instant) -> Result<Permit, Rejection> {
         let Some(child) = self.child(key, now) else {
             return Ok(own.admit(now)?);
@@ -123,10 +123,10 @@ impl Keyed {
         }
     }
 
-    /// Asks whether both would admit a call of the key, without taking anything for it.
+    /// Asks whether both would admit a call of the key, without taking a permit.
     ///
     /// # Errors
-    /// Who rejects it, as [`Keyed::admit`] says; it is counted.
+    /// The rejection, as by [`Keyed::admit`]; it is counted.
     pub fn check(&self, own: &Breaker, key: Key, now: Instant) -> Result<(), Rejection> {
         let child = self.get(key);
         let by_key = child.and_then(|child| Some((child.check(now).err()?, child)));
@@ -150,7 +150,8 @@ impl Keyed {
         lock(&self.table).child(key, &self.observer, now)
     }
 
-    /// Gives all of them new settings. Their states stay; of those beyond the new `max_keys` go what has nothing to remember.
+    /// Gives all of them new settings. Their states stay; beyond the new `max_keys`, breakers with nothing to remember are
+    /// dropped.
     pub fn respec(&self, spec: &BreakerSpec, max_keys: usize, now: Instant) {
         let children: Vec<Arc<Breaker>> = {
             let mut table = lock(&self.table);
@@ -177,7 +178,7 @@ impl Keyed {
         lock(&self.table).max_keys
     }
 
-    /// How they stand at `now`.
+    /// Counts them by their states at `now`.
     pub fn counts(&self, now: Instant) -> KeyCounts {
         let mut counts = KeyCounts {
             untracked: self.untracked.load(Ordering::Relaxed),
@@ -196,7 +197,8 @@ impl Keyed {
         counts
     }
 
-    /// Those that need a look at `now`, at most so many: what is not closed first, then what failed most often.
+    /// The breakers that need attention at `now`, at most `most`: those that are not closed first, then those that failed most
+    /// often.
     pub fn worst(&self, most: usize, now: Instant) -> Vec<(Key, View)> {
         let mut all: Vec<_> = self
             .all()
@@ -279,7 +281,7 @@ impl Keyed {
             .collect()
     }
 
-    /// The breaker for a call of this key; none where the breakers do nothing, or where there is no room.
+    /// The breaker for a call of this key; `None` if enforcement is off, or if there is no room.
     fn child(&self, key: Key, now: Instant) -> Option<Arc<Breaker>> {
         let mut table = lock(&self.table);
         if table.spec.keys().enforcement == Enforcement::Off {
@@ -324,7 +326,7 @@ impl Table {
         Some(child)
     }
 
-    /// Lets go of what has nothing to remember until at most so many are left; says whether that came about.
+    /// Drops breakers with nothing to remember until at most `most` are left; says whether it succeeded.
     fn make_room(&mut self, most: usize, mut looks: usize, now: Instant) -> bool {
         while self.children.len() > most {
             if looks == 0 {
@@ -334,7 +336,7 @@ impl Table {
             let Some((key, child)) = self.children.pop_lru() else {
                 return true;
             };
-            // Nobody can take another one meanwhile: they are all handed out under this lock.
+            // The count cannot rise meanwhile: handles are given out under this lock only.
             let is_used = Arc::strong_count(&child) > 1;
             if is_used || !child.is_forgettable(now) {
                 self.children.push(key, child);
@@ -347,13 +349,13 @@ impl Table {
 // === impl Machine ===
 
 impl Machine {
-    /// Whether nothing of it matters beyond its counts: no hold is on it, and it lets all calls pass or has waited for a probe in vain. It
-    /// never rejects the next call.
+    /// Whether the breaker can be dropped and lose no more than counts: it is not held, and it lets all calls pass or has
+    /// waited for a probe in vain. Such a breaker never rejects the next call.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         if self.hold.is_some() {
             return false;
         }
-        // Time has not moved it since somebody asked last.
+        // The phase is that of the last call, so time may have passed since.
         let probed_since = match self.phase {
             Phase::Closed => {
                 let ramp = self.ramp();
@@ -371,7 +373,7 @@ impl Machine {
         now.saturating_duration_since(probed_since) >= wait
     }
 
-    /// How much it needs a look at `now`; more is worse.
+    /// How much it needs attention at `now`; more is worse.
     fn trouble(&mut self, now: Instant) -> (u8, u64) {
         self.roll(now);
         let standing = self.present();

@@ -1,12 +1,12 @@
-//! Counts per failure label, bounded: an upstream that invents statuses costs no memory.
+//! Counts per failure label, bounded, so that an upstream that invents statuses costs no memory.
 
 use std::fmt;
 
 use crate::resilience::outcome::Label;
 
-/// So many labels are told apart; what comes later is counted as "other".
+/// How many labels are told apart; later ones are counted as "other".
 const KNOWN: usize = 15;
-/// The slot of everything else.
+/// The slot of all other labels.
 const OTHER: usize = KNOWN;
 
 /// A count for each label of a [`LabelTable`].
@@ -26,7 +26,7 @@ pub struct LabelCount {
     pub count: u32,
 }
 
-/// Gives labels numbers. It only grows, so a number keeps its meaning.
+/// Numbers labels. It only grows, so a number keeps its meaning.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelTable(Vec<Label>);
 
@@ -64,7 +64,7 @@ impl LabelId {
 }
 
 impl LabelTable {
-    /// The number of this label, giving it one if there is one left.
+    /// The number of this label, assigned if one is left.
     pub(super) fn id(&mut self, label: Option<Label>) -> LabelId {
         let Some(label) = label else {
             return LabelId(OTHER as u8);

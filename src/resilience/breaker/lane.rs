@@ -1,11 +1,11 @@
 //! The lane of calls that go well: they are counted without the lock.
 //!
-//! A success of a closed breaker mostly does nothing but count. While that is so, one word holds in which generation and how many there
-//! were since the lock was last held; who takes it next counts them first. So threads whose calls go well do not wait for each other, and
-//! what anybody is told or shown is what it would be if each of them had taken the lock.
+//! A success of a closed breaker usually only needs to be counted. While that is so, one atomic word holds the generation and
+//! the number of successes since the lock was last held; the next holder of the lock counts them first. So threads whose calls
+//! go well do not wait for each other, and every result is the same as if each had taken the lock.
 //!
-//! The lane is shut while the lock is held, and stays shut when the next success might do more: reach the number of calls from which
-//! a ratio is judged, end a bucket of the window, or belong to a state that asks before it admits.
+//! The lane is shut while the lock is held, and stays shut when the next success might do more than count: reach the number of
+//! calls from which a ratio is judged, end a bucket of the window, or belong to a state that does not admit every call.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -15,14 +15,14 @@ use crate::resilience::breaker::machine::Machine;
 use crate::resilience::ratio::Ratio;
 use crate::resilience::sync::point;
 
-/// Successes that the machine does not know of yet.
+/// Successes that the machine has not counted yet.
 pub(super) struct Lane {
-    /// What times are told from.
+    /// The origin of the times below.
     begin: Instant,
-    /// Until when, in nanoseconds since the beginning, a success is one of the newest bucket.
+    /// Until when a success belongs to the newest bucket, in nanoseconds since `begin`.
     until: AtomicU64,
-    /// The generation in the upper half, 0 when the lane is shut; in the lower half the successes. Of the generation, plus one, there are
-    /// 32 bits: a permit would have to be out over four thousand million changes to be taken for one of another generation.
+    /// The generation plus one in the upper half, 0 when the lane is shut; the successes in the lower half. With 32 bits, a
+    /// permit would have to be in flight over four thousand million changes to be taken for one of another generation.
     word: AtomicU64,
 }
 
@@ -39,7 +39,7 @@ impl Lane {
         }
     }
 
-    /// Counts a success that was not slow, if nothing else is to be done with it.
+    /// Counts a success that was not slow, if nothing else has to be done.
     pub(super) fn takes(&self, admission: &Admission, now: Instant) -> bool {
         let tag = tag(admission.generation);
         if admission.role != Role::Call || tag == 0 || !self.is_before_end(now) {
@@ -49,7 +49,7 @@ impl Lane {
         let mut word = self.word.load(Ordering::Acquire);
         while word & !COUNT == tag && word & COUNT < COUNT {
             point();
-            // Shut and opened again since it was read, it is the lane of the same generation still.
+            // If the lane was shut and opened again since it was read, an equal tag still means the same generation.
             match self.word.compare_exchange_weak(
                 word,
                 word + 1,
@@ -63,12 +63,12 @@ impl Lane {
         false
     }
 
-    /// Shuts it, under the lock; says how many successes it held.
+    /// Shuts it, under the lock; returns how many successes it held.
     pub(super) fn shut(&self) -> u32 {
         (self.word.swap(0, Ordering::AcqRel) & COUNT) as u32
     }
 
-    /// Opens it under the lock, if successes of this machine need nothing but to be counted.
+    /// Opens it, under the lock, if successes of this machine only need to be counted.
     pub(super) fn open_for(&self, machine: &Machine) {
         if !machine.only_counts_successes() {
             return;
@@ -96,11 +96,12 @@ const fn tag(generation: u64) -> u64 {
 }
 
 impl Machine {
-    /// Whether successes of ordinary calls that are not slow do nothing but count, until the newest bucket of the window ends.
+    /// Whether successes of ordinary calls that are not slow only need to be counted, until the newest bucket of the window
+    /// ends.
     fn only_counts_successes(&self) -> bool {
         let keys = self.spec.keys();
         let next = self.window.after_success();
-        // From that many calls on a share only falls with each success.
+        // From that many calls on, each success only lowers a share.
         let judged = u64::from(next.calls.max(keys.min_calls));
         let opens = |ratio: Option<Ratio>, part: u32| {
             ratio.is_some_and(|ratio| ratio.is_reached(u64::from(part), judged))
@@ -110,7 +111,7 @@ impl Machine {
             && !opens(keys.slow_ratio, next.slow)
     }
 
-    /// Counts so many successes of ordinary calls, of the present generation and not slow.
+    /// Counts successes of ordinary calls of the present generation that were not slow.
     pub(super) fn count_successes(&mut self, count: u32) {
         if count == 0 {
             return;

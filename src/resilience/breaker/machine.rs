@@ -1,9 +1,9 @@
 //! The breaker as a value: `now` and plain data go in, a verdict comes out.
 //!
-//! There are no timers and no tasks: time passes when somebody asks. `Machine::roll` is the only place where it does, it runs first
-//! in every method that takes `now`, and it makes each change at the instant it was due. So what a machine says at an instant does
-//! not depend on who asked before. An instant before the latest one seen is taken as that one: threads read the clock before they
-//! reach the lock.
+//! There are no timers and no tasks: time passes only in calls. `Machine::roll` is the only place where it does: it runs first
+//! in every method that takes `now`, and makes each change at the instant it was due. So the state at an instant does not
+//! depend on earlier queries. An instant before the latest one seen counts as that one: threads read the clock before they get
+//! the lock.
 //!
 //! Every change of the automatic state, and every order that closes, begins a new *generation*. An [`Admission`] carries the one it
 //! was given in; a result of an older generation is counted and moves nothing.
@@ -28,7 +28,7 @@ use crate::resilience::ramp::Ramp;
 
 /// A breaker without lock and observer.
 ///
-/// Whoever drives it takes the transitions out with [`Machine::next_transition`] after each call; they wait there until then.
+/// Its owner takes the transitions out with [`Machine::next_transition`] after each call; they are queued until then.
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,7 +59,7 @@ pub struct Machine {
     /// Openings in a row, for the back-off.
     pub(super) openings: u32,
     pub(super) jitter: Jitter,
-    /// While it is closed and lets only a share of the calls pass.
+    /// The ramp, while it is closed and lets only a share of the calls pass.
     pub(super) ramp: Option<Ramp>,
     pub(super) window: Window,
     pub(super) labels: LabelTable,
@@ -69,14 +69,14 @@ pub struct Machine {
     /// `statistics.rejected` when the state in force last changed.
     pub(super) rejected_before: u64,
     pub(super) last_failure: Option<Arc<Exemplar>>,
-    /// The latest calls that failed or were slow; nothing where all goes well.
+    /// The latest calls that failed or were slow; `None` before the first.
     pub(super) recent: Option<Box<Recent>>,
     pub(super) because: Option<Arc<Transition>>,
-    /// The last of them, oldest first. Whole and shared with every view: it is asked for far more often than it changes.
+    /// The latest transitions, oldest first. Shared with every view, since it is read far more often than it changes.
     pub(super) history: Arc<[Arc<Transition>]>,
     pub(super) memory: Memory,
     pub(super) unreported: VecDeque<Arc<Transition>>,
-    /// When it took up what was saved by an earlier process.
+    /// When it resumed the saved state of an earlier process.
     pub(super) resumed: Option<Instant>,
 }
 
@@ -112,7 +112,7 @@ impl Machine {
         }
     }
 
-    /// One of thousands, which must cost little: it remembers its last transitions only.
+    /// Makes it one of thousands, which must cost little: it remembers only its last transitions.
     #[must_use]
     pub(super) fn of_many(self) -> Self {
         Self {
@@ -145,7 +145,7 @@ impl Machine {
         }
     }
 
-    /// Gives the right to a probe that no call asked for, if the automatic state is half-open and has one free.
+    /// Admits an active probe, if the automatic state is half-open and a probe is free.
     pub fn admit_probe(&mut self, now: Instant) -> Option<Admission> {
         self.roll(now);
         if self.mode() == Mode::ForcedOpen || self.spec.keys().enforcement == Enforcement::Off {
@@ -155,10 +155,10 @@ impl Machine {
         (is_half_open && self.automatic_refusal().is_none()).then(|| self.let_pass())
     }
 
-    /// Asks whether a call would be admitted, without taking anything for it.
+    /// Asks whether a call would be admitted, without an admission.
     ///
     /// # Errors
-    /// The refusal, which is counted, also by a ramp: the next call is nearer to its turn.
+    /// The refusal, which is counted, also by a ramp: it brings the turn of the next call nearer.
     pub fn check(&mut self, now: Instant) -> Result<(), Refusal> {
         self.roll(now);
         let Some(kind) = self.rejects() else {
@@ -170,18 +170,18 @@ impl Machine {
         Err(self.reject(kind))
     }
 
-    /// Whether it would reject a call at `now`. Nothing is taken and nothing counted.
+    /// Whether it would reject a call at `now`. Counts nothing.
     pub fn would_reject(&mut self, now: Instant) -> bool {
         self.roll(now);
         self.rejects().is_some()
     }
 
-    /// Takes the result of an admitted call. Of an older generation it is counted and moves nothing.
+    /// Takes the result of an admitted call. A result of an older generation is counted and moves nothing.
     pub fn record(&mut self, admission: Admission, sample: Sample, now: Instant) {
         self.record_as(admission, sample, None, now);
     }
 
-    /// The same, told which call it was: what failed or was slow can be shown to people then.
+    /// The same with the call's identity, so that failed and slow calls can be shown to people.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "taken by value, an admission comes back once"
@@ -207,9 +207,9 @@ impl Machine {
         }
     }
 
-    /// Takes back an admission whose call was abandoned: the slot is free, nobody is blamed.
+    /// Takes back an admission whose call was abandoned: the slot is free, and the upstream is not blamed.
     ///
-    /// Needs no `now`, because a drop has none: it happens at the latest instant this machine has seen.
+    /// Takes no `now`, because a drop has none: it counts as happening at the latest instant that the machine has seen.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "taken by value, an admission comes back once"
@@ -223,7 +223,7 @@ impl Machine {
         }
     }
 
-    /// Takes back an admission that was not used, as if nobody had asked: somebody else refused the call.
+    /// Takes back an admission as if the call had never asked: it was refused elsewhere.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "taken by value, an admission comes back once"
@@ -280,7 +280,7 @@ impl Machine {
         !self.unreported.is_empty()
     }
 
-    /// How it stands at the latest instant it has seen: the one place that says so.
+    /// The standing at the latest instant seen: the only place that computes it.
     pub(super) fn present(&self) -> Standing {
         Standing {
             automatic: self.phase.state(),
@@ -289,8 +289,8 @@ impl Machine {
         }
     }
 
-    /// The generation in which every call passes as an ordinary one, as long as nothing but a result, an order or a reload can change
-    /// that: neither time nor a count of probes has a say in it, and admitting changes nothing.
+    /// The generation, if in this state every call passes as an ordinary one, and only a result, an order or a reload can
+    /// change that: neither time nor a number of probes matters, and admitting changes nothing.
     pub(super) fn generation_of_all(&self) -> Option<u64> {
         let is_plain = self.phase == Phase::Closed
             && self.hold.is_none()
@@ -299,7 +299,7 @@ impl Machine {
         is_plain.then_some(self.generation)
     }
 
-    /// When a call may pass again, if a time is known: what `Retry-After` and the view tell.
+    /// When a call may pass again, if a time is known: the value of `Retry-After` and of the view.
     pub(super) fn next_probe_at(&self) -> Option<Instant> {
         let reset = match self.phase {
             Phase::Open { until } => Some(until),

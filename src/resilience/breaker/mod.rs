@@ -10,13 +10,13 @@
 //! | `force` | how operators move it |
 //! | `lane` | how successes are counted without the lock |
 //! | `permit` | the right to make one call, of all breakers that watch it |
-//! | `keyed`, `key_counts` | a breaker for each key below a route's own, and how they stand in numbers |
+//! | `keyed`, `key_counts` | a breaker for each key below a route's own, and their counts by state |
 //! | `shadow` | candidates that watch and never reject |
-//! | `window`, `labels`, `backoff` | its counts, and its patience |
+//! | `window`, `labels`, `backoff` | its counts, and how long it stays open |
 //! | `exemplar` | a few of the calls it judged by |
 //! | `saved` | what outlives its process |
-//! | `state`, `admission`, `transition`, `view` | what it says |
-//! | `explain` | the same in plain words |
+//! | `state`, `admission`, `transition`, `view` | its answers and views |
+//! | `explain` | its state in plain words |
 //!
 //! Invariants: probes out never exceed `half_open_max` (a reload that lowers it takes back none that are out); each change is one
 //! [`Transition`], reported once and in order; a result of an older generation moves nothing.

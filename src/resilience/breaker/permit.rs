@@ -10,17 +10,17 @@ use crate::resilience::breaker::exemplar::Identity;
 use crate::resilience::breaker::shadow::Watched;
 use crate::resilience::outcome::Sample;
 
-/// The right to make one call. Dropping it says that the call was abandoned: its slot is free, nobody is blamed.
+/// The right to make one call. Dropping it says that the call was abandoned: its slot is free, and the upstream is not blamed.
 #[must_use = "dropping a permit abandons the call; finish it with what the call proved"]
 pub struct Permit {
     breaker: Arc<Breaker>,
     /// Empty once it was given back.
     admission: Option<Admission>,
-    /// Who else is told how it ends; nobody for most routes.
+    /// Others that get the result as well; `None` for most routes.
     beside: Option<Box<Beside>>,
 }
 
-/// Who is told besides the breaker that gave the permit.
+/// Others that get the result, besides the breaker that gave the permit.
 #[derive(Default)]
 struct Beside {
     /// The breaker of the call's key.
@@ -38,13 +38,13 @@ impl Permit {
         }
     }
 
-    /// The same call is one of a key's, whose breaker admitted it as well.
+    /// Adds the permit of the key's breaker, which admitted the same call.
     pub(super) fn with_key(mut self, key: Self) -> Self {
         self.beside.get_or_insert_default().key = Some(key);
         self
     }
 
-    /// The same call is watched by candidates.
+    /// Adds candidates that watch the same call.
     pub(super) fn with_watched(mut self, watched: Watched) -> Self {
         self.beside.get_or_insert_default().watched = Some(watched);
         self
@@ -55,10 +55,10 @@ impl Permit {
         self.give_back(sample, None, now);
     }
 
-    /// The same, and tells which call it was. `call` is asked only for one that is remembered: a failure, or a slow call where slow
-    /// ones are judged.
+    /// The same with the call's identity. `call` runs only if the call is remembered: a failure, or a slow call if a rule
+    /// judges these.
     pub fn finish_as(self, sample: Sample, now: Instant, call: impl FnOnce() -> Identity) {
-        // Asked before a lock is taken: what it costs is nobody else's wait.
+        // Computed before the lock is taken, so that no other thread waits for it.
         let call = self.breaker.wants(&sample).then(call);
         self.give_back(sample, call, now);
     }
@@ -78,7 +78,7 @@ impl Permit {
         }
     }
 
-    /// Gives it back unused, as if nobody had asked: the call was refused after all, and that is counted elsewhere.
+    /// Gives it back as if the call had never asked: it was refused after all, and that is counted elsewhere.
     pub fn withdraw(mut self) {
         if let Some(key) = self.beside.take().and_then(|beside| beside.key) {
             key.withdraw();

@@ -1,4 +1,4 @@
-//! The ramp of a machine: after closing, calls come back by and by.
+//! The ramp of a machine: after closing, a growing share of the calls passes.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use crate::resilience::ramp::{Ramp, RampSpec};
 use crate::resilience::ratio::Ratio;
 
 impl Machine {
-    /// The ramp that it is on, with its settings.
+    /// The ramp in progress, with its settings.
     pub(super) fn ramp(&self) -> Option<(Ramp, RampSpec)> {
         self.ramp.zip(self.spec.keys().ramp)
     }
@@ -20,7 +20,7 @@ impl Machine {
         Some(self.ramp.as_ref().map_or(Ratio::ONE, share))
     }
 
-    /// It has just closed by its probes.
+    /// Begins a ramp: the probes have just closed the breaker.
     pub(super) fn begin_ramp(&mut self) {
         self.ramp = self
             .spec
@@ -29,7 +29,7 @@ impl Machine {
             .map(|spec| Ramp::new(spec, self.latest));
     }
 
-    /// Lets time pass: a ramp that has arrived is none.
+    /// Ends a ramp that has reached all calls.
     pub(super) fn end_ramp_if_due(&mut self) {
         if self
             .ramp()
@@ -45,28 +45,28 @@ impl Machine {
             .is_some_and(|(ramp, spec)| !ramp.is_next_let_pass(spec, self.latest))
     }
 
-    /// A call asks, and the ramp counts it.
+    /// Counts a call that asks, for the ramp.
     pub(super) fn ask_ramp(&mut self) {
         if let (Some(ramp), Some(spec)) = (&mut self.ramp, self.spec.keys().ramp) {
             ramp.ask(spec, self.latest);
         }
     }
 
-    /// A call that was let pass gives its turn back.
+    /// Gives back the turn of a call that was let pass.
     pub(super) fn return_turn(&mut self) {
         if let Some(ramp) = &mut self.ramp {
             ramp.give_back();
         }
     }
 
-    /// A call of this generation failed.
+    /// Halves the share: a call of this generation failed.
     pub(super) fn halve_ramp(&mut self) {
         if let (Some(ramp), Some(spec)) = (&mut self.ramp, self.spec.keys().ramp) {
             ramp.halve(spec, self.latest);
         }
     }
 
-    /// Goes on from the present share by the new settings; without any, all calls pass.
+    /// Continues from the present share with the new settings; without any, all calls pass.
     pub(super) fn respec_ramp(&mut self, old: Option<RampSpec>) {
         let new = self.spec.keys().ramp;
         if new == old {

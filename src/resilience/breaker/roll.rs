@@ -1,4 +1,4 @@
-//! How time moves a machine, and how every change of it is made and remembered.
+//! How time changes a machine, and how every change is made and remembered.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,18 +8,18 @@ use crate::resilience::breaker::machine::Machine;
 use crate::resilience::breaker::state::{Phase, Standing};
 use crate::resilience::breaker::transition::{Cause, Evidence, Transition};
 
-/// How much of what it did a breaker remembers. The single calls that led to a change are most of the weight: with one of thousands they are
-/// kept for the latest change, and for the one that led to the present state.
+/// How much of its past a breaker remembers. The calls that led to a change take most of the memory: one of thousands of
+/// breakers keeps them only for the latest change and for the one that led to the present state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Memory {
-    /// That of a route.
+    /// For a route's breaker.
     Long,
-    /// One of thousands.
+    /// For one of thousands of breakers.
     Short,
 }
 
 impl Memory {
-    /// So many transitions.
+    /// How many transitions are kept.
     const fn transitions(self) -> usize {
         match self {
             Self::Long => 32,
@@ -27,7 +27,7 @@ impl Memory {
         }
     }
 
-    /// So many of them with the single calls that led to them.
+    /// How many of them keep the calls that led to them.
     const fn with_calls(self) -> usize {
         match self {
             Self::Long => self.transitions(),
@@ -36,7 +36,7 @@ impl Memory {
     }
 }
 
-/// What time alone does.
+/// A change that is due by time alone.
 #[derive(Clone, Copy)]
 enum Due {
     HoldEnds,
@@ -44,7 +44,7 @@ enum Due {
     Verdict { since: Instant },
 }
 
-/// What [`Machine::note`] is told of a change.
+/// A change, for [`Machine::note`].
 pub(super) struct Change {
     pub(super) at: Instant,
     pub(super) cause: Cause,
@@ -53,7 +53,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// A change that nobody ordered.
+    /// A change without an order.
     pub(super) const fn new(at: Instant, cause: Cause, evidence: Evidence) -> Self {
         Self {
             at,
@@ -88,7 +88,7 @@ impl Machine {
         }
     }
 
-    /// Lets time pass if that ends the hold.
+    /// Lets time pass only if that ends the hold.
     pub(super) fn end_hold_if_due(&mut self, now: Instant) {
         let until = self.hold.as_ref().and_then(|hold| hold.until);
         if until.is_some_and(|until| until <= now) {
@@ -147,7 +147,7 @@ impl Machine {
             ..
         } = &mut self.phase
         {
-            // Nobody has called since.
+            // No call has come since.
             *verdict = None;
             return;
         }
@@ -178,7 +178,7 @@ impl Machine {
         self.note(before, Change::new(at, cause, evidence));
     }
 
-    /// Remembers and reports a change of the standing, if it is one.
+    /// Remembers and reports a change, if the standing has changed.
     pub(super) fn note(&mut self, before: Standing, change: Change) {
         let after = self.present();
         if before == after {

@@ -1,8 +1,8 @@
 //! Candidates: breakers with other settings that watch a route's calls and say what they would have done.
 //!
-//! Only calls that took place have an outcome, so candidates see what the breaker in force let pass. A call that a candidate would
-//! have rejected tells it nothing more: had it been in force, it would not have seen the outcome. That goes into its report
-//! instead, and there it weighs: a rejected call that succeeded in fact is a caller refused without need.
+//! Only calls that took place have an outcome, so candidates see the calls that the breaker in force let pass. The result of a
+//! call that a candidate would have rejected does not change its state: in force, it would not have seen that result. It is
+//! counted in the candidate's report instead: a rejected call that in fact succeeded is a caller refused without need.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::resilience::breaker::view::View;
 use crate::resilience::outcome::{Outcome, Sample};
 use crate::resilience::sync::lock;
 
-/// What is told each transition of a candidate, with its name.
+/// Is called with each transition of a candidate, and its name.
 pub type ShadowObserver = Arc<dyn Fn(&str, &Transition) + Send + Sync>;
 
 /// The candidates of a route.
@@ -72,7 +72,7 @@ pub struct ShadowReport {
     pub would_open: u64,
     /// Calls that took place and that it would have rejected.
     pub would_reject: u64,
-    /// Those of them that the upstream answered well, or that were wrong themselves.
+    /// Those of them that the upstream answered well, or whose fault was the caller's.
     pub rejected_successes: u64,
     /// Those of them that failed.
     pub rejected_failures: u64,
@@ -92,14 +92,14 @@ pub struct ShadowView {
 /// A call that candidates watch.
 pub(super) struct Watched {
     shadows: Arc<Shadows>,
-    /// What each of them said; `None` where it would have rejected the call. Empty once they were told how it ended.
+    /// The answer of each candidate; `None` if it would have rejected the call. Empty once they have the result.
     said: Vec<Option<Admission>>,
 }
 
 // === impl Shadows ===
 
 impl Shadows {
-    /// Candidates by name. One that was there before goes on as it stood, and gets its new settings by [`Shadows::respec`].
+    /// Candidates by name. One of the same name in `before` keeps its state, and gets its new settings by [`Shadows::respec`].
     #[must_use]
     pub fn new(
         specs: &[(String, BreakerSpec)],
@@ -120,7 +120,7 @@ impl Shadows {
         })
     }
 
-    /// Gives them new settings. What they counted and their states stay.
+    /// Gives them new settings. Their counts and states stay.
     pub fn respec(&self, specs: &[(String, BreakerSpec)], now: Instant) {
         for (name, spec) in specs {
             if let Some(candidate) = self.named(name) {
@@ -133,7 +133,7 @@ impl Shadows {
         }
     }
 
-    /// Lets them watch a call that was admitted.
+    /// Lets the candidates watch a call that was admitted.
     pub fn watch(self: &Arc<Self>, permit: Permit, now: Instant) -> Permit {
         let said = self
             .candidates
@@ -173,7 +173,7 @@ impl Shadows {
             .collect()
     }
 
-    /// What each of them would have done since it began, cleared or not, with its name: what only grows can be a metric.
+    /// What each of them would have done since it began, with its name. Clearing does not reset it, so that it can be a metric.
     pub fn reports(&self, now: Instant) -> impl Iterator<Item = (&str, ShadowReport)> {
         self.candidates.iter().map(move |candidate| {
             let report = self.with(candidate, |cell| {
@@ -184,7 +184,7 @@ impl Shadows {
         })
     }
 
-    /// All of them begin anew: state, counts and reports. Says whether anything changed.
+    /// Resets all of them: state, counts and reports. Says whether anything changed.
     pub fn clear(&self, by: &str, now: Instant) -> bool {
         let clear = |candidate: &Arc<Candidate>| {
             self.with(candidate, |cell| {
@@ -204,7 +204,8 @@ impl Shadows {
             .fold(false, |any, one| any | one)
     }
 
-    /// What is to be saved of them at `now`, by their names; nothing of one that is as good as new. Reports are counts and begin anew.
+    /// The states to save at `now`, by their names, without candidates that are as good as new. Reports are counts and are not
+    /// saved.
     pub fn save(&self, now: Instant) -> BTreeMap<String, Saved> {
         let saved = |candidate: &Arc<Candidate>| {
             let saved = self.with(candidate, |cell| cell.machine.save(now))?;
@@ -213,7 +214,7 @@ impl Shadows {
         self.candidates.iter().filter_map(saved).collect()
     }
 
-    /// Candidates that have seen nothing yet take up what was saved so long before `now`.
+    /// Resumes the states that were saved `elapsed` before `now`; only for candidates that have seen nothing yet.
     pub fn resume(
         &self,
         saved: &BTreeMap<String, Saved>,
@@ -235,7 +236,7 @@ impl Shadows {
         candidates.find(|candidate| *candidate.name == *name)
     }
 
-    /// Runs `act` under the candidate's lock, counts what it led to, and tells it outside of the lock.
+    /// Runs `act` under the candidate's lock, counts the transitions, and reports them outside of the lock.
     fn with<T>(&self, candidate: &Candidate, act: impl FnOnce(&mut Cell) -> T) -> T {
         let mut cell = lock(&candidate.cell);
         let answer = act(&mut cell);
@@ -265,7 +266,7 @@ impl fmt::Debug for Shadows {
 
 impl Candidate {
     fn new(name: &str, spec: &BreakerSpec, now: Instant) -> Self {
-        // Of no use to it: a reset timeout with jitter would only blur the comparison.
+        // Not used: jitter of the reset timeout would only blur the comparison.
         let seed = 0;
         Self {
             name: name.into(),
@@ -281,7 +282,7 @@ impl Candidate {
 // === impl Watched ===
 
 impl Watched {
-    /// Tells them how the call ended.
+    /// Gives them the result of the call.
     pub(super) fn finish(mut self, sample: Sample, now: Instant) {
         let shadows = Arc::clone(&self.shadows);
         for (candidate, said) in shadows.candidates.iter().zip(self.said.drain(..)) {
@@ -304,7 +305,7 @@ impl Drop for Watched {
 }
 
 impl ShadowReport {
-    /// Both together.
+    /// The sum of both.
     fn and(self, other: Self) -> Self {
         Self {
             would_open: self.would_open + other.would_open,
@@ -314,7 +315,7 @@ impl ShadowReport {
         }
     }
 
-    /// A call that would have been rejected ended.
+    /// Counts the result of a call that would have been rejected.
     fn count(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Success | Outcome::Alive => self.rejected_successes += 1,

@@ -1,4 +1,4 @@
-//! What a breaker is asked to do, checked once so that no breaker has to doubt it.
+//! The settings of a breaker, checked once so that no breaker needs to check them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::resilience::ratio::Ratio;
 /// What the breaker remembers for its ratio rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowSpec {
-    /// The calls of the last so long, in ten buckets that expire by themselves.
+    /// The calls of this last span of time, in ten buckets that expire by themselves.
     Time(Duration),
-    /// The last so many calls.
+    /// This many of the last calls.
     Calls(u32),
 }
 
@@ -46,25 +46,25 @@ pub enum Enforcement {
 pub struct BreakerKeys {
     /// What the breaker does with its decision.
     pub enforcement: Enforcement,
-    /// Opens after so many failures in a row; 0 turns the rule off.
+    /// Opens after this many failures in a row; 0 turns the rule off.
     pub failure_threshold: u32,
     /// Opens when that share of the window's calls failed.
     pub failure_ratio: Option<Ratio>,
     /// Opens when that share of the window's calls was slow.
     pub slow_ratio: Option<Ratio>,
-    /// From when on a call is slow (time to the response headers).
+    /// The time to the response headers from which on a call is slow.
     pub slow_after: Option<Duration>,
     /// What the ratio rules look at.
     pub window: WindowSpec,
-    /// The ratio rules wait for so many calls in the window.
+    /// The ratio rules wait for this many calls in the window.
     pub min_calls: u32,
-    /// So many successful probes close a half-open breaker.
+    /// How many successful probes close a half-open breaker.
     pub success_threshold: u32,
-    /// So many probes may be out at once.
+    /// How many probes may be in flight at once.
     pub half_open_max: u32,
     /// How long one probe may take; `None` leaves it to the route's timeout.
     pub probe_timeout: Option<Duration>,
-    /// Without a verdict so long after the first probe was admitted the breaker reopens.
+    /// How long after the first probe was admitted the breaker reopens if there is no verdict.
     pub half_open_timeout: Duration,
     /// How long the breaker stays open before it probes.
     pub reset_timeout: Duration,
@@ -84,7 +84,7 @@ pub struct SpecProblem {
     pub message: String,
 }
 
-/// The keys of a breaker, found sensible: a nonsensical one cannot be constructed.
+/// The checked keys of a breaker: invalid ones cannot be constructed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -101,7 +101,7 @@ pub struct SpecProblem {
 #[derive(Clone, Debug, PartialEq)]
 pub struct BreakerSpec(Arc<BreakerKeys>);
 
-/// No time of a breaker may be longer: beyond a day it is a mistake in the unit.
+/// The longest time of any key: more than a day is a mistake in the unit.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// A shorter window would have buckets of less than 100 ms, a longer one reacts to yesterday.
 const WINDOW_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
@@ -163,7 +163,7 @@ impl BreakerSpec {
         }
     }
 
-    /// The keys that were found sensible.
+    /// The checked keys.
     #[must_use]
     pub fn keys(&self) -> &BreakerKeys {
         &self.0

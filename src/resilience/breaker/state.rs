@@ -1,4 +1,4 @@
-//! Where a breaker stands: its automatic state, the mode beside it, and what of both is in force.
+//! The standing of a breaker: its automatic state, the mode beside it, and which of them is in force.
 
 use std::time::Instant;
 
@@ -52,8 +52,8 @@ pub(super) enum Phase {
     HalfOpen {
         out: u32,
         succeeded: u32,
-        /// From when to when a verdict is waited for: counted from the first probe since the last verdict, however many end without
-        /// one meanwhile.
+        /// The wait for a verdict: it begins with the first probe since the last verdict, however many end without one
+        /// meanwhile.
         verdict: Option<Wait>,
         /// Another probe was admitted meanwhile.
         is_tried_again: bool,

@@ -17,7 +17,7 @@ use crate::resilience::ratio::Ratio;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// So many failures in a row.
+    /// Enough failures in a row.
     ConsecutiveFailures,
     /// Too large a share of the window failed.
     FailureRatio,
@@ -42,11 +42,11 @@ pub enum Cause {
 pub enum Measure {
     /// Nothing was measured: an order.
     Nothing,
-    /// So many calls.
+    /// A number of calls.
     Count(u32),
-    /// So large a share, rounded down.
+    /// A share, rounded down.
     Share(Ratio),
-    /// So long.
+    /// A time.
     Time(Duration),
 }
 
@@ -73,7 +73,7 @@ pub struct Transition {
     pub before: Standing,
     /// How it stands.
     pub after: Standing,
-    /// When it happened. For a change by time alone, the instant it was due, however late somebody asked.
+    /// When it happened. For a change by time alone, the instant it was due, however late it was noticed.
     pub at: Instant,
     /// Why.
     pub cause: Cause,
@@ -126,7 +126,7 @@ impl fmt::Display for Measure {
 }
 
 impl Evidence {
-    /// A time that was waited to its end.
+    /// The evidence of a time that is over.
     pub(super) const fn waited(time: Duration, window: WindowCounts) -> Self {
         let time = Measure::Time(time);
         Self {

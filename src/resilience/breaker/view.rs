@@ -24,7 +24,7 @@ pub struct Statistics {
     pub successes: u64,
     /// Calls that the upstream failed.
     pub failures: u64,
-    /// Calls that were wrong themselves.
+    /// Calls whose fault was the caller's.
     pub alive: u64,
     /// Calls that the upstream answered with a wish for a pause.
     pub throttled: u64,
@@ -47,9 +47,9 @@ pub struct Statistics {
 /// A count on its way to a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountDistance {
-    /// So many are counted.
+    /// How many are counted.
     pub reached: u32,
-    /// So many are needed.
+    /// How many are needed.
     pub threshold: u32,
 }
 
@@ -78,13 +78,13 @@ pub struct Distances {
 /// The probes of a half-open breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probes {
-    /// So many are out.
+    /// How many are in flight.
     pub out: u32,
-    /// So many may be out.
+    /// How many may be in flight.
     pub max: u32,
     /// Successful ones towards closing.
     pub succeeded: CountDistance,
-    /// Without a verdict by then it reopens; `None` while no probe is out.
+    /// When it reopens without a verdict; `None` while no probe is in flight.
     pub verdict_by: Option<Instant>,
 }
 
@@ -106,9 +106,9 @@ pub struct View {
     pub standing: Standing,
     /// Since when the state in force holds.
     pub since: Instant,
-    /// When a call may pass again, for an open breaker: the same instant that a refusal tells. `None` when nobody knows.
+    /// When a call may pass again, for an open breaker: the same instant that a refusal tells. `None` if that is unknown.
     pub next_probe_at: Option<Instant>,
-    /// The hold in force: until when, by whom, why.
+    /// The hold in force, with its end, author and reason.
     pub hold: Option<Arc<Hold>>,
     /// Why the next call would be rejected; `None` if it would pass.
     pub rejects: Option<RefusalKind>,
@@ -136,7 +136,7 @@ pub struct View {
     pub last_failure: Option<Arc<Exemplar>>,
     /// What led to the automatic state; `None` if it never changed.
     pub because: Option<Arc<Transition>>,
-    /// When it took up what an earlier process had saved, if it did; its counts begin there.
+    /// When it resumed the state that an earlier process had saved, if it did; its counts begin there.
     pub resumed: Option<Instant>,
     /// The last 32 transitions, oldest first.
     pub transitions: Arc<[Arc<Transition>]>,

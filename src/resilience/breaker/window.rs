@@ -1,4 +1,4 @@
-//! What the ratio rules look at: exact counts, not averages, so that a burst of failures weighs what it is.
+//! The window of the ratio rules: exact counts, not averages, so that a burst of failures has its full weight.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const BUCKETS: usize = 10;
 /// One call as a window keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call {
-    /// What its failure was; `None` if it did not fail.
+    /// Its failure; `None` if it did not fail.
     pub(super) failed: Option<LabelId>,
     pub(super) slow: bool,
 }
@@ -27,7 +27,7 @@ pub struct WindowCounts {
     pub slow: u32,
 }
 
-/// The calls of the last so long, or the last so many.
+/// The calls of the last span of time, or a number of last calls.
 #[derive(Clone, Debug)]
 pub(super) enum Window {
     Time(Box<TimeWindow>),
@@ -49,7 +49,7 @@ pub(super) struct TimeWindow {
 #[derive(Clone, Debug, Default)]
 struct Bucket {
     counts: WindowCounts,
-    /// Of its failures, where there are some: most buckets never hold any.
+    /// The labels of its failures, if there are any: most buckets have none.
     labels: Option<Box<Tally>>,
 }
 
@@ -93,7 +93,7 @@ impl Window {
         }
     }
 
-    /// Counts so many calls that neither failed nor were slow, in the newest bucket.
+    /// Counts calls that neither failed nor were slow, in the newest bucket.
     pub(super) fn push_successes(&mut self, count: u32) {
         match self {
             Self::Time(window) => {
@@ -101,7 +101,7 @@ impl Window {
                 window.sum.counts.calls += count;
             }
             Self::Calls(ring) => {
-                // Beyond its size one pushes out another.
+                // Beyond its size, each call pushes out another.
                 let most = u32::try_from(ring.size).unwrap_or(u32::MAX);
                 for _ in 0..count.min(most) {
                     ring.push(Call {

@@ -1,4 +1,4 @@
-//! When to leave one endpoint of several alone for a while, and when to try it again.
+//! When to stop sending calls to one endpoint of several, and when to try it again.
 //!
 //! After [`CONSECUTIVE_FAILURES`] failures in a row an endpoint is *ejected* for [`BASE`], doubling for each ejection in a row up to
 //! [`LONGEST`]. Then one call goes to it, its *trial*, while all others go on without it: back at once with the full share of traffic

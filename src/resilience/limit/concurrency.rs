@@ -1,4 +1,4 @@
-//! The bulkhead: how many calls of a route are out at once, exact over all threads, and whose turn it is when no more may go.
+//! The bulkhead: bounds how many calls of a route are in flight at once, exactly over all threads, and queues the others.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::resilience::line::{Line, Wake};
 use crate::resilience::sync::lock;
 
-/// What a bulkhead is asked to do.
+/// The settings of a bulkhead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BulkheadSpec {
     /// Calls out at once.
@@ -18,7 +18,7 @@ pub struct BulkheadSpec {
     pub queue_timeout: Duration,
 }
 
-/// What a bulkhead says of itself.
+/// The state of a bulkhead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BulkheadView {
     /// Calls out at once, at the most.
@@ -29,15 +29,15 @@ pub struct BulkheadView {
     pub waiting: usize,
 }
 
-/// No more calls may go now.
+/// No call may start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("all places are taken")]
 pub struct Full;
 
-/// How many calls are out at once. Threads share it.
+/// Bounds how many calls are in flight at once. Threads share it.
 ///
-/// Who is woken asks again: nothing is handed over, so nothing can be lost with a waiting call that is just going away. A call that
-/// comes anew goes before none that waits.
+/// A woken call asks again: no place is handed over, so none can be lost with a waiting call that is just leaving. A new call
+/// never overtakes one that waits.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -88,10 +88,11 @@ impl Machine {
         }
     }
 
-    /// Whether a call may go: a new one, or the one in line under that number, which then leaves the line.
+    /// Whether a call may start: a new one, or the one in line under that number, which then leaves the line.
     pub(super) fn ask(&mut self, number: Option<u64>) -> Result<(), Full> {
         let position = number.and_then(|number| self.line.position(number));
-        // So many at the front of the line may go, in whatever order they wake up; a new one only when there is room beyond them.
+        // The first `free` calls of the line may start, in whatever order they wake up; a new one only if there is room beyond
+        // them.
         if position.unwrap_or(self.line.len()) >= self.free() {
             return Err(Full);
         }
@@ -110,18 +111,19 @@ impl Machine {
         self.line.join((), wake)
     }
 
-    /// Leaves the line. The one whose turn it has become is to be woken.
+    /// Leaves the line; returns whom to wake because its turn has come.
     pub(super) fn leave(&mut self, number: u64) -> Option<Wake> {
         self.line.leave(number).then(|| self.last_to_go()).flatten()
     }
 
-    /// A call has ended. The one whose turn it has become is to be woken.
+    /// Ends a call; returns whom to wake because its turn has come.
     pub(super) fn release(&mut self) -> Option<Wake> {
         self.out -= 1;
         self.last_to_go()
     }
 
-    /// All whose turn it has become are to be woken. Those that are out or wait stay so, whatever the new numbers.
+    /// Gives it new settings; returns all to wake because their turn has come. Calls that are in flight or wait stay so,
+    /// whatever the new numbers.
     pub(super) fn respec(&mut self, spec: BulkheadSpec) -> Vec<Wake> {
         self.spec = spec;
         let going = self.line.iter().take(self.free());
@@ -145,7 +147,7 @@ impl Machine {
         self.spec.max.saturating_sub(self.out)
     }
 
-    /// The last of those that may go; the others were woken before.
+    /// The last call of those that may start; the others were woken before.
     fn last_to_go(&self) -> Option<Wake> {
         let last = self.free().checked_sub(1)?;
         self.line.at(last).map(|waiter| Wake::clone(&waiter.wake))
@@ -155,7 +157,7 @@ impl Machine {
 // === impl Bulkhead ===
 
 impl Bulkhead {
-    /// A bulkhead with no call out.
+    /// A bulkhead without calls.
     #[must_use]
     pub fn new(spec: BulkheadSpec) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Machine::new(spec))))
@@ -164,7 +166,7 @@ impl Bulkhead {
     /// Asks for the right to one call.
     ///
     /// # Errors
-    /// [`Full`] when no more may go now, or others wait already.
+    /// [`Full`] when no call may start now, or others wait already.
     pub fn enter(self: &Arc<Self>) -> Result<Ticket, Full> {
         self.lock().ask(None)?;
         Ok(Ticket(Arc::clone(self)))
@@ -176,7 +178,7 @@ impl Bulkhead {
         Some(self.place(number))
     }
 
-    /// Joins the queue, however long it is: for a call that had a place, or would have had one, and stood aside. Whoever asks so bounds
+    /// Joins the queue, however long it is: for a call that was admitted or queued before and stood aside. The caller bounds
     /// how many do.
     pub fn rejoin(self: &Arc<Self>, wake: Wake) -> QueuePlace {
         let number = self.lock().rejoin(wake);
@@ -196,7 +198,7 @@ impl Bulkhead {
         going.into_iter().for_each(|wake| wake());
     }
 
-    /// Wakes all that wait: something else has changed that may make their waiting vain.
+    /// Wakes all that wait: something else has changed that may make waiting pointless.
     pub fn rouse(&self) {
         let waiting = self.lock().all_that_wait();
         waiting.into_iter().for_each(|wake| wake());
@@ -218,7 +220,7 @@ impl Bulkhead {
 }
 
 impl QueuePlace {
-    /// Asks again. Who gets a ticket has left the queue.
+    /// Asks again. With a ticket the call has left the queue.
     ///
     /// # Errors
     /// [`Full`]: not yet.

@@ -1,11 +1,11 @@
-//! Limits of our own: how many calls are out at once, and how many go per second.
+//! Limits of our own: how many calls are in flight at once, and how many start per second.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `concurrency` | the [`Bulkhead`]: calls out at once, with a bounded line |
 //! | `rate` | the [`RateLimit`]: token buckets, one for all or one per key |
 //!
-//! What they refuse never reached an upstream and says nothing about it: no breaker is told.
+//! What they refuse never reached an upstream and says nothing about it, so breakers do not count it.
 
 mod concurrency;
 mod rate;

@@ -37,12 +37,12 @@ impl RateSpec {
     /// The largest burst.
     pub const MOST_BURST: u32 = 1_000_000;
 
-    /// So many calls per second, and up to `burst` at once after a rest; `None` when one is out of its range.
+    /// `per_second` calls per second, and up to `burst` at once after a rest; `None` if one is out of its range.
     #[must_use]
     pub fn new(per_second: f64, burst: u32) -> Option<Self> {
         let is_good = (Self::LEAST..=Self::MOST).contains(&per_second)
             && (1..=Self::MOST_BURST).contains(&burst);
-        // Up to a whole nanosecond: never more calls than were asked for.
+        // Rounded up to a whole nanosecond: never more calls than configured.
         let nanos = (1e9 / per_second).ceil();
         is_good.then_some(Self {
             interval: Duration::from_nanos(nanos as u64),
@@ -68,10 +68,10 @@ impl RateSpec {
     }
 }
 
-/// How many calls go per second: of all, or of each key. Threads share it.
+/// Bounds how many calls start per second: of all, or of each key. Threads share it.
 ///
-/// There are [10 000](MAX_KEYS) buckets at the most. A bucket that is full again is as good as none and makes room. When none is full,
-/// further keys share one more bucket: memory stays bounded and so does the rate, whoever invents keys.
+/// There are [10 000](MAX_KEYS) buckets at the most. A bucket that is full again is as good as none and makes room. If none is
+/// full, further keys share one more bucket: memory stays bounded and so does the rate, even if callers invent keys.
 pub struct RateLimit(Mutex<Buckets>);
 
 struct Buckets {
@@ -81,7 +81,7 @@ struct Buckets {
     sweep_at: Option<Instant>,
 }
 
-/// The instant at which it is full again; `None`: it always was.
+/// The instant at which it is full again; `None` if it always was.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket(Option<Instant>);
 
@@ -98,7 +98,7 @@ impl Bucket {
                 self.0 = Some(full_at);
                 Err(free_at)
             }
-            // Before the clock's beginning is surely not after `now`.
+            // An instant before the clock's beginning is never after `now`.
             Some(_) | None => {
                 self.0 = Some(full_at + spec.interval);
                 Ok(())
@@ -126,7 +126,7 @@ impl RateLimit {
     /// Asks for the right to one call, of all (`None`) or of one key.
     ///
     /// # Errors
-    /// The instant at which one may go.
+    /// The instant at which the call may start.
     pub fn admit(&self, key: Option<Key>, now: Instant) -> Result<(), Instant> {
         let mut buckets = self.lock();
         let spec = buckets.spec;
@@ -167,7 +167,7 @@ impl Buckets {
         self.keys.entry(key).or_default()
     }
 
-    /// Forgets full buckets, but not at every call: there may be none.
+    /// Drops full buckets, but not at every call, since there may be none.
     fn sweep(&mut self, now: Instant) {
         if self.sweep_at.is_some_and(|at| now < at) {
             return;

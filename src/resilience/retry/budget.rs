@@ -1,7 +1,7 @@
 //! How much a route's retries may add to its upstream's load.
 //!
-//! Without it an upstream that begins to fail gets its load times the number of attempts at the worst moment: a retry storm keeps down
-//! what it was to bridge. (Finagle's and linkerd's retry budgets.)
+//! Without it, an upstream that begins to fail gets its load times the number of attempts at the worst moment: a retry storm,
+//! which keeps it down. (After Finagle's and linkerd's retry budgets.)
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ const RETRY: u64 = 1_000;
 const CALL: u64 = RETRY / 5;
 /// What each second brings: ten retries, so that a route with few calls has some too.
 const SECOND: u64 = 10 * RETRY;
-/// What calls bring at the most; time brings one second's worth. Quiet hours must not pay for a storm.
+/// The most that calls can add; time adds at most one second's worth. Quiet hours must not allow a storm.
 const MOST: u64 = 10 * SECOND;
 
 /// A bucket of retries: a fifth of the calls, and ten a second. All workers of a route share it.
@@ -38,7 +38,7 @@ pub struct RetryBudget(Mutex<Bucket>);
 struct Bucket {
     /// In thousandths of a retry.
     held: u64,
-    /// When time was last paid for.
+    /// Until when the time is accounted for.
     paid: Instant,
 }
 
@@ -52,7 +52,7 @@ impl RetryBudget {
         }))
     }
 
-    /// A call reached the upstream.
+    /// Adds the share of one call that reached the upstream.
     pub fn deposit(&self) {
         let mut bucket = lock(&self.0);
         bucket.held = (bucket.held + CALL).min(MOST);
@@ -82,7 +82,7 @@ impl RetryBudget {
 }
 
 impl Bucket {
-    /// Whole milliseconds only; the rest of one is paid next time.
+    /// Adds what is due for the time, in whole milliseconds; the remainder counts next time.
     fn pay(&mut self, now: Instant) {
         let millis = now.saturating_duration_since(self.paid).as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX).min(MOST);
@@ -90,7 +90,7 @@ impl Bucket {
         self.held = paid.min(SECOND.max(self.held));
         self.paid += Duration::from_millis(millis);
         if paid >= SECOND {
-            // Beyond that nothing is owed for the time before.
+            // Beyond that, earlier time adds nothing.
             self.paid = self.paid.max(now);
         }
     }

@@ -6,7 +6,8 @@
 //! | `backoff` | the [`Backoff`]: exponential, with full jitter |
 //! | `budget` | the [`RetryBudget`]: no storm of retries, however many calls fail |
 //!
-//! The judge here knows nothing of HTTP: whether a call may be carried out twice, and whether it is still whole, are facts that it is told.
+//! The decision here knows nothing of HTTP: whether a call may be carried out twice, and whether it is still complete, are
+//! given as facts.
 
 mod backoff;
 mod budget;
@@ -28,11 +29,11 @@ const TOO_MANY_REQUESTS: u16 = 429;
 pub struct Facts {
     /// Attempts made so far, at least 1.
     pub attempts: u32,
-    /// How the last one ended: a status, or the word for why there is none.
+    /// How the last one ended: a status, or the label of why there is none.
     pub ended: Label,
     /// The upstream cannot have seen it.
     pub is_unsent: bool,
-    /// It may be carried out twice: by its method, or because it carries a key that tells the two apart.
+    /// It may be carried out twice: by its method, or because it carries an idempotency key.
     pub is_idempotent: bool,
     /// It can still be sent from its first byte to its last.
     pub is_whole: bool,
@@ -50,7 +51,7 @@ pub enum RetryVerdict {
         /// After this long.
         after: Duration,
     },
-    /// No: the caller gets what there is.
+    /// No: the caller gets the last result.
     Stop(Stop),
 }
 
@@ -72,7 +73,7 @@ pub enum Stop {
 }
 
 impl RetrySpec {
-    /// Whether a call is made again. A yes takes one retry out of `budget`; `random` decides the jitter.
+    /// Decides whether a call is made again. If so, one retry is taken out of `budget`; `random` decides the jitter.
     ///
     /// ```
     /// use std::time::Duration;
@@ -127,8 +128,8 @@ impl RetrySpec {
         }
     }
 
-    /// How long to wait. Never less than the upstream asked for, and never more than the policy allows; the jitter on top of an
-    /// upstream's wish keeps callers whom it told the same from coming back together.
+    /// How long to wait: never less than the upstream asked for, and never more than the policy allows. The jitter on top of an
+    /// upstream's wish keeps callers that got the same wish from coming back together.
     fn wait(&self, facts: &Facts, random: u64) -> Option<Duration> {
         let wait = self.backoff.after(facts.attempts, random);
         match facts.retry_after {

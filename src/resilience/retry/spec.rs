@@ -1,4 +1,4 @@
-//! What a retry policy says.
+//! The settings of a retry policy.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use crate::resilience::Label;
 /// A retry policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetrySpec {
-    /// Attempts in all, the first included; 1 is none but that.
+    /// Attempts in all, the first included; 1 means no retry.
     pub attempts: u32,
-    /// How an attempt must have ended.
+    /// The endings after which another attempt is made.
     pub on: RetryOn,
     /// How long to wait.
     pub backoff: Backoff,
     /// The longest wish of an upstream (`Retry-After`) that is waited for.
     pub max_retry_after: Duration,
-    /// Calls that might do harm twice are made again too.
+    /// Whether calls that might do harm twice are made again, too.
     pub non_idempotent: bool,
 }
 
 /// Endings after which another attempt may help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryOn {
-    /// Words for why there was no answer.
+    /// Labels of failures without an answer.
     pub words: Vec<&'static str>,
     /// Statuses of answers.
     pub statuses: StatusSet,
@@ -52,7 +52,7 @@ impl Default for RetrySpec {
 }
 
 impl RetryOn {
-    /// The words that there are, in the order of an attempt's life.
+    /// All labels, in the order in which they can occur in an attempt.
     pub const WORDS: [&'static str; 7] = [
         "dns",
         "connect",

@@ -1,4 +1,4 @@
-//! What must hold for an answer, all of it together.
+//! Conditions on an answer.
 
 use http::{HeaderMap, HeaderName};
 
@@ -9,14 +9,14 @@ use super::{Answer, Expected, Pattern, Pointer, Statuses};
 pub struct Conditions {
     /// It has one of these statuses.
     pub statuses: Statuses,
-    /// It has these header fields, each with a value that fits, or with any value.
+    /// It has these header fields, each with a value that matches, or with any value.
     pub headers: Vec<(HeaderName, Option<Pattern>)>,
-    /// In its JSON body one of these stands at each pointer; of an empty list, anything but null.
+    /// In its JSON body one of these values stands at each pointer; for an empty list, any value but null.
     pub json: Vec<(Pointer, Vec<Expected>)>,
 }
 
 impl Conditions {
-    /// Nothing but a status.
+    /// Conditions on the status alone.
     #[must_use]
     pub const fn new(statuses: Statuses) -> Self {
         Self {
@@ -26,7 +26,7 @@ impl Conditions {
         }
     }
 
-    /// Whether status and headers are as they must be.
+    /// Whether status and headers meet the conditions.
     pub(super) fn allow_head(&self, status: u16, headers: &HeaderMap) -> bool {
         self.statuses.contain(status)
             && self
@@ -35,7 +35,7 @@ impl Conditions {
                 .all(|(name, wanted)| has_field(headers, name, wanted.as_ref()))
     }
 
-    /// Whether everything is as it must be.
+    /// Whether the answer meets all conditions.
     pub(super) fn hold_for(&self, answer: &Answer<'_>) -> bool {
         self.allow_head(answer.status, answer.headers)
             && self.json.iter().all(|(pointer, expected)| {
@@ -71,7 +71,7 @@ impl Conditions {
     }
 }
 
-/// A field may stand several times; one value that fits is enough.
+/// A field may stand several times; one matching value is enough.
 fn has_field(headers: &HeaderMap, name: &HeaderName, wanted: Option<&Pattern>) -> bool {
     match wanted {
         None => headers.contains_key(name),

@@ -1,4 +1,4 @@
-//! What a rule may expect at a place in a JSON body.
+//! The values that a rule may expect at a place in a JSON body.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl Expected {
         }
     }
 
-    /// Whether it is whatever `other` is.
+    /// Whether it matches everything that `other` matches.
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Numbers(first, last), Self::Numbers(from, to)) => first <= from && to <= last,

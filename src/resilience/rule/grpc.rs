@@ -1,4 +1,4 @@
-//! What a gRPC status proves. HTTP says 200 to nearly all of them, so the status of the call stands in `grpc-status`.
+//! What a gRPC status proves. The HTTP status is nearly always 200; the status of the call stands in `grpc-status`.
 //!
 //! <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>
 
@@ -14,7 +14,7 @@ pub const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// The server's wish for a pause before a retry, in milliseconds (gRFC A6).
 const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// Whether an answer speaks gRPC. Its relative gRPC-Web does not count: that has its trailers inside the body.
+/// Whether an answer is gRPC. gRPC-Web does not count: it has its trailers inside the body.
 #[must_use]
 pub fn is_spoken(headers: &HeaderMap) -> bool {
     headers
@@ -35,7 +35,7 @@ pub fn verdict(fields: &HeaderMap) -> Option<Verdict> {
     Some(verdict)
 }
 
-/// The verdict on a call that ended without a status, which gRPC never does.
+/// The verdict on a call that ended without a status, which gRPC does not allow.
 #[must_use]
 pub const fn without_status() -> Verdict {
     Verdict::failure(Label::Named("grpc_no_status"))
@@ -51,7 +51,7 @@ pub const LABELS: [&str; 6] = [
     "grpc_unknown",
 ];
 
-/// A code that is none is UNKNOWN to a client of gRPC, and so it is here.
+/// An invalid code counts as UNKNOWN, as for gRPC clients.
 fn of_code(code: Option<u32>) -> Verdict {
     let failure = |label| Verdict::failure(Label::Named(label));
     let plain = |outcome| Verdict {
@@ -62,7 +62,7 @@ fn of_code(code: Option<u32>) -> Verdict {
     };
     match code {
         Some(0) => plain(Outcome::Success),
-        // CANCELLED: the caller's doing, says the definition.
+        // CANCELLED: by its definition usually the caller's doing.
         Some(1) => plain(Outcome::Ignored),
         Some(4) => failure("grpc_deadline_exceeded"),
         Some(8) => Verdict {

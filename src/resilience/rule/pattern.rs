@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A text in which each `*` stands for any run of bytes, also of none. Capitals count.
+/// A text in which each `*` stands for any run of bytes, also an empty one. Case matters.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pattern(Box<str>);
 
@@ -15,8 +15,8 @@ impl Pattern {
 
     /// Whether it fits the whole of `text`.
     ///
-    /// Each part between two stars is taken where it is found first: if the rest can be found at all, it can be found behind that. So
-    /// an upstream's text is gone through once, whatever stands in it.
+    /// Each part between two stars is matched where it is found first: if the rest matches at all, it matches behind that. So
+    /// an upstream's text is scanned once, whatever it holds.
     #[must_use]
     pub fn fits(&self, text: &[u8]) -> bool {
         let Some((first, rest)) = self.0.split_once('*') else {

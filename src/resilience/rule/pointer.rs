@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// A JSON pointer (RFC 6901), taken apart when it is read.
+/// A JSON pointer (RFC 6901), split into its parts.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pointer(Box<[Box<str>]>);
 
@@ -36,7 +36,7 @@ impl Pointer {
             .map(Self)
     }
 
-    /// What stands there.
+    /// The value at that place.
     #[must_use]
     pub fn find<'v>(&self, document: &'v Value) -> Option<&'v Value> {
         self.0

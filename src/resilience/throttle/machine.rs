@@ -1,7 +1,7 @@
-//! The state of a throttle: who is paused until when, who waits, who goes next.
+//! The state of a throttle: the pauses and the line of waiting calls.
 //!
-//! Time passes when somebody asks. A pause that is over is not yet forgotten: it lets one call out at a time, until one of them shows
-//! that the upstream takes calls again.
+//! Time passes only in calls. A pause that is over is kept: it lets out one call at a time, until one of them shows that the
+//! upstream accepts calls again.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -15,17 +15,18 @@ use crate::resilience::throttle::pause::{Lane, Pause};
 use crate::resilience::throttle::spec::ThrottleSpec;
 use crate::resilience::throttle::view::Change;
 
-/// Wishes that make a pause longer by less are not told: their callers are told in whole seconds.
+/// An extension of a pause by less than this is not reported: callers are told whole seconds.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
-/// The most keys that are paused at once. Beyond it a key is not: its calls go on, and the upstream answers for itself.
+/// The most keys that are paused at once. Further keys are not paused: their calls go to the upstream, which refuses them
+/// itself.
 pub(super) const MAX_KEYS: usize = 10_000;
-/// A key whose pause is over for so long without a call is forgotten.
+/// How long after its pause a key without a call is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// How often forgotten keys are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// What a throttle knows.
+/// The state of a throttle.
 pub(super) struct Machine {
     pub(super) spec: Option<ThrottleSpec>,
     jitter: Jitter,
@@ -37,7 +38,7 @@ pub(super) struct Machine {
     pub(super) keys: HashMap<Key, Pause>,
     sweep_at: Option<Instant>,
     pub(super) line: Line<Option<Key>>,
-    /// What the pauses of the route that are over took together.
+    /// The total length of the route's finished pauses.
     pub(super) paused_before: Duration,
     changes: VecDeque<Change>,
     pub(super) roused: Vec<Wake>,
@@ -48,22 +49,22 @@ pub(super) struct Machine {
 pub(super) struct Admission {
     /// How many pauses there had been.
     pub(super) epoch: u64,
-    /// The call decides the pause of the route, of that number.
+    /// The number of the route's pause that this call decides.
     route: Option<u64>,
     /// The same for its key.
     key: Option<u64>,
 }
 
-/// Not now.
+/// The call may not go now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Halt {
-    /// When to ask again: the end of the pause, or soon when a call is out that decides.
+    /// When to ask again: at the end of the pause, or soon while a deciding call is in flight.
     pub retry_at: Instant,
     /// The pause is over, and calls leave one by one.
     pub is_releasing: bool,
 }
 
-/// What a call found.
+/// The result of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Finding {
     pub(super) outcome: Outcome,
@@ -80,7 +81,7 @@ impl Admission {
         }
     }
 
-    /// Whether a pause waits for what the call finds.
+    /// Whether the call's result decides a pause.
     pub(super) const fn decides(&self) -> bool {
         self.route.is_some() || self.key.is_some()
     }
@@ -118,7 +119,7 @@ impl Machine {
         self.route_lane() == Lane::Shut
     }
 
-    /// Looks whether a call may go: a new one, or the one in line under that number.
+    /// Checks whether a call may go: a new one, or the one in line under that number.
     pub(super) fn look(
         &mut self,
         key: Option<Key>,
@@ -133,7 +134,7 @@ impl Machine {
             if is_me {
                 break;
             }
-            // It stands before and takes the turn.
+            // A call ahead in the line takes the turn.
             if route == Lane::One {
                 route = Lane::Shut;
             }
@@ -147,7 +148,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The same, and lets it go: it leaves the line.
+    /// The same, and admits it: it leaves the line.
     pub(super) fn ask(
         &mut self,
         key: Option<Key>,
@@ -177,14 +178,14 @@ impl Machine {
         (self.line.len() < spec.max_waiting).then(|| self.line.join(key, wake))
     }
 
-    /// Leaves the line: whoever stood behind may be next.
+    /// Leaves the line, so that the call behind may be next.
     pub(super) fn leave(&mut self, place: u64) {
         if self.line.leave(place) {
             self.rouse_going();
         }
     }
 
-    /// Takes back an admission with what its call found.
+    /// Takes back an admission with the result of its call.
     pub(super) fn settle(&mut self, admission: &Admission, finding: Finding, now: Instant) {
         self.advance(now);
         let Finding {
@@ -196,7 +197,7 @@ impl Machine {
             (Outcome::Throttled, Some(signal)) => Some(signal.scope),
             _ => None,
         };
-        // An answer of any kind that asks for no pause ends it, as it counts for a probe of a breaker.
+        // Any answer that does not ask for a pause ends it, as it would count for a probe of a breaker.
         let is_taken = matches!(outcome, Outcome::Success | Outcome::Alive);
         if let Some(number) = admission.route.filter(|_| scope != Some(Scope::Route)) {
             let mut pause = self.route.take_if(|pause| pause.epoch == number);
@@ -220,7 +221,7 @@ impl Machine {
         }
         match (scope, signal) {
             (Some(Scope::Route), Some(signal)) => self.signalled(None, admission, signal.pause),
-            // Without a key nobody knows whom it concerns, and all the others did nothing wrong.
+            // Without a key it is unknown which calls are meant, so no others are paused.
             (Some(Scope::Key), Some(signal)) if key.is_some() => {
                 self.signalled(key, admission, signal.pause);
             }
@@ -278,7 +279,7 @@ impl Machine {
         !self.changes.is_empty()
     }
 
-    /// Those to be woken.
+    /// The calls to wake.
     pub(super) fn roused(&mut self) -> Vec<Wake> {
         std::mem::take(&mut self.roused)
     }
@@ -348,7 +349,7 @@ impl Machine {
                 self.keys.insert(key, pause);
             }
         }
-        // They may not want to wait that long.
+        // They may not be able to wait that long.
         self.rouse_all();
     }
 

@@ -9,9 +9,9 @@
 //! | `saved` | what outlives its process |
 //! | `view` | what it says |
 //!
-//! A wish pauses the whole route, or one key. While the pause runs no call goes out; when it is over, one at a time goes, until the
-//! upstream has taken one: it must not be met by everybody at once. Invariants: a pause that runs is never shortened by a wish; what
-//! was sent before a pause began does not end it; a call that is given up is no wish and no success, the next one goes.
+//! A wish pauses the whole route, or one key. During the pause no call goes out; after it one call at a time goes, until the
+//! upstream has accepted one, so that not all callers come back at once. Invariants: a wish never shortens a running pause; a
+//! call sent before a pause began does not end it; a call that is given up is neither wish nor success, and the next one goes.
 
 mod machine;
 mod pause;

@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-/// A pause, or what is left of it.
+/// A pause that runs, or that is over and not yet released.
 #[derive(Debug)]
 pub(super) struct Pause {
     pub(super) epoch: u64,
     pub(super) since: Instant,
     pub(super) until: Instant,
-    /// When it began for this process, which may be later: what an earlier one waited it counted itself.
+    /// Since when this process counts it: an earlier process has counted its own part.
     pub(super) counted_from: Instant,
     /// Wishes without a success between.
     pub(super) in_a_row: u32,
-    /// A call is out that will decide.
+    /// A deciding call is in flight.
     pub(super) is_tried: bool,
 }
 
@@ -34,7 +34,7 @@ impl Pause {
         }
     }
 
-    /// The part of it that is over and that this process counts.
+    /// The part of it until `now` that this process counts.
     pub(super) fn took(&self, now: Instant) -> Duration {
         self.until
             .min(now)

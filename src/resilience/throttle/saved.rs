@@ -1,6 +1,6 @@
-//! What outlives its process of a throttle: the pauses that are not released yet.
+//! The state of a throttle that outlives the process: the pauses that are not released yet.
 //!
-//! One whose end has passed meanwhile is taken up too: its calls leave one by one until the first that succeeds, as they would have done.
+//! A pause whose end has passed meanwhile is resumed as well: its calls leave one by one until the first that succeeds.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::resilience::throttle::pause::Pause;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedPauses {
     route: Option<SavedPause>,
-    /// Those that end last, where there are more than may be saved.
+    /// The pauses of keys; those that end last, if there are more than may be saved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     keys: Vec<(Key, SavedPause)>,
 }
@@ -41,7 +41,7 @@ impl SavedPauses {
         self.keys.len()
     }
 
-    /// Without those of single keys: they mean nothing where something else is the key.
+    /// Without those of keys, which mean nothing if another part of the request is the key.
     #[must_use]
     pub fn of_route(self) -> Self {
         Self {
@@ -69,8 +69,8 @@ impl Machine {
         }
     }
 
-    /// Takes up what was saved so long before `now`, for a throttle that has obeyed no wish yet. No pause is longer than the settings
-    /// allow, whatever was saved; without settings there is none.
+    /// Resumes the pauses that were saved `elapsed` before `now`; only for a throttle that has obeyed no wish yet. No pause is
+    /// longer than the settings allow, whatever was saved; without settings there is none.
     pub(super) fn resume(&mut self, saved: &SavedPauses, elapsed: Duration, now: Instant) {
         self.advance(now);
         let Some(spec) = self.spec else {

@@ -47,8 +47,9 @@ impl Default for ThrottleSpec {
 }
 
 impl ThrottleSpec {
-    /// The pause for a wish, the `in_a_row`th without a success between, before its jitter: within `min` and `max`, rounded up to a
-    /// whole millisecond. Never down: who comes back a moment too early is throttled again [dotnet/extensions#7001].
+    /// The pause for a wish, the `in_a_row`th without a success between, before its jitter: within `min` and `max`, rounded up
+    /// to a whole millisecond. Never down: a caller that comes back a moment too early is throttled again
+    /// [dotnet/extensions#7001].
     #[must_use]
     pub fn pause(&self, wish: Option<Duration>, in_a_row: u32) -> Duration {
         let pause = wish.unwrap_or_else(|| {

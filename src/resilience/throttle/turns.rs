@@ -1,4 +1,4 @@
-//! Whose turn it is, and who is woken.
+//! Which waiting calls may go, and which are woken.
 
 use crate::resilience::key::Key;
 use crate::resilience::line::Wake;
@@ -14,7 +14,7 @@ impl Machine {
         Pause::lane(key.and_then(|key| self.keys.get(&key)), self.latest)
     }
 
-    /// The places in the line of those whose turn it is, from the front.
+    /// The places in the line of the calls that may go, from the front.
     pub(super) fn going(&self) -> Vec<usize> {
         let mut going = Vec::new();
         let mut route = self.route_lane();

@@ -1,4 +1,4 @@
-//! What a throttle says of itself.
+//! The view of a throttle and its changes.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -16,18 +16,18 @@ pub enum Change {
         key: Option<Key>,
         /// Its end.
         until: Instant,
-        /// What the upstream wished, if it said so.
+        /// The pause that the upstream asked for, if it said how long.
         wish: Option<Duration>,
         /// Wishes without a success between.
         in_a_row: u32,
     },
-    /// A pause that runs was made longer, by a second at least: what was under way when it began may bring one wish each.
+    /// A running pause became longer, by a second at least: each call in flight when it began may bring a wish.
     Lengthened {
         /// Of this key only.
         key: Option<Key>,
         /// Its end now.
         until: Instant,
-        /// What the upstream wished.
+        /// The pause that the upstream asked for.
         wish: Duration,
     },
     /// The upstream takes calls again.

@@ -1,7 +1,8 @@
-//! What outlives its process of a breaker: plain data out of a machine, and into a new one.
+//! The state of a breaker that outlives the process: plain data from one machine into a new one.
 //!
-//! Saved are the automatic state, the hold, the openings in a row (for the back-off), the ramp, and why all that is so. Counters,
-//! windows and the probes of a half-open breaker begin anew: what was counted before a restart says little about what comes after it.
+//! Saved are the automatic state, the hold, the openings in a row (for the back-off), the ramp, and the evidence for these.
+//! Counters, windows and the probes of a half-open breaker begin anew: what was counted before a restart says little about what
+//! comes after it.
 //!
 //! No clock is kept. Every time is a distance to the moment of saving in whole milliseconds; the caller of `resume` says how long ago that
 //! was.
@@ -21,7 +22,7 @@ use crate::resilience::breaker::transition::{Cause, Evidence, Measure, Transitio
 use crate::resilience::outcome::Label;
 use crate::resilience::ratio::Ratio;
 
-/// So many transitions are saved: the latest.
+/// How many of the latest transitions are saved.
 const TRANSITIONS: usize = 8;
 
 /// Maps a saved label to the program's own static string; `None` if unknown.
@@ -32,7 +33,7 @@ pub type Words<'a> = &'a dyn Fn(&str) -> Option<&'static str>;
 #[serde(rename_all = "camelCase")]
 pub struct Saved {
     state: State,
-    /// For how long.
+    /// How long it has been in this state.
     since: Millis,
     /// What is left of the reset time of an open breaker.
     left: Option<Millis>,
@@ -41,7 +42,7 @@ pub struct Saved {
     ramp: Option<u16>,
     hold: Option<SavedHold>,
     last_failure: Option<SavedExemplar>,
-    /// What led to the automatic state, if it is not among the latest.
+    /// The transition to the automatic state, if it is not among the latest.
     because: Option<Box<SavedTransition>>,
     /// The latest, oldest first.
     transitions: Vec<SavedTransition>,
@@ -105,7 +106,7 @@ struct SavedAuthor {
 // === impl Saved ===
 
 impl Saved {
-    /// The same without single calls and with no transition but the one that led to the state: there may be thousands of keys.
+    /// The same without exemplars and with only the transition to the present state: there may be thousands of keys.
     pub(super) fn brief(self) -> Self {
         let led = |told: &SavedTransition| told.before.automatic != told.after.automatic;
         let latest = self.transitions.into_iter().rev().find(led);
@@ -127,12 +128,12 @@ impl Saved {
 // === saving ===
 
 impl Machine {
-    /// What is to be saved at `now`; nothing of a breaker that is as good as new.
+    /// The state to save at `now`; `None` for a breaker that is as good as new.
     pub fn save(&mut self, now: Instant) -> Option<Saved> {
         self.roll(now);
         let closed_for = self.latest.saturating_duration_since(self.phase_since);
         let openings = match self.phase {
-            // From then on an opening would be the first again.
+            // From then on an opening counts as the first again.
             Phase::Closed if closed_for >= self.spec.keys().reset_timeout => 0,
             Phase::Closed | Phase::Open { .. } | Phase::HalfOpen { .. } => self.openings,
         };

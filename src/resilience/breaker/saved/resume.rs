@@ -1,4 +1,4 @@
-//! A new machine takes up what was saved.
+//! A new machine resumes a saved state.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,9 +22,9 @@ const LONGEST_HOLD: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 const LONGEST_TEXT: usize = 256;
 
 impl Machine {
-    /// Takes up what was saved so long before `now`, for a machine that has done nothing yet. What was due meanwhile happens at once,
-    /// each at the instant it was due: an open breaker whose time has passed is half-open, a hold that is over is gone. It stays open for
-    /// no longer than its own settings ever allow, whatever was saved.
+    /// Resumes the state that was saved `elapsed` before `now`; only for a machine that has done nothing yet. Changes that were
+    /// due meanwhile happen at once, each at the instant it was due: an open breaker whose time has passed is half-open, a hold
+    /// that is over is gone. It never stays open for longer than its own settings allow, whatever was saved.
     pub fn resume(&mut self, saved: &Saved, elapsed: Duration, words: Words<'_>, now: Instant) {
         self.roll(now);
         let anchor = Anchor {
