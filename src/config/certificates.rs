@@ -1,7 +1,7 @@
-//! Certificates of authorities that the configuration names: whether they can be used at all, and from when until when.
+//! Certificates of authorities that the configuration names: whether they can be used, and when they are valid.
 //!
-//! Whether one can be used the TLS library itself says, so that nothing is found out at the first connection. Its names and dates are
-//! for people.
+//! The TLS library itself decides whether one can be used, so that errors show at loading and not at the first connection.
+//! Names and dates are for people.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ use super::excerpt::show;
 use super::problem::{Code, Problem, Problems, When};
 use super::tree::Span;
 
-/// So many of one file are told apart by their dates; a bundle of the whole world has some 140.
+/// The most certificates of one file whose dates are checked; a system's bundle has some 140.
 const MOST_TOLD: usize = 8;
 
 /// Reports what is wrong with the content of the file that `key` names at `span`, certificates in PEM form to trust.
@@ -65,13 +65,13 @@ pub(crate) fn check_authorities(key: &str, content: &[u8], span: Span, problems:
     }
 }
 
-/// Of whatever kind, encrypted ones included.
+/// Whether it holds a private key of any kind, encrypted ones included.
 fn holds_private_key(content: &[u8]) -> bool {
     const MARK: &[u8] = b"PRIVATE KEY-----";
     content.windows(MARK.len()).any(|window| window == MARK)
 }
 
-/// What people know a certificate by.
+/// The names and dates by which people know a certificate.
 struct Dated {
     subject: String,
     from: SystemTime,

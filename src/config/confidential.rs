@@ -1,6 +1,6 @@
-//! Names of keys and headers that say that what they hold is a secret.
+//! Recognises secrets by the names of keys and headers.
 
-/// Words in names that [`is_secret_name`] lets pass and whose values are better not shown either.
+/// Further words in names whose values are better not shown, besides those of [`is_secret_name`].
 const WORDS: [&str; 8] = [
     "auth",
     "key",
@@ -32,7 +32,7 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     !name.ends_with("file") && PARTS.iter().any(|part| name.contains(part))
 }
 
-/// Whether a header or member of that name may hold a secret, so that the view of what is in force does not show it.
+/// Whether a header or member of that name may hold a secret, so that the effective configuration masks it.
 pub(crate) fn may_be_secret_name(name: &str) -> bool {
     is_secret_name(name) || words(name).any(|word| WORDS.contains(&word.as_str()))
 }

@@ -1,11 +1,11 @@
-//! The line of the file that a problem points at, fit to be shown: no control characters, no secret, not endless.
+//! The line of the file that a problem points at, fit to be shown: without control characters and secrets, and bounded.
 
 use super::confidential::may_be_secret_name;
 use crate::text::{clip, is_unfit};
 
 /// How many characters of a line are shown.
 const LONGEST: usize = 160;
-/// Beyond this column a line is not for eyes.
+/// Columns beyond this are not shown.
 const FARTHEST: usize = 10_000;
 /// How many characters are kept in front of the place when the line is cut.
 const BEFORE: usize = 60;
@@ -29,7 +29,7 @@ pub(crate) fn excerpt(lines: &[&str], line: usize, column: usize, width: usize) 
     let at = column.checked_sub(1).filter(|at| *at < FARTHEST)?;
     let mut shown: Vec<char> = text
         .chars()
-        // Of an endless line what is near the place is enough.
+        // Of a very long line only the part near the place is processed.
         .take(FARTHEST + LONGEST)
         .map(|c| {
             if c == '\t' {
@@ -91,7 +91,7 @@ pub(crate) fn lines(text: &str) -> Vec<&str> {
     lines
 }
 
-/// A text from the file as a message shows it: nothing unfit, not endless.
+/// A text from the file as a message shows it: without unfit characters, and bounded.
 pub(crate) fn show(text: &str) -> String {
     clip(text, 60)
 }
@@ -133,7 +133,7 @@ pub(crate) fn without_users(text: &str) -> String {
 
 /// Whether a line, by its number from 0, goes on with the text of a secret key above it.
 fn continues_secret(lines: &[&str], at: usize) -> bool {
-    /// No header is longer.
+    /// The most lines of a secret value.
     const FAR: usize = 50;
     let indent = |line: &str| line.len() - line.trim_start().len();
     let Some(text) = lines.get(at) else {

@@ -7,8 +7,7 @@ use super::tree::{Node, Span, Value};
 /// Where variables are looked up.
 pub(crate) type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-/// The most text that all values with references may have, in bytes: one long variable and many references to it are little to write and
-/// much to keep.
+/// The most bytes of all values with references: many references to one long variable are short to write and take much memory.
 const MAX_REPLACED: usize = 1024 * 1024;
 
 /// Replaces every reference below `node`. What cannot be replaced is reported and becomes unusable.
@@ -42,11 +41,11 @@ fn expand_within(left: &mut usize, node: &mut Node, env: Env<'_>, problems: &mut
 /// A piece of a text that may have references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'t> {
-    /// Text that stands for itself.
+    /// Literal text.
     Text(&'t str),
     /// `$${`: the characters `${` themselves.
     Escape,
-    /// A reference: what stands between its braces.
+    /// A reference: the text between its braces.
     Reference(&'t str),
     /// A `${` without its `}`.
     Unclosed,
@@ -75,7 +74,7 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// Splits what stands between braces into the variable's name and what follows it.
+/// Splits the text between braces into the variable's name and the rest.
 pub(crate) fn name_of(inner: &str) -> (&str, &str) {
     let length = inner
         .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -83,7 +82,7 @@ pub(crate) fn name_of(inner: &str) -> (&str, &str) {
     inner.split_at(length)
 }
 
-/// The text with its references replaced; `None` when it has none. `left` bytes may come of all of them.
+/// The text with its references replaced; `None` when it has none. All references together may still give `left` bytes.
 fn replace(
     text: &str,
     env: Env<'_>,
@@ -100,7 +99,7 @@ fn replace(
             Piece::Escape => out.push_str("${"),
             Piece::Reference(inner) => {
                 if *left == 0 {
-                    // What is spent stays spent: each further look costs what the variable is long.
+                    // The bytes stay spent: each further reference costs the length of the variable.
                     return Err(too_much(span));
                 }
                 let replaced = value(inner, env, span)?;
@@ -123,13 +122,13 @@ fn replace(
     Ok(Some(out))
 }
 
-/// More text than all references together may stand for.
+/// The problem of references that give too much text.
 fn too_much(span: Span) -> Box<Problem> {
     let message = format!("the references stand for more than {MAX_REPLACED} bytes of text");
     Box::new(Problem::error(Code::Budget, span, message))
 }
 
-/// The value of what stands between the braces.
+/// The value of a reference, given the text between its braces.
 fn value(inner: &str, env: Env<'_>, span: Span) -> Result<String, Box<Problem>> {
     let (name, operator) = name_of(inner);
     let malformed = || {

@@ -1,4 +1,4 @@
-//! What callers get instead of the upstream's answer: the part of the plan.
+//! The plan of what callers get instead of the upstream's answer.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub struct RespondPlan {
     pub status: Option<StatusCode>,
     /// Its header fields; none that the proxy sets itself.
     pub headers: Vec<(HeaderName, Template)>,
-    /// What its body is, unless `headers` says it.
+    /// The media type of its body, unless `headers` has it.
     pub content_type: Option<HeaderValue>,
     /// Its body; `None` for none.
     pub body: Option<Template>,
@@ -52,7 +52,7 @@ pub struct StalePlan {
     pub vary: Vec<HeaderName>,
     /// Request headers that tell no calls apart, besides those that never do.
     pub neutral: Vec<HeaderName>,
-    /// Whether all callers may get the same answer, whatever their headers say of them.
+    /// Whether all callers may get the same answer, whatever their headers.
     pub credentials: Sharing,
     /// Whether the upstream's `Cache-Control` decides what is kept and for how long.
     pub cache_control: Obedience,

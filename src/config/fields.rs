@@ -1,4 +1,4 @@
-//! Reading a mapping so that no key can be forgotten: each is taken by somebody, or reported.
+//! Reads a mapping so that no key can be forgotten: each is taken by a reader, or reported.
 
 use super::excerpt::show;
 use super::expand::Env;
@@ -20,8 +20,8 @@ pub(crate) struct Fields<'n, 'p> {
     left: Vec<&'n Entry>,
 }
 
-/// Reads the mapping `node`, which has the keys of `section`, then reports those that `read` did not take. Something else than a
-/// mapping is reported as well, and read as if it were empty; so is nothing.
+/// Reads the mapping `node`, which has the keys of `section`, then reports those that `read` did not take. Anything else than a
+/// mapping, null included, is reported and read as if it were empty.
 pub(crate) fn mapping<'n, T>(
     section: &'static Section,
     name: &str,
@@ -46,7 +46,7 @@ pub(crate) fn mapping<'n, T>(
                 } else {
                     wrong.help(format!("it has keys: {}", allowed.join(", ")))
                 });
-                // What it does not hold is no problem of its own.
+                // Its missing keys are no problems of their own.
                 span = Span::BUILT_IN;
             }
         }
@@ -63,7 +63,7 @@ pub(crate) fn mapping<'n, T>(
     read
 }
 
-/// What to do where [`lacks_space`].
+/// The hint if [`lacks_space`].
 pub(crate) const SPACE: &str = "write a space after each `:`";
 
 /// Whether it is a text only because its colon has no space behind it: `timeout:5s`.
@@ -90,7 +90,7 @@ fn wrong_kind(name: &str, node: &Node, expected: &str) -> Problem {
 }
 
 impl<'n> Fields<'n, '_> {
-    /// What is described of a key. One that is not is a defect of ours, which every test of the walk would find.
+    /// The description of a key. A missing one is a defect of ours, which every test of the walk would find.
     fn describe(&self, key: &str) -> Option<&'static Key> {
         let described = self.section.key(key);
         debug_assert!(described.is_some(), "`{key}` is not described");
@@ -112,23 +112,23 @@ impl<'n> Fields<'n, '_> {
             .map(|entry| entry.key.span)
     }
 
-    /// What is written under a key that nobody took yet.
+    /// The value of a key that is not taken yet.
     pub(crate) fn node(&self, key: &str) -> Option<&'n Node> {
         let entry = self.left.iter().find(|entry| entry.key.text == key)?;
         Some(&entry.node)
     }
 
-    /// The entries that nobody took yet.
+    /// The entries that are not taken yet.
     pub(crate) fn entries(&self) -> Vec<&'n Entry> {
         self.left.clone()
     }
 
-    /// Whether a key is there.
+    /// Whether a key is written.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.left.iter().any(|entry| entry.key.text == key)
     }
 
-    /// Which keys are there of those that the mapping may have one of, in the order of the documentation.
+    /// The written keys of the mapping's choice, in the order of the documentation.
     pub(crate) fn chosen(&self) -> Vec<&'static str> {
         let choices = self.section.choices().iter().copied();
         choices.filter(|key| self.has(key)).collect()
@@ -168,7 +168,7 @@ impl<'n> Fields<'n, '_> {
         mapping(section, key, node, self.problems, read)
     }
 
-    /// What a mapping under that key may hold.
+    /// The section of the mapping under that key.
     pub(crate) fn inner(&self, key: &str) -> &'static Section {
         let section = self.describe(key).and_then(|key| key.kind.section());
         debug_assert!(section.is_some(), "`{key}` holds no mapping");
@@ -202,7 +202,7 @@ impl<'n> Fields<'n, '_> {
         self.parse(key, |text| T::read(&kind, text))
     }
 
-    /// The value that counts where the key is not written.
+    /// The default of the key.
     pub(crate) fn standard<T: Typed>(&self, key: &str) -> Option<T> {
         let Key {
             kind, unwritten, ..
@@ -216,7 +216,7 @@ impl<'n> Fields<'n, '_> {
         value.ok()
     }
 
-    /// Reads a value as it is described, or else takes the one that counts where the key is not written.
+    /// Reads a value as it is described, or takes the key's default.
     pub(crate) fn setting<T: Typed + Default>(&mut self, key: &'static str) -> T {
         match self.read(key) {
             Some(value) => value,
@@ -245,7 +245,7 @@ impl<'n> Fields<'n, '_> {
         }
     }
 
-    /// Reads a text by `parse`, or else the text that counts where the key is not written.
+    /// Reads a text by `parse`, or the key's default.
     pub(crate) fn parse_setting<T>(
         &mut self,
         key: &'static str,
@@ -272,8 +272,8 @@ impl<'n> Fields<'n, '_> {
         value(key, node, self.problems, parse)
     }
 
-    /// Reads a value of some type, or else takes what the key's variable of the environment says; an empty one says nothing. The variable
-    /// belongs to the application too, so one that means nothing here is a warning only.
+    /// Reads a value of some type, or takes it from the key's variable of the environment; an empty one counts as unset. The
+    /// variable belongs to the application, too, so an invalid value is only a warning.
     pub(crate) fn parse_or_variable<T>(
         &mut self,
         key: &'static str,
@@ -328,7 +328,7 @@ impl<'n> Fields<'n, '_> {
             Value::Unusable => None,
             Value::Null | Value::Scalar(_) | Value::Mapping(_) => {
                 let one = match &node.value {
-                    // What is no plain word may hold a secret.
+                    // A text that is no plain word may hold a secret.
                     Value::Scalar(one) if is_word(&one.shown()) => one.shown(),
                     Value::Null
                     | Value::Scalar(_)
@@ -374,7 +374,7 @@ pub(crate) fn scalar<'n>(
     }
 }
 
-/// Reads a value of some type. A hint that might repeat a value from the environment gives way to the reference.
+/// Reads a value of some type. A hint that might repeat a value from the environment shows the reference instead.
 pub(crate) fn value<T>(
     key: &str,
     node: &Node,

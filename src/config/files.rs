@@ -1,5 +1,5 @@
-//! Files that the configuration names: they must exist and be readable when it is loaded, and which they were is remembered, so that
-//! whoever keeps a configuration can tell when one of them is another.
+//! Files that the configuration names: they must exist and be readable when it is loaded, and their stamps are remembered, so
+//! that a change of any of them can be noticed.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata, OpenOptions};
@@ -17,24 +17,25 @@ use super::tree::{Node, Scalar, Span};
 /// The largest file that a configuration may name.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// The files that a configuration names, each as it was just before it was read.
+/// The files that a configuration names, each with its stamp from just before it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamedFiles(BTreeMap<PathBuf, Option<Stamp>>);
 
 impl NamedFiles {
-    /// Remembers how one is now, without reading it. Of one that is noted twice the earlier moment counts: nothing goes unseen so.
+    /// Remembers a file's stamp without reading it. If it is noted twice the earlier stamp counts, so that no change is missed.
     pub fn note(&mut self, path: &Path) {
         if !self.0.contains_key(path) {
             self.0.insert(path.to_owned(), Stamp::of(path));
         }
     }
 
-    /// Where they are, each once.
+    /// Their paths, each once.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.0.keys().map(PathBuf::as_path)
     }
 
-    /// Whether each of `others` is among these and was the same: not written, replaced, forbidden or allowed, neither come nor gone.
+    /// Whether each of `others` is among these with the same stamp: not written, replaced, created, removed, and with the same
+    /// permissions.
     #[must_use]
     pub fn agree_with(&self, others: &Self) -> bool {
         let mut others = others.0.iter();
@@ -42,8 +43,8 @@ impl NamedFiles {
     }
 }
 
-/// What the system tells of a file behind all its links. Two that are equal are the same content, since every write and every change of
-/// permissions moves `changed`, which nobody can set.
+/// The metadata of a file behind all its links. Equal stamps mean the same content, since every write and every change of
+/// permissions moves `changed`, which cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     place: (u64, u64),
@@ -56,7 +57,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    /// `None` when there is nothing, or nothing that we may look at.
+    /// `None` when there is no file, or none that we may access.
     fn of(path: &Path) -> Option<Self> {
         let file: Metadata = std::fs::metadata(path).ok()?;
         Some(Self {
@@ -69,7 +70,7 @@ impl Stamp {
     }
 }
 
-/// Whether only we should be able to read a file.
+/// Whether a file should be readable by its owner only.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secrecy {
     /// It holds a secret.
@@ -92,7 +93,7 @@ pub(crate) fn token_file(fields: &mut Fields<'_, '_>, key: &'static str) -> Opti
     Some(path)
 }
 
-/// Reads the file that `node` names. What is wrong with it is reported.
+/// Reads the file that `node` names. Problems are reported.
 pub(crate) fn file(
     key: &str,
     node: &Node,
@@ -140,8 +141,8 @@ fn unusable(key: &str, path: &Scalar, span: Span, why: &str) -> Problem {
     )
 }
 
-/// Opens a file to read it if it is a regular one. Neither opening nor reading it waits for anybody, as those of a pipe and of some
-/// files of the system do.
+/// Opens a file to read it if it is a regular one, so that opening and reading never block, as they may for a pipe and for some
+/// files of the system.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let regular = |metadata: Metadata| {
         if metadata.is_file() {
@@ -150,7 +151,7 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
             Err(io::Error::other("not a regular file"))
         }
     };
-    // Before, since only to open a device may do something; after, since another may have taken its place.
+    // Checked before, since opening a device may have effects; and after, since the file may have been replaced.
     regular(std::fs::metadata(path)?)?;
     let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new()
@@ -161,7 +162,7 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads a regular file, at most `max` bytes and one more, so that a longer one can be told.
+/// Reads a regular file, at most `max` bytes and one more, so that a longer one is noticed.
 pub(crate) fn read_limited(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     open_regular(path)?
@@ -178,7 +179,8 @@ pub(crate) fn directory(file: &Path) -> &Path {
     }
 }
 
-/// What everyone can do to a file, and what takes that away. To change a secret is to choose it.
+/// What all users can do to a file, and the command that prevents it. Writing counts as well: to change a secret is to choose
+/// it.
 fn exposure(path: &Path) -> Option<(&'static str, &'static str)> {
     let mode = std::fs::metadata(path).ok()?.permissions().mode();
     match (mode & 0o004 != 0, mode & 0o002 != 0) {

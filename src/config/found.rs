@@ -1,4 +1,4 @@
-//! All that is found in one file: bounded, and told once.
+//! All problems of one file: bounded, and each reported once.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use super::suggest;
 use super::tree::Span;
 use super::when::When;
 
-/// So many problems of each severity are kept, the others are counted: a file of a mebibyte can have a hundred thousand, and a person
-/// reads the first.
+/// The most problems of each severity that are kept; the others are counted: a file of a mebibyte can have a hundred thousand,
+/// and people read the first ones.
 const MOST_KEPT: usize = 1_000;
 
-/// So many names are compared in search of suggestions: thousands of wrong names among thousands of right ones would take seconds.
+/// The most names that are compared for suggestions: thousands of wrong names among thousands of right ones would take seconds.
 const MOST_COMPARED: usize = 500_000;
 
 /// How many problems there are of each severity.
@@ -31,30 +31,30 @@ impl Count {
         }
     }
 
-    /// Of both.
+    /// The sum of both.
     pub(crate) const fn all(self) -> usize {
         self.errors + self.warnings
     }
 }
 
-/// What makes two problems the same: the place, the rule and what is said.
+/// The identity of a problem: its place, its code and its message.
 type Told = (usize, usize, Code, String);
 
 /// All that was found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
-    /// The files that were looked into.
+    /// The files that were read.
     pub(crate) files: NamedFiles,
     found: Vec<Problem>,
-    /// Which they are: what many routes inherit from one line is told once.
+    /// The identities of all problems: what many routes inherit from one line is reported once.
     told: HashSet<Told>,
     kept: Count,
     /// What was found beyond [`MOST_KEPT`].
     untold: Count,
-    /// How often one was added, repeated ones too.
+    /// How often one was added, repetitions included.
     added: usize,
     dated: Vec<(When, Problem)>,
-    /// How many names were compared in search of suggestions.
+    /// How many names were compared for suggestions.
     compared: usize,
     looked: HashSet<(PathBuf, Span)>,
 }
@@ -83,7 +83,8 @@ impl Problems {
         self.found.push(problem);
     }
 
-    /// What a name of the file that is none of `names` probably means; the names are those of the file too, however many.
+    /// The one of `names` that an unknown name probably means. There may be very many names, since they come from the file as
+    /// well.
     pub(crate) fn nearest<'n>(
         &mut self,
         name: &str,
@@ -96,19 +97,19 @@ impl Problems {
         suggest::nearest(name, counted)
     }
 
-    /// Adds one that is one at some times only: what reads a configuration knows no clock.
+    /// Adds a problem that exists only at certain times: reading a configuration uses no clock.
     pub(crate) fn push_when(&mut self, when: When, problem: Problem) {
         if self.dated.len() < MOST_KEPT {
             self.dated.push((when, problem));
         }
     }
 
-    /// Takes those that are one at some times only.
+    /// Takes the problems that exist only at certain times.
     pub(crate) fn take_dated(&mut self) -> Vec<(When, Problem)> {
         std::mem::take(&mut self.dated)
     }
 
-    /// Whether the content of a file that is named at that place was not judged before.
+    /// Whether the content of a file that is named at that place was not checked before.
     pub(crate) fn is_first_look(&mut self, path: &Path, span: Span) -> bool {
         self.looked.insert((path.to_owned(), span))
     }
@@ -123,7 +124,7 @@ impl Problems {
         self.untold
     }
 
-    /// Whether one of them forbids the configuration.
+    /// Whether one of them is an error.
     pub(crate) const fn has_errors(&self) -> bool {
         self.kept.errors > 0
     }

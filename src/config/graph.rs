@@ -1,4 +1,4 @@
-//! What the codes of Meta's Graph API mean, as settings of the preset `whatsapp`.
+//! The meaning of the codes of Meta's Graph API, as settings of the preset `whatsapp`.
 //!
 //! Meta says to branch on the code and not on the status, which varies between versions and products. So these rules look at the code of
 //! every answer, whatever its status; one without a code is judged by its status.
@@ -6,13 +6,13 @@
 
 use super::tree::Node;
 
-/// Where Graph's answers have their code.
+/// The place of the code in Graph's answers.
 const CODE: &str = "/error/code";
 
 /// Settings as they would be written.
 type Settings = &'static [(&'static str, &'static str)];
 
-/// Codes and what they mean. An empty list is every other code.
+/// Codes and their meaning. An empty list stands for every other code.
 const RULES: [(&[&str], Settings); 5] = [
     // Too many messages to one recipient.
     (&["131056"], &[("as", "throttled"), ("scope", "key")]),
@@ -23,7 +23,7 @@ const RULES: [(&[&str], Settings); 5] = [
     ),
     // Unknown error, service down, something went wrong, service unavailable.
     (&["1", "2", "131000", "131016"], &[("as", "failure")]),
-    // Token, permission, policy, payment, registration, number, maintenance of the account: nothing that a pause mends.
+    // Token, permission, policy, payment, registration, number, maintenance of the account: a pause does not help.
     (
         &[
             "0", "3", "10", "190", "200-299", "368", "131031", "131042", "131045", "131057",

@@ -1,4 +1,4 @@
-//! The front door: a text or a file becomes a plan or a report.
+//! Loads a configuration: a text or a file becomes a plan or a report.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use super::report::Report;
 use super::tree::Span;
 use super::yaml;
 
-/// Names a configuration by its content: the first 8 hexadecimal digits of the SHA-256 of the file.
+/// Identifies a configuration by its content: the first 8 hexadecimal digits of the SHA-256 of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Revision(String);
 
@@ -44,23 +44,23 @@ impl fmt::Display for Revision {
     }
 }
 
-/// A configuration that was found good.
+/// A valid configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
-    /// What it means.
+    /// Its plan.
     pub plan: Plan,
-    /// Which content it was.
+    /// The revision of its content.
     pub revision: Revision,
-    /// What could be better; may be empty.
+    /// Its warnings; may be empty.
     pub warnings: Report,
-    /// What it was made of.
+    /// Its source.
     pub source: Arc<Source>,
-    /// What is worth a warning at some times.
+    /// Warnings that exist only at certain times.
     dated: Vec<(When, Report)>,
 }
 
 impl Loaded {
-    /// Adds warnings of what is over at `wall`, or not valid yet: reading a configuration asks for no time.
+    /// Adds warnings about what has expired at `wall` or is not valid yet: reading a configuration uses no clock.
     #[must_use]
     pub fn at(mut self, wall: SystemTime) -> Self {
         for (when, report) in std::mem::take(&mut self.dated) {
@@ -74,11 +74,11 @@ impl Loaded {
 
 /// Reads a configuration. `origin` is the file name that messages show; `env` looks up environment variables.
 ///
-/// Files that the configuration names (tokens, certificates, header secrets) are opened to see that they can be read; nothing
+/// Files that the configuration names (tokens, certificates, header secrets) are opened to check that they can be read; nothing
 /// else is touched.
 ///
 /// # Errors
-/// Everything that is wrong with it, warnings included.
+/// All its problems, warnings included.
 pub fn load(
     text: &str,
     origin: &str,
@@ -114,7 +114,7 @@ pub fn load(
     }
 }
 
-/// Reads the configuration file at `path` once nobody writes to it; see [`load()`].
+/// Reads the configuration file at `path` while it is not being written; see [`load()`].
 ///
 /// # Errors
 /// As [`read_file()`] and [`load_content()`]; and a file that changes whenever it is read.
@@ -132,8 +132,8 @@ pub fn load_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Lo
     load_content(content?, path, env)
 }
 
-/// What `read` gives while `stamp` stays the same: half of what somebody is about to write may mean something too. `None` when it never
-/// does.
+/// The result of `read` if `stamp` stayed the same meanwhile: half of a text that is being written may be valid as well. `None`
+/// if it never does.
 fn read_still<S: PartialEq, T>(stamp: impl Fn() -> S, read: impl Fn() -> T) -> Option<T> {
     const MOST: usize = 100;
     (0..MOST).find_map(|_| {
@@ -171,7 +171,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Report> {
 /// Reads a configuration that was the content of the file at `path`; see [`load()`].
 ///
 /// # Errors
-/// Content that is no UTF-8; else as [`load()`].
+/// Content that is not UTF-8; else as [`load()`].
 pub fn load_content(
     content: Vec<u8>,
     path: &Path,
@@ -205,8 +205,8 @@ pub fn load_content(
     }
 }
 
-/// Which encoding with more than one byte for each character it is, by its first bytes (YAML 1.2.2, §5.2): half of what stands in such
-/// files is NUL, and of NULs nobody learns what to do.
+/// The encoding with more than one byte per character, by the first bytes (YAML 1.2.2, §5.2). Half of such a file is NUL, and a
+/// message about NULs would not help.
 fn wide_encoding(content: &[u8]) -> Option<&'static str> {
     match content {
         [0, 0, 0xfe, 0xff, ..]

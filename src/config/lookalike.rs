@@ -1,8 +1,9 @@
-//! Characters that look like YAML's own and are none: what word processors, chats and web pages make of quotes, spaces and colons.
+//! Characters that look like YAML's but are others: what word processors, chats and web pages make of quotes, spaces and
+//! colons.
 
 use super::problem::{Code, Problem, Severity};
 
-/// What to do about the characters near the place of a problem that it probably comes from.
+/// The advice about characters near the place of a problem that probably cause it.
 pub(crate) fn advice(problem: &Problem, lines: &[&str]) -> Option<&'static str> {
     let is_told = matches!(
         problem.code,
@@ -21,7 +22,7 @@ pub(crate) fn advice(problem: &Problem, lines: &[&str]) -> Option<&'static str> 
     let code = |at: usize| line(at).split(" #").next().and_then(found);
     let mark = line(here).chars().skip(problem.column.saturating_sub(1));
     let marked: String = mark.take(problem.width).collect();
-    // A text goes on below what was taken for a part of it, and what is no mapping stands below its key.
+    // The cause may be one line above: of a text that goes on, or of a key whose value is no mapping.
     if problem.code == Code::Syntax {
         return code(here).or_else(|| code(here.checked_sub(1)?));
     }
@@ -31,7 +32,7 @@ pub(crate) fn advice(problem: &Problem, lines: &[&str]) -> Option<&'static str> 
     })
 }
 
-/// What to do about a text that is its curly quotes with what they were to enclose.
+/// The advice about a text that includes its curly quotes.
 pub(crate) fn quoted(text: &str) -> Option<&'static str> {
     text.chars().next().and_then(quote)
 }

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The walk goes on after a problem, so one run reports all of them; a [`Report`] prints them with line, caret and suggestion.
-//! Route settings are laid over each other as trees before they are read: built-in < `defaults` < presets < route. A value so
-//! keeps its place in the file wherever it comes from. Callers begin at [`load()`] or [`load_file`].
+//! Route settings are merged as trees before they are read: built-in < `defaults` < presets < route. So a value keeps its place
+//! in the file wherever it comes from. Callers begin at [`load()`] or [`load_file`].
 
 pub mod plan;
 pub mod template;

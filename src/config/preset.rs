@@ -1,4 +1,4 @@
-//! Presets: named bundles of route settings, built in or from the file, and how the layers of a route's settings become one.
+//! Presets: named bundles of route settings, built in or from the file, and the merging of a route's layers.
 
 use super::excerpt::show;
 use super::graph;
@@ -22,7 +22,7 @@ struct BuiltIn {
     timeout: &'static str,
     reset_timeout: &'static str,
     pool: Option<[(&'static str, &'static str); 5]>,
-    /// Speaks as Meta's Graph API does: codes in the body, refusals of its own in the same shape.
+    /// Whether it is for Meta's Graph API: codes in the body, and our own refusals in the same form.
     speaks_graph: bool,
 }
 
@@ -102,7 +102,7 @@ pub fn built_in_names<'a>() -> impl Iterator<Item = &'a str> {
     BUILT_IN.iter().map(|preset| preset.name)
 }
 
-/// What a preset is made of.
+/// The layers of a preset.
 pub(crate) struct Chain<'n> {
     /// Presets of the file, from the one that is named down.
     pub(crate) file: Vec<&'n Entry>,

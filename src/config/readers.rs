@@ -1,4 +1,4 @@
-//! Readers of single values that have no unit.
+//! Readers of single values without units.
 
 use super::problem::Code;
 use super::suggest::nearest;

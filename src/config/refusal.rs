@@ -1,4 +1,4 @@
-//! Why a text is not even a tree: the problems that end the reading.
+//! Problems that end the reading, because the text is not a tree.
 
 use serde_yaml::granit_parser::{ErrorKind, ScanError};
 
@@ -9,7 +9,7 @@ use super::tree::{Node, Span, Value};
 
 /// The most lists and mappings inside one another.
 pub(crate) const MAX_DEPTH: usize = 32;
-/// What the shortest file looks like.
+/// The shortest valid file.
 const SMALLEST: &str =
     "the smallest file is\nversion: 1\nroutes:\n  partner: {upstream: https://api.example.com}";
 
@@ -48,7 +48,7 @@ pub(crate) fn key_is_no_text(node: &Node) -> Fatal {
     })
 }
 
-/// What to do about the mistakes that people make most.
+/// Advice for the most frequent mistakes.
 const fn advice(kind: &ErrorKind) -> Option<&'static str> {
     #[expect(
         clippy::wildcard_enum_match_arm,
@@ -106,7 +106,7 @@ pub(crate) fn syntax(error: &ScanError, span: Span, text: &str) -> Fatal {
     } else if line(1).contains("${") {
         problem.hint("put references in quotes: `\"${VAR}\"`")
     } else if is_about_a_colon && (is_stuck(line(1)) || is_stuck(line(2))) {
-        // A text goes on below, so the parser may notice it one line later.
+        // A text may continue, so the parser may notice it one line later.
         problem.hint(SPACE)
     } else {
         match advice(kind) {

@@ -335,7 +335,7 @@ fn spelled(words: &[&str]) -> Vec<Value> {
     all
 }
 
-/// What a key means, with what its type cannot say.
+/// The meaning of a key, with its range and default if the type cannot say them.
 fn describe(key: &Key) -> String {
     let mut text = key.meaning.to_owned();
     if let Some(range) = range(&key.kind) {

@@ -1,5 +1,4 @@
-//! What counts where a key is not written and that follows from others. The walk that makes a plan and the view of what is in
-//! force both ask here.
+//! Defaults that follow from other keys, for the walk that makes a plan and for the effective configuration.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,14 +7,14 @@ use http::HeaderName;
 
 use crate::resilience::{Backoff, WindowSpec};
 
-/// What the ratio rules look at.
+/// The window of the ratio rules.
 pub(crate) const WINDOW: WindowSpec = WindowSpec::Time(Duration::from_secs(30));
-/// The statuses that are good for a probe.
+/// The statuses that a probe expects.
 pub(crate) const EXPECTED: RangeInclusive<u16> = 200..=399;
-/// The header of the id.
+/// The header of the correlation id.
 pub(crate) const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 
-/// So many calls the ratio rules wait for: fewer in a window that never holds so many.
+/// How many calls the ratio rules wait for: no more than the window can hold.
 pub(crate) fn min_calls(window: WindowSpec) -> u32 {
     const USUAL: u32 = 20;
     match window {
@@ -39,7 +38,7 @@ pub(crate) fn queue_timeout(timeout: Duration) -> Duration {
     Duration::from_secs(1).min(timeout)
 }
 
-/// A second's worth of calls, but always one.
+/// The calls of a second, and at least one.
 pub(crate) fn burst(per_second: f64) -> u32 {
     (per_second.ceil() as u32).max(1)
 }
@@ -54,7 +53,7 @@ pub(crate) fn largest_body(max_bytes: u64) -> u64 {
     (1 << 20).min(max_bytes)
 }
 
-/// The headers that may bring an id.
+/// The headers that may carry an id.
 pub(crate) fn accepted(header: &HeaderName) -> Vec<HeaderName> {
     let mut accepted = vec![header.clone()];
     for usual in [CORRELATION, HeaderName::from_static("x-request-id")] {

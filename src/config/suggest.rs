@@ -24,7 +24,7 @@ pub(crate) fn similar<'c>(
     similar.into_iter().map(|(_, other)| other).collect()
 }
 
-/// The candidate that `word` most resembles, if any does well enough.
+/// The candidate that `word` resembles most, if any is close enough.
 pub(crate) fn nearest<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,
@@ -44,13 +44,13 @@ pub(crate) fn nearest<'c>(
                 longer = longer.or(Some(*candidate));
             }
         })
-        // Each letter more is a change more.
+        // Each additional letter is one more change.
         .filter(|candidate| candidate.chars().count().abs_diff(letters) <= allowed)
         .map(|candidate| {
             let distance = strsim::osa_distance(&word, &candidate.replace('-', "_"));
             (distance, candidate)
         })
-        // A word of which nothing is left resembles anything.
+        // A word of which every letter is changed resembles anything.
         .filter(|(distance, _)| *distance <= allowed && *distance < word.len())
         .min_by(|(a, x), (b, y)| {
             a.cmp(b).then_with(|| {

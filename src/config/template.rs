@@ -1,18 +1,18 @@
 //! Text with places to be filled in: `%{correlationId}`, `%{route}`, `%{retryAfter}`. `%%{` stands for the characters `%{`.
 //!
-//! What is filled in needs no escaping, wherever the text goes: an id is letters, digits and `._:-`, a route's name is letters, digits
-//! and `-`, a time is a number. So a template that was good when it was read cannot become a bad header or bad JSON.
+//! The values need no escaping in any place: an id is letters, digits and `._:-`, a route's name is letters, digits and `-`, a
+//! time is a number. So a template that is valid when it is read cannot become an invalid header or invalid JSON.
 
 use bytes::{Bytes, BytesMut};
 
-/// What stands in a place, with its name in a template.
+/// The kinds of places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blank {
     CorrelationId,
     Route,
-    /// Nothing where no time is known.
+    /// Empty if no time is known.
     RetryAfter,
-    /// The same as a JSON value: `null` where no time is known.
+    /// The same as a JSON value: `null` if no time is known.
     RetryAfterNumber,
 }
 
@@ -28,7 +28,7 @@ enum Part {
     Blank(Blank),
 }
 
-/// A text with its places, taken apart once.
+/// A text with its places, parsed once.
 ///
 /// ```
 /// use sidefuse::config::template::{Filling, Template};
@@ -50,14 +50,14 @@ pub struct Filling<'a> {
     pub correlation_id: &'a str,
     /// The route's name.
     pub route: &'a str,
-    /// In how many seconds to come back, where that is known.
+    /// In how many seconds to come back, if that is known.
     pub retry_after: Option<u64>,
 }
 
-/// A place that nothing can be filled into.
+/// An unknown place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownPlace {
-    /// What stands in its braces; all that follows when it is not closed.
+    /// The text in its braces; all the rest if it is not closed.
     pub name: String,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Template {
-    /// Takes a text apart.
+    /// Parses a text.
     ///
     /// # Errors
     /// The first place that is none.
@@ -77,7 +77,7 @@ impl Template {
         Ok(builder.finish())
     }
 
-    /// A text without places, whatever stands in it.
+    /// A text without places, taken literally.
     pub(crate) fn verbatim(text: Vec<u8>) -> Self {
         let parts = Vec::new();
         TemplateBuilder { parts, text }.finish()
@@ -120,12 +120,12 @@ pub(crate) struct TemplateBuilder {
 }
 
 impl TemplateBuilder {
-    /// Adds what is no template.
+    /// Adds literal text.
     pub(crate) fn push_plain(&mut self, text: &str) {
         self.text.extend_from_slice(text.as_bytes());
     }
 
-    /// Adds a template, each stretch between its places `encoded`.
+    /// Adds a template, with the texts between its places `encoded`.
     ///
     /// # Errors
     /// The first place that is none.

@@ -1,4 +1,4 @@
-//! What was written: a tree in which every node and every key knows its place in the file.
+//! The file as a tree in which every node and every key knows its place.
 
 use super::excerpt::show;
 
@@ -44,13 +44,13 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     /// Nothing: `~`, `null`, or no text at all.
     Null,
-    /// Text. It gets its type from who reads it, so `15s`, `25%`, `on` and `007` stay as written.
+    /// Text. Its reader decides on the type, so `15s`, `25%`, `on` and `007` stay as written.
     Scalar(Scalar),
     /// A list.
     Sequence(Vec<Node>),
     /// A mapping in the order of the file, its keys unique.
     Mapping(Vec<Entry>),
-    /// Something that was reported already; readers pass over it in silence.
+    /// Something that was reported already; readers skip it silently.
     Unusable,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Scalar {
     pub(crate) text: String,
     /// The text with its references, if it had any: what messages show in place of values from the environment.
     pub(crate) reference: Option<String>,
-    /// Written without quotes, so that it may be a number or a flag where it is not said which.
+    /// Whether it is written without quotes, so that it may be a number or a flag where the type is open.
     pub(crate) is_plain: bool,
 }
 
@@ -89,7 +89,7 @@ impl Scalar {
         }
     }
 
-    /// The text as messages show it: with its references, never with what they stand for.
+    /// The text as messages show it: with its references, never with their values.
     pub(crate) fn shown(&self) -> String {
         show(self.reference.as_deref().unwrap_or(&self.text))
     }
@@ -156,7 +156,7 @@ impl Node {
         self.entries().iter().find(|entry| entry.key.text == key)
     }
 
-    /// What it is, for a message.
+    /// Its kind, for a message.
     pub(crate) const fn kind(&self) -> &'static str {
         match self.value {
             Value::Null | Value::Unusable => "nothing",
@@ -193,7 +193,7 @@ impl Node {
         }
     }
 
-    /// How many lists and mappings stand inside one another at the most.
+    /// The deepest nesting of lists and mappings.
     pub(crate) fn depth(&self) -> usize {
         match &self.value {
             Value::Null | Value::Scalar(_) | Value::Unusable => 0,

@@ -1,4 +1,4 @@
-//! A key that its mapping does not know, and what was probably meant by it.
+//! Unknown keys, and what was probably meant.
 
 use super::excerpt::show;
 use super::fields::SPACE;
@@ -7,7 +7,7 @@ use super::problem::{Code, Problem};
 use super::suggest::nearest;
 use super::tree::{Entry, Node};
 
-/// The problem of a key that stands in a mapping with the keys of `section` and is none of them.
+/// The problem of a key that is not one of `section`, in whose mapping it stands.
 pub(crate) fn unknown(Entry { key, node }: &Entry, section: &Section) -> Problem {
     if section.later.contains(&key.text.as_str()) {
         let message = format!("`{}` is not supported yet", key.text);
@@ -56,7 +56,7 @@ fn meant(name: &str, node: &Node, section: &Section) -> Option<String> {
     name.contains(':').then(|| SPACE.to_owned())
 }
 
-/// Where a key belongs that is no setting of `section`: to the file, to a route, or to the edits of a header.
+/// The place where a key belongs that is not one of `section`: the file, a route, or the edits of a header.
 fn elsewhere(name: &str, node: &Node, section: &Section) -> Option<String> {
     let has = |key| section.key(key).is_some();
     if has("routes") {

@@ -1,8 +1,8 @@
-//! Problems that are some at certain times only: what reads a configuration knows no clock.
+//! Problems that exist only at certain times: reading a configuration uses no clock.
 
 use std::time::SystemTime;
 
-/// When a problem is one.
+/// When a problem exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     /// From that moment on.
@@ -12,7 +12,7 @@ pub(crate) enum When {
 }
 
 impl When {
-    /// Whether it is one at `wall`.
+    /// Whether it exists at `wall`.
     pub(crate) fn holds_at(self, wall: SystemTime) -> bool {
         match self {
             Self::From(moment) => moment <= wall,

@@ -14,17 +14,17 @@ use super::tree::{Entry, Key, Node, Scalar, Span, Value};
 
 /// The largest file, in bytes.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
-/// The most nodes, each alias counting as all that it stands for: ten for each of 10 000 routes.
+/// The most nodes, where each alias counts as all that it stands for: ten for each of 10 000 routes.
 const MAX_NODES: usize = 100_000;
-/// The most text that aliases may stand for, in bytes: one long text and many aliases of it are few nodes and much memory.
+/// The most bytes of text that aliases may stand for: many aliases of one long text are few nodes and much memory.
 const MAX_REPEATED: usize = MAX_BYTES;
 
-/// Parses one document. Repeated keys are reported and passed over; whatever else is wrong is reported and ends it with `None`.
+/// Parses one document. Repeated keys are reported and skipped; any other problem is reported and ends it with `None`.
 pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     parse_wanted(text, &|_| true, problems)
 }
 
-/// The same, of routes that are not wanted only the names: ten thousand routes are much memory for whoever asks about one.
+/// The same, but of unwanted routes only the names: to answer for one route, ten thousand would take too much memory.
 pub(crate) fn parse_wanted(
     text: &str,
     is_wanted: &dyn Fn(&str) -> bool,
@@ -78,7 +78,7 @@ impl<'w> Reader<'w> {
         }
     }
 
-    /// Whether what is placed next belongs to a route by its name.
+    /// Whether the next node is the settings of a route.
     fn is_in_routes(&self) -> bool {
         let [root, _] = &self.open[..] else {
             return false;
@@ -228,7 +228,7 @@ impl<'w> Reader<'w> {
         else {
             return Ok(());
         };
-        // Most have one entry or two, and a vector begins with room for four.
+        // Shrunk: most have one entry or two, and a vector begins with room for four.
         let value = match content {
             Content::Sequence(mut items) => {
                 items.shrink_to_fit();
@@ -268,7 +268,7 @@ impl<'w> Reader<'w> {
                         );
                     }
                     None => {
-                        // Nothing has no place of its own, and a text that begins below its key is better shown by that.
+                        // Null has no place of its own, and a text that begins below its key is better shown by the key.
                         let scalar = matches!(node.value, Value::Null | Value::Scalar(_));
                         let elsewhere =
                             node.value == Value::Null || node.span.line != key.span.line;

@@ -12,7 +12,7 @@ use crate::resilience::{
     BreakerKeys, BreakerSpec, Enforcement, RampSpec, ResetBackoff, SpecProblem, WindowSpec,
 };
 
-/// A breaker of a route that has `timeout`; `None` when it makes no sense, which was reported, or in a layer that is not a whole.
+/// The breaker of a route with `timeout`; `None` if it is invalid, which was reported, or in a layer that is no whole route.
 pub(super) fn breaker(
     fields: &mut Fields<'_, '_>,
     enforcement: Enforcement,

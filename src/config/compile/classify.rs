@@ -55,7 +55,7 @@ fn is_inherited(item: &Node, problems: &mut Problems) -> bool {
     value("classify", item, problems, read).is_some()
 }
 
-/// A rule behind one that decides all it asks for. What a preset brings may well be overruled, by intent.
+/// Reports a rule that an earlier one always decides. Rules of a preset may be overruled on purpose.
 fn refuse_idle(rules: &[(Rule, Span)], problems: &mut Problems) {
     for (at, (rule, span)) in rules.iter().enumerate() {
         let Some((_, before)) = rules[..at].iter().find(|(before, _)| before.covers(rule)) else {
@@ -118,7 +118,7 @@ fn rule(fields: &mut Fields<'_, '_>) -> Option<Rule> {
     })
 }
 
-/// What the rule decides, and what goes with that only.
+/// Reads what the rule decides, and the keys that belong to that decision only.
 fn then(fields: &mut Fields<'_, '_>, is_about_errors: bool) -> Option<Then> {
     let as_at = fields.key_span("as");
     let Some(as_at) = as_at else {

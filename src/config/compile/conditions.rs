@@ -1,4 +1,4 @@
-//! What a rule of `classify:` asks for.
+//! The conditions of a rule of `classify:`.
 
 use ::http::HeaderName;
 
@@ -36,7 +36,7 @@ fn items<'n>(entry: &'n Entry, problems: &mut Problems) -> &'n [Node] {
     }
 }
 
-/// The first so many; that there are more is reported.
+/// The first `most`; if there are more, that is reported.
 pub(super) fn within<'n, T>(
     items: &'n [T],
     what: &str,
@@ -99,7 +99,7 @@ pub(super) fn headers(fields: &mut Fields<'_, '_>) -> Vec<(HeaderName, Option<Pa
     headers
 }
 
-/// Pointers with the values that may stand there; without one, anything but null may.
+/// Pointers with the values that may stand there; without a value, anything but null.
 pub(super) fn json(fields: &mut Fields<'_, '_>) -> Vec<(Pointer, Vec<Expected>)> {
     let (entries, place) = fields.named("json");
     let entries = within(&entries, "`json` has", "pointers", place, fields.problems);

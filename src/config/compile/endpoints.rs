@@ -10,7 +10,7 @@ use crate::config::units::Invalid;
 
 const KEY: &str = "endpoints";
 
-/// Reads the list; an endpoint without a port has that of the URL. Empty when there is none, or nothing good in it.
+/// Reads the list; an endpoint without a port has that of the URL. Empty when there is none, or no valid item in it.
 pub(super) fn endpoints(fields: &mut Fields<'_, '_>, port: Option<u16>) -> Vec<EndpointPlan> {
     let read = |text: &str| endpoint(text, port.unwrap_or(1));
     let entries = fields.entries();

@@ -96,7 +96,7 @@ fn fallback(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> Option<Fal
     Some(FallbackPlan { kind, on_failure })
 }
 
-/// A fixed answer always comes about, so nothing behind it is ever asked; and one route has one store of answers.
+/// A fixed answer always succeeds, so nothing behind it is ever used; and one route has one store of answers.
 fn refuse_unreachable(
     earlier: &[FallbackPlan],
     plan: &FallbackPlan,
@@ -152,7 +152,7 @@ fn respond(fields: &mut Fields<'_, '_>, correlation: &HeaderName) -> RespondPlan
     }
 }
 
-/// A body with what it is.
+/// A body with its media type.
 type Body = (&'static str, Template);
 
 fn body(fields: &mut Fields<'_, '_>) -> Option<Body> {
@@ -168,7 +168,7 @@ fn json(fields: &mut Fields<'_, '_>) -> Option<Body> {
     Some(("application/json", builder.finish()))
 }
 
-/// JSON as the YAML means it: what is quoted is a string, what is not may be a number or a flag.
+/// Writes JSON as the YAML means it: quoted texts are strings, unquoted ones may be numbers or flags.
 fn push_json(node: &Node, builder: &mut TemplateBuilder, problems: &mut Problems) {
     match &node.value {
         Value::Null | Value::Unusable => builder.push_plain("null"),
@@ -207,7 +207,7 @@ fn is_json_word(text: &str) -> bool {
     matches!(text, "true" | "false") || (text.trim() == text && is_number(text))
 }
 
-/// A file is what its name's ending says. What is no text is sent as it is.
+/// Reads a file as a body; its extension gives the media type. Content that is no text is sent as it is.
 fn body_file(fields: &mut Fields<'_, '_>) -> Option<Body> {
     let Entry { node, .. } = fields.take("body_file")?;
     let (path, content) = file("body_file", node, Secrecy::Public, fields.problems)?;
@@ -284,7 +284,7 @@ fn template(key: &str, text: &Scalar, span: Span, problems: &mut Problems) -> Op
         .ok()
 }
 
-/// A place that is none. What comes from the environment is not repeated.
+/// The problem of an unknown place. Text from the environment is not repeated.
 fn no_place(key: &str, text: &Scalar, span: Span, unknown: &UnknownPlace) -> Problem {
     let places: Vec<String> = names().map(|name| format!("`%{{{name}}}`")).collect();
     let help = format!(

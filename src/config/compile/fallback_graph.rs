@@ -10,7 +10,7 @@ use crate::config::tree::{Node, Span, Value};
 /// The most routes that fall back to one another in a row: each is one call more for a caller that waits.
 const MAX_CHAIN: usize = 8;
 
-/// Which routes each route falls back to, and where that is written.
+/// The routes that each route falls back to, and where that is written.
 #[derive(Default)]
 pub(super) struct FallbackGraph {
     targets: BTreeMap<String, Vec<(String, Span)>>,
@@ -34,14 +34,14 @@ impl FallbackGraph {
             .insert(name.to_owned(), targets.unwrap_or_default());
     }
 
-    /// Reports what leads nowhere or in a circle.
+    /// Reports fallbacks that lead nowhere or in a circle.
     pub(super) fn check(&self, problems: &mut Problems) {
         for (target, span) in self.targets.values().flatten() {
             if !self.targets.contains_key(target) {
                 self.refuse_unknown(target, *span, problems);
             }
         }
-        // How many routes may be asked one after the other, by the first of them.
+        // The lengths of the chains, by their first route.
         let mut lengths = BTreeMap::new();
         for name in self.targets.keys() {
             self.walk(name, &mut lengths, problems);
@@ -59,7 +59,7 @@ impl FallbackGraph {
         });
     }
 
-    /// Goes wherever `start` leads, depth first, by a list of its own: thousands of routes may be one chain.
+    /// Follows all fallbacks from `start`, depth first, without recursion: thousands of routes may be one chain.
     fn walk<'a>(
         &'a self,
         start: &'a str,

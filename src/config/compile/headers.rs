@@ -13,8 +13,8 @@ use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Key, Node, Scalar, Span, Value};
 use crate::config::units::Invalid;
 
-/// Headers that belong to one connection, or that the proxy sets after all edits. `x-forwarded-` and `x-sidefuse-` are more by their
-/// beginning.
+/// Headers that belong to one connection, or that the proxy sets after all edits, besides those that begin with `x-forwarded-`
+/// and `x-sidefuse-`.
 const OWNED: [&str; 18] = [
     "connection",
     "content-length",
@@ -193,7 +193,7 @@ fn secret_file(fields: &mut Fields<'_, '_>, name: &HeaderName) -> Option<HeaderT
     Some(HeaderText::File { path, value })
 }
 
-/// Reports a value in curly quotes, which are no quotes of YAML's and are sent with it.
+/// Reports a value in curly quotes, which are not YAML's and would be sent with it.
 pub(super) fn warn_of_quotes(
     name: &HeaderName,
     text: &Scalar,
@@ -216,8 +216,8 @@ pub(super) fn header_key(key: &Key, problems: &mut Problems) -> Option<HeaderNam
         .ok()
 }
 
-/// A reader of a header that may carry an id: one with no meaning of its own, which the id would destroy, and with no secret in it,
-/// which would become the id.
+/// A reader of a header that may carry an id: not one with a meaning of its own, which the id would destroy, nor one with a
+/// secret, which would become the id.
 pub(super) fn id_header(text: &str) -> Result<HeaderName, Invalid> {
     let name = header_name(text)?;
     let text = name.as_str();

@@ -1,14 +1,14 @@
-//! `key` and `max_keys` of a breaker: whom it has breakers for, besides the one for all.
+//! `key` and `max_keys` of a breaker: breakers for single keys, besides the one for all.
 
 use super::headers::header_name;
 use crate::config::fields::Fields;
 use crate::config::plan::{KeySource, KeyedPlan};
 use crate::config::problem::{Code, Problem};
 
-/// How to write one.
+/// How to write a key.
 const HINT: &str = "write one of `{header: X-Tenant-ID}`, `{path_segment: 2}` and `{host: true}`";
 
-/// Reads both keys; `None` where the breaker is one for all.
+/// Reads both; `None` if there is only the breaker for all.
 pub(super) fn keyed(fields: &mut Fields<'_, '_>) -> Option<KeyedPlan> {
     let by = if !fields.is_off("key") && fields.has("key") {
         fields.section("key", source)

@@ -33,7 +33,8 @@ fn is_set(fields: &mut Fields<'_, '_>, key: &'static str) -> bool {
     !fields.is_off(key) && fields.has(key)
 }
 
-/// `{max: 100, queue: 50, queue_timeout: 1s}`; `None` when it makes no sense, which was reported, or in a layer that is not a whole.
+/// `{max: 100, queue: 50, queue_timeout: 1s}`; `None` if it is invalid, which was reported, or in a layer that is no whole
+/// route.
 fn concurrency(
     fields: &mut Fields<'_, '_>,
     timeout: Timeout,

@@ -45,7 +45,7 @@ pub(super) fn listen(file: &mut Fields<'_, '_>) -> (ListenPlan, AdminPlan) {
         .collect();
 
     let (guarded, access) = file.section("admin", |fields| {
-        // A token file that is named but cannot be read is a problem of its own.
+        // A token file that cannot be read is reported separately.
         let guarded = fields.has("operator_token_file");
         let access = AdminPlan {
             operator_token_file: token_file(fields, "operator_token_file"),
@@ -100,7 +100,7 @@ fn admin(node: &Node, problems: &mut Problems) -> Vec<Placed<Option<AdminAddress
         .collect()
 }
 
-/// The items of a list; anything else is a list of one. Of too many the first.
+/// The items of a list; anything else is a list of one. If there are too many, the first ones.
 fn items<'n>(key: &str, node: &'n Node, problems: &mut Problems) -> &'n [Node] {
     match &node.value {
         Value::Sequence(items) if items.len() > MOST_LISTENERS => {
@@ -171,8 +171,8 @@ fn refuse_open_admin(admin: &[Placed<AdminAddress>], problems: &mut Problems) {
     }
 }
 
-/// Two listeners cannot share a port of one address, nor of an address and its wildcard: that of IPv6 takes IPv4 as well. Port 0 is a
-/// new port each time.
+/// Two listeners cannot share a port of one address, nor of an address and its wildcard; the IPv6 wildcard includes IPv4. Port
+/// 0 is a new port each time.
 fn refuse_duplicates(
     proxy: &[Placed<SocketAddr>],
     admin: &[Placed<AdminAddress>],

@@ -13,7 +13,7 @@ use crate::config::problem::{Code, Problem};
 use crate::config::tree::{Entry, Value};
 use crate::config::units::Invalid;
 
-/// `None` when something in it cannot be read, which was reported: what is left of it would be another match.
+/// `None` if something in it cannot be read, which was reported: the rest would be another match.
 pub(super) fn matches(fields: &mut Fields<'_, '_>) -> Option<MatchPlan> {
     let before = fields.problems.count();
     let plan = MatchPlan {
@@ -50,8 +50,8 @@ fn host_pattern(text: &str) -> Result<HostPattern, Invalid> {
     }
 }
 
-/// Whole segments: a final slash means nothing and is cut, so `/` leaves the empty prefix that every path has. What no client sends
-/// is refused: the path of a call is compared as it comes.
+/// Reads a prefix in whole segments: a final slash is cut, so `/` is the empty prefix of every path. What no client sends is
+/// refused, since the path of a call is compared as it comes.
 fn path_prefix(text: &str) -> Result<String, Invalid> {
     let malformed = |what: &str| Invalid::new(Code::Malformed, what);
     let Some(rest) = text.strip_prefix('/') else {

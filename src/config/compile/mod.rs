@@ -1,4 +1,4 @@
-//! The walk over the tree that makes the plan and reports everything that stands in its way.
+//! The walk over the tree that makes the plan and reports every problem.
 
 mod breaker;
 mod classify;
@@ -100,7 +100,7 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
     Some(plan)
 }
 
-/// Spells out short forms, so that layers can be laid over one another.
+/// Spells out short forms, so that layers can be merged.
 pub(crate) fn spell_out_settings(root: &mut Node) {
     let Value::Mapping(entries) = &mut root.value else {
         return;
@@ -137,11 +137,11 @@ fn version(file: &mut Fields<'_, '_>) {
     }
 }
 
-/// What the settings that are being read are for.
+/// The place of the settings that are being read.
 #[derive(Clone, Copy)]
 enum Scope {
     /// A whole route, whose name is written there.
     Route(Span),
-    /// `defaults` or a preset: keys and values are checked, what they mean together is not.
+    /// `defaults` or a preset: keys and values are checked, but not in combination.
     Shared,
 }

@@ -1,4 +1,4 @@
-//! Explicit matches of different routes that could take the same call although neither is the more specific one.
+//! Explicit matches of different routes that could take the same call although neither is more specific.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use crate::config::plan::{HostPattern, MatchPlan, RoutePlan};
 use crate::config::problem::{Code, Problem, Problems, Severity};
 use crate::config::tree::Span;
 
-/// With so many others of the same host, path and rank one is compared: work must not grow with the square of the routes.
+/// The most matches of the same host, path and rank that one is compared with, so that the work does not grow with the square
+/// of the routes.
 const MOST_COMPARED: usize = 100;
 
 /// A match, with its route and its place.
@@ -22,14 +23,14 @@ struct Written<'p> {
     span: Span,
 }
 
-/// Matches that only their methods and headers tell apart.
+/// What matches have in common that differ only by their methods and headers.
 type Alike<'p> = (
     Option<&'p HostPattern>,
     &'p str,
     (usize, bool, usize, usize),
 );
 
-/// Reports the same match of two routes, and matches between which only the names of the routes would decide.
+/// Reports the same match of two routes, and matches of which only the names of the routes would decide.
 pub(super) fn refuse_overlaps(
     routes: &BTreeMap<String, Arc<RoutePlan>>,
     places: &Places,
@@ -62,7 +63,7 @@ pub(super) fn refuse_overlaps(
         let others = alike.entry(key).or_default();
         let compared = others.iter().take(MOST_COMPARED);
         let found = compared.filter_map(|other| overlap(*other, one));
-        // One is enough, but no warning may hide an error: it would depend on the order of the file.
+        // One is enough, but no warning may hide an error, or the result would depend on the order of the file.
         if let Some(problem) = found.min_by_key(|it| it.severity == Severity::Warning) {
             problems.push(problem);
         }
@@ -70,7 +71,7 @@ pub(super) fn refuse_overlaps(
     }
 }
 
-/// What to say of two matches of the same host, path and rank, if one call can be of both.
+/// The problem of two matches of the same host, path and rank, if one call can be of both.
 fn overlap(earlier: Written<'_>, one: Written<'_>) -> Option<Problem> {
     let (a, b) = (earlier.plan, one.plan);
     let method = match b.methods.iter().find(|method| a.methods.contains(method)) {

@@ -1,4 +1,4 @@
-//! `overrides:`, the switch that Git owns: a hold for the breaker of a route that exists.
+//! `overrides:`, holds that stand in the configuration, for breakers of routes that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use crate::config::units::Invalid;
 /// The longest reason, in characters; the same that the admin API takes.
 const LONGEST_REASON: usize = 256;
 
-/// The names of the routes as they are written, those with errors included: an override of one of them is no error of its own.
+/// The names of the routes as they are written, including routes with errors: an override of such a route is no error of its
+/// own.
 pub(super) fn names(file: &Fields<'_, '_>) -> BTreeSet<String> {
     let entries = file.entries();
     let routes = entries.iter().find(|entry| entry.key.text == "routes");

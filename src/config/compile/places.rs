@@ -1,25 +1,25 @@
-//! Where the parts of each route are written, for what concerns several routes.
+//! Where the parts of each route are written, for problems that concern several routes.
 
 use std::collections::HashMap;
 
 use crate::config::tree::{Entry, Node, Span};
 
-/// The places of one route; the route's own for what is not written.
+/// The places of one route's parts; the route's own place for those that are not written.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Place {
     /// Its name.
     pub(super) route: Span,
     /// The key of its match.
     pub(super) matches: Span,
-    /// Whether it has one, be it only one that cannot be read.
+    /// Whether it has one, even if that cannot be read.
     pub(super) has_match: bool,
     /// Its upstream.
     pub(super) upstream: Span,
-    /// The key of its longest time for a call.
+    /// The key of its `timeout`.
     pub(super) timeout: Span,
     /// The key of the upstream's other hosts.
     pub(super) also_hosts: Span,
-    /// The key of the most connections of its upstream.
+    /// The key of its pool's `max`.
     pub(super) pool: Span,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Place {
 pub(super) struct Places(HashMap<String, Place>);
 
 impl Places {
-    /// Adds a route whose name is written at `route` and whose settings, all layers laid together, are these.
+    /// Adds a route whose name is written at `route` and whose merged settings are these.
     pub(super) fn add(&mut self, name: &str, settings: &Node, route: Span) {
         let key = |node: Option<&Entry>| node.map_or(route, |entry| entry.key.span.or(route));
         let upstream = settings.entry("upstream");

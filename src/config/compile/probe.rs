@@ -12,7 +12,7 @@ use crate::config::standard;
 use crate::config::tree::{Entry, Span, Value};
 use crate::config::units::Invalid;
 
-/// Reads `probe`, whose paths stand behind `base_path`; `None` when there is none, or `off`.
+/// Reads `probe`, whose path is appended to `base_path`; `None` when there is none, or `off`.
 pub(super) fn probe(fields: &mut Fields<'_, '_>, base_path: &str) -> Option<ProbePlan> {
     let section = fields.inner("probe");
     let Entry { node, .. } = fields.take("probe")?;

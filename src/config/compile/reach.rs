@@ -1,4 +1,4 @@
-//! Whether calls find each route: routes that others stand before, hosts that mean two upstreams, and routes back into sidefuse.
+//! Whether calls reach each route: routes that others hide, hosts that mean two upstreams, and routes back into sidefuse.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use crate::config::problem::{Code, Problem, Problems};
 
 type Routes = BTreeMap<String, Arc<RoutePlan>>;
 
-/// Reports routes that no call reaches, or not by their name. Those that others fall back to are reached by that.
+/// Reports routes that no call reaches, or not by their name. Routes that others fall back to are reached in that way.
 pub(super) fn check_reach(routes: &Routes, places: &Places, problems: &mut Problems) {
     let takes_all = |plan: &&MatchPlan| {
         plan.host.is_none() && plan.methods.is_empty() && plan.headers.is_empty()
@@ -71,7 +71,7 @@ fn fallback_routes(route: &RoutePlan) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A host that a route is found by.
+/// A host by which a route is found.
 struct Claim<'p> {
     route: &'p str,
     upstream: &'p UpstreamPlan,
@@ -103,7 +103,7 @@ pub(super) fn refuse_shared_hosts(routes: &Routes, places: &Places, problems: &m
     for ((host, _), claims) in &claims {
         for claim in claims.iter().filter(|claim| claim.is_alias) {
             let rivals = claims.iter().filter(|other| claim.rivals(other));
-            // Of two that are both `also_hosts` the later line is told.
+            // If both are `also_hosts`, the later line is reported.
             let place = |claim: &Claim<'_>| {
                 let place = places.of(claim.route);
                 if claim.is_alias {
@@ -129,14 +129,15 @@ pub(super) fn refuse_shared_hosts(routes: &Routes, places: &Places, problems: &m
 }
 
 impl Claim<'_> {
-    /// Whether a call could be of either. An own host that has no usual port is named with it, another host never is.
+    /// Whether a call could mean either. An upstream's own host with an unusual port is named with that port, an `also_hosts`
+    /// never is.
     fn rivals(&self, other: &Self) -> bool {
         let is_usual = other.is_alias || [80, 443].contains(&other.upstream.port);
         self.route != other.route && (is_usual || self.upstream.port == other.upstream.port)
     }
 }
 
-/// Reports upstreams that are one of `own`, the proxy's listeners: such a call would come back to us for ever.
+/// Reports upstreams that are one of `own`, the proxy's listeners: such a call would loop forever.
 pub(super) fn refuse_own_address(
     routes: &Routes,
     (own, places): (&[SocketAddr], &Places),

@@ -15,7 +15,7 @@ enum Item {
     Statuses(std::ops::RangeInclusive<u16>),
 }
 
-/// The retry policy of a route; `None` when it makes none.
+/// The retry policy of a route; `None` if it makes no retries.
 pub(super) fn retry(fields: &mut Fields<'_, '_>, scope: Scope) -> Option<RetrySpec> {
     let entries = fields.entries();
     let place = |key: &str| {
@@ -86,7 +86,7 @@ fn item(text: &str) -> Result<Item, Invalid> {
     if let Some(word) = words.iter().find(|word| **word == text) {
         return Ok(Item::Word(word));
     }
-    // Of the classes only two are failures; another is a word that is not known.
+    // Only two of the classes are failures; others count as unknown words.
     let is_known = !text.ends_with("xx") || ["4xx", "5xx"].contains(&text);
     match ends(text).filter(|_| is_known) {
         Some((low, high)) if low <= high && low >= 400 && high <= 599 => {

@@ -1,4 +1,4 @@
-//! The settings of one route, all layers laid together.
+//! The merged settings of one route.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `defaults:`, `presets:` and `routes:`: each checked by itself, then laid together route by route.
+//! `defaults:`, `presets:` and `routes:`: each checked by itself, then merged route by route.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
@@ -23,20 +23,20 @@ use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Key, Node, Scalar, Span, Value};
 use crate::resilience::{BreakerSpec, Rules};
 
-/// The most nodes of all routes together, what they inherit included: thousands of routes times large defaults are no plan.
+/// The most nodes of all routes together, inherited ones included: thousands of routes times large defaults would be too much.
 const MAX_LAID: usize = 200_000;
 
-/// What routes are checked against that is no part of them.
+/// The surroundings that routes are checked against.
 pub(super) struct Around<'p> {
     /// The header of the id.
     pub(super) correlation: &'p HeaderName,
     /// The proxy's listeners.
     pub(super) proxy: &'p [SocketAddr],
-    /// How long calls may take to finish when the process ends.
+    /// The time to drain.
     pub(super) drain: Duration,
     /// Where that is written.
     pub(super) drain_at: Span,
-    /// How many threads carry traffic, where that does not depend on the machine.
+    /// The number of workers, if it does not depend on the machine.
     pub(super) workers: Option<usize>,
 }
 
@@ -91,7 +91,7 @@ pub(super) fn routes(
     }
     let (mut plans, mut places) = (BTreeMap::new(), Places::default());
     let mut fallbacks = FallbackGraph::default();
-    // Thousands of routes of one preset have the same rules, so they share them.
+    // Routes of one preset have the same rules and share them: there may be thousands.
     let mut rules: HashSet<Rules> = HashSet::new();
     // And mostly the breaker of the last one before them.
     let mut breakers: HashMap<String, BreakerSpec> = HashMap::new();
@@ -142,7 +142,7 @@ pub(super) fn routes(
             *last = plan.breaker.clone();
         }
         places.add(&key.text, &settings, key.span);
-        // Shared from the start: a map of ten thousand whole plans keeps room for twice as many.
+        // In an `Arc` from the start: a map of ten thousand plans by value would allocate room for up to twice as many.
         plans.insert(key.text.clone(), Arc::new(plan));
     }
     refuse_overlaps(&plans, &places, file.problems);
@@ -157,8 +157,8 @@ pub(super) fn routes(
     plans
 }
 
-/// The settings of a route over those of its preset over `base`, with the preset's name. Without the preset when it cannot be
-/// found, so that the rest of the route is read all the same.
+/// Merges the settings of a route over those of its preset over `base`; returns them with the preset's name. Without the preset
+/// if it cannot be found, so that the rest of the route is still read.
 pub(in crate::config) fn lay(
     route: &Node,
     base: &Node,
@@ -180,7 +180,7 @@ pub(in crate::config) fn lay(
     (name, settings)
 }
 
-/// Takes away what `defaults` or a preset say of TLS where the route's own upstream is a plain one: it is for the others.
+/// Removes TLS settings of `defaults` or a preset if the route's own upstream is plain: they are for other routes.
 fn drop_foreign_tls(route: &Node, settings: &mut Node) {
     let own = route.entry("upstream").map(|entry| &entry.node);
     if own.is_some_and(|own| own.entry("tls").is_some()) {
@@ -236,7 +236,7 @@ fn check_preset(
     let _ = presets.settings(&Scalar::literal(&key.text), key.span, problems);
 }
 
-/// Names are URL segments and label values.
+/// Checks a name, which becomes a URL segment and a label value.
 pub(super) fn check_name(what: &str, key: &Key, problems: &mut Problems) {
     let name = key.text.as_bytes();
     let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

@@ -1,4 +1,4 @@
-//! `shadow:` of a route: candidates, each of which says what it would do otherwise than the route's breaker.
+//! `shadow:` of a route: candidates, each with the settings that differ from the route's breaker.
 
 use super::Scope;
 use super::breaker::breaker;
@@ -25,7 +25,7 @@ const NOT_ITS_OWN: [(&str, &str); 3] = [
     ),
 ];
 
-/// Reads the candidates of a route whose own breaker is written as `own`: what one does not say is as it says there.
+/// Reads the candidates of a route whose own breaker is written as `own`: keys that a candidate lacks are taken from there.
 pub(super) fn shadows(
     fields: &mut Fields<'_, '_>,
     own: Option<&Node>,
@@ -68,7 +68,7 @@ pub(super) fn shadows(
     specs
 }
 
-/// The settings of a candidate over those of the breaker beside it.
+/// Merges the settings of a candidate over those of the route's breaker.
 pub(in crate::config) fn laid(own: Option<&Node>, candidate: &Node) -> Node {
     let Some(own) = own else {
         return merge(&Node::built_in([]), candidate, &CANDIDATE);

@@ -1,4 +1,4 @@
-//! What each worker gets of an upstream's connections.
+//! Each worker's share of an upstream's connections.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use crate::config::excerpt::show;
 use crate::config::plan::{HttpVersion, RoutePlan, UpstreamPlan};
 use crate::config::problem::{Code, Problem, Problems};
 
-/// Warns of pools that leave a worker without a connection of HTTP/2: it has to wait until another one has no call on its own.
+/// Warns of HTTP/2 pools that leave a worker without a connection: it has to wait until another worker's connection has no
+/// calls.
 pub(super) fn check_shares(
     plans: &BTreeMap<String, Arc<RoutePlan>>,
     (workers, places): (usize, &Places),

@@ -1,4 +1,4 @@
-//! `stale:` of a fallback, and what of it contradicts its route.
+//! `stale:` of a fallback, and its contradictions with the route.
 
 use ::http::HeaderName;
 
@@ -14,7 +14,7 @@ use crate::config::problem::{Code, Problem, Problems};
 use crate::config::standard;
 use crate::config::tree::Span;
 
-/// Reads it.
+/// Reads `stale`.
 pub(super) fn stale(fields: &mut Fields<'_, '_>) -> StalePlan {
     let span = fields.span;
     let max_age = fields.setting("max_age");
@@ -69,7 +69,7 @@ fn header_list(fields: &mut Fields<'_, '_>, key: &'static str, most: usize) -> V
     names
 }
 
-/// What says who calls is shared knowingly or not at all, and no header can be both.
+/// Reports headers in `neutral` that identify the caller, or that stand in `vary` as well.
 fn refuse_neutral(neutral: &[HeaderName], vary: &[HeaderName], fields: &mut Fields<'_, '_>) {
     let span = fields.span;
     for name in neutral {
@@ -87,7 +87,7 @@ fn refuse_neutral(neutral: &[HeaderName], vary: &[HeaderName], fields: &mut Fiel
     }
 }
 
-/// Reports headers that are said to tell no callers apart where the route tells them apart by just those.
+/// Reports headers in `neutral` by which the route tells callers apart.
 pub(super) fn refuse_neutral_keys(
     plans: &[FallbackPlan],
     (keyed, limits): (Option<&KeyedPlan>, &LimitsPlan),

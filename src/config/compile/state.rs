@@ -1,4 +1,4 @@
-//! `state_file` and `state_max_age`: what outlives the process.
+//! `state_file` and `state_max_age`: the state that outlives the process.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub(super) fn state(file: &mut Fields<'_, '_>) -> Option<StatePlan> {
     })
 }
 
-/// The file need not be there yet, but its directory must.
+/// Reads the path. The file need not exist yet, but its directory must.
 fn path(file: &mut Fields<'_, '_>) -> Option<PathBuf> {
     let node = &file.take("state_file")?.node;
     let (text, span) = scalar("state_file", node, file.problems)?;

@@ -1,7 +1,6 @@
-//! Statuses as rules, retries and probes write them.
+//! Statuses as they are written in rules, retries and probes.
 
-/// The ends of `404`, `500-599` or `5xx`, whatever they are: which of them mean something is for the key to say. `None` for what is
-/// none of the three.
+/// The ends of `404`, `500-599` or `5xx`, of any value: the key decides which of them are allowed. `None` for any other text.
 pub(super) fn ends(text: &str) -> Option<(u16, u16)> {
     match (text.strip_suffix("xx"), text.split_once('-')) {
         (Some(class), _) => number(&format!("{class}00")).map(|first| (first, first + 99)),
@@ -10,7 +9,7 @@ pub(super) fn ends(text: &str) -> Option<(u16, u16)> {
     }
 }
 
-/// Three digits.
+/// Reads three digits.
 fn number(text: &str) -> Option<u16> {
     let is_plain = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     is_plain.then(|| text.parse().ok()).flatten()

@@ -7,7 +7,7 @@ use crate::config::problem::{Code, Problem};
 use crate::config::tree::Span;
 use crate::resilience::ThrottleSpec;
 
-/// How a route obeys an upstream that asks for a pause; `None`: not at all.
+/// How a route obeys an upstream that asks for a pause; `None` if it does not.
 pub(super) fn throttle(
     fields: &mut Fields<'_, '_>,
     timeout: Timeout,

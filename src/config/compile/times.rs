@@ -1,4 +1,4 @@
-//! The times of a route against its `timeout`, which ends every call.
+//! Checks the times of a route against its `timeout`, which ends every call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) struct Timeout {
 }
 
 impl Timeout {
-    /// What to say of a time that is longer and so never comes to its end.
+    /// The problem of a time that is longer than the timeout and so never ends.
     pub(super) fn ends_before(self, key: &str, time: Duration, code: Code) -> Option<Problem> {
         (time > self.time).then(|| {
             let message =
@@ -29,7 +29,7 @@ impl Timeout {
         })
     }
 
-    /// With what it is and where that is said.
+    /// Adds the value of the timeout and where it is written.
     pub(super) fn explain(self, problem: Problem) -> Problem {
         let time = spell_time(self.time);
         problem.hint(if self.at.is_in_file() {
@@ -40,7 +40,7 @@ impl Timeout {
     }
 }
 
-/// Where the settings of a route are written, all layers laid together.
+/// Where the merged settings of a route are written.
 pub(super) struct Written<'n> {
     pub(super) settings: Vec<&'n Entry>,
     pub(super) route: Span,
@@ -66,7 +66,7 @@ impl Written<'_> {
     }
 }
 
-/// Reports what of a whole route contradicts its times.
+/// Reports settings of a route that contradict its times.
 pub(super) fn check_times(plan: &RoutePlan, written: &Written<'_>, problems: &mut Problems) {
     let timeout = Timeout {
         time: plan.timeout,
@@ -83,7 +83,7 @@ pub(super) fn check_times(plan: &RoutePlan, written: &Written<'_>, problems: &mu
         let place = written.place(&["max_duration"]);
         problems.push(timeout.explain(Problem::error(Code::Timeouts, place, message)));
     }
-    // What follows works all the same, only not as it is written. A time that nobody wrote is no promise.
+    // What follows works, but not as written. Defaults are not checked.
     let mut warn = |path: &[&str], what: &dyn Fn() -> Option<Problem>| {
         if let Some(span) = written.find(path)
             && let Some(problem) = what()
@@ -146,7 +146,7 @@ pub(super) fn check_times(plan: &RoutePlan, written: &Written<'_>, problems: &mu
     }
 }
 
-/// A retry of what is too slow needs an attempt that ends before the call does.
+/// Reports a retry of timeouts that can never happen: no attempt ends before the call does.
 fn idle_retry(plan: &RoutePlan, retry: &RetrySpec) -> Option<Problem> {
     let is_whole = plan
         .attempt_timeout
@@ -162,18 +162,18 @@ fn idle_retry(plan: &RoutePlan, retry: &RetrySpec) -> Option<Problem> {
     )
 }
 
-/// How many calls a rate lets pass within a time, after a rest.
+/// The most calls that a rate lets pass within a time, after a rest.
 fn most_calls(rate: &RatePlan, window: Duration) -> f64 {
     f64::from(rate.spec.burst()) + rate.per_second * window.as_secs_f64()
 }
 
-/// Reports a drain that is shorter than calls may be; of all routes the one with the longest.
+/// Reports a drain that is shorter than calls may take; only for the route with the longest.
 pub(super) fn check_drain<'p>(
     routes: impl Iterator<Item = (&'p String, &'p Arc<RoutePlan>)>,
     (around, places): (&Around<'_>, &Places),
     problems: &mut Problems,
 ) {
-    // No time at all is no oversight.
+    // A drain of 0 is chosen on purpose.
     if around.drain.is_zero() {
         return;
     }

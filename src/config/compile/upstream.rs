@@ -88,7 +88,7 @@ pub(super) fn upstream(
     })
 }
 
-/// What a URL says.
+/// The parts of a URL.
 struct Url {
     tls: bool,
     host: String,
@@ -108,7 +108,7 @@ fn url(fields: &mut Fields<'_, '_>, place: Span) -> Option<Url> {
     value("upstream", node, fields.problems, parse_url)
 }
 
-/// No message repeats a URL that may hold a password.
+/// Reads a URL. Messages never repeat one that may hold a password.
 fn parse_url(text: &str) -> Result<Url, Invalid> {
     const EXAMPLE: &str = "write it like `https://api.example.com`";
     let invalid = |what: &str| Invalid::new(Code::Url, what);
@@ -167,7 +167,7 @@ fn parse_url(text: &str) -> Result<Url, Invalid> {
     })
 }
 
-/// Each once, and none the URL's own: whichever way it is written.
+/// Reads the hosts: each once, in any notation, and not the URL's own.
 fn also_hosts(fields: &mut Fields<'_, '_>, url: Option<&Url>) -> Vec<String> {
     const KEY: &str = "also_hosts";
     let written = fields.node(KEY);
@@ -201,7 +201,7 @@ fn tls(fields: &mut Fields<'_, '_>) -> Option<PublicFile> {
     let node = &fields.take("ca_file")?.node;
     let (path, content) = file("ca_file", node, Secrecy::Public, fields.problems)?;
     let digest = Sha256::digest(&content).into();
-    // The defaults are read for every route, and a bundle takes its time.
+    // The defaults are read for every route, and parsing a bundle takes time.
     if fields.problems.is_first_look(&path, node.span) {
         check_authorities("ca_file", &content, node.span, fields.problems);
     }

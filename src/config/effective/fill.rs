@@ -1,4 +1,5 @@
-//! From what is written to what counts: every key of the table that counts in its place, in the table's order.
+//! Adds to what is written what counts without being written: every key that counts in its place, in the order of the
+//! documentation.
 
 use std::cell::Cell;
 
@@ -11,10 +12,10 @@ use crate::config::expand::{Env, Piece, name_of, pieces};
 use crate::config::keys::{Beside, CANDIDATE, Follows, Form, Key, Kind, Section, Shown, Unwritten};
 use crate::config::tree::{Entry, Node, Scalar, Span, Value};
 
-/// Fills what is not written.
+/// Adds the values of keys that are not written.
 pub(super) struct Filler<'a> {
     pub(super) env: Env<'a>,
-    /// What was laid together, from the top.
+    /// The layers that were merged, from the top.
     pub(super) layers: &'a [Layer<'a>],
 }
 
@@ -22,7 +23,7 @@ pub(super) struct Filler<'a> {
 struct At<'a> {
     path: Vec<Step>,
     beside: Beside<'a>,
-    /// The name that the value stands under, if names are free there.
+    /// The name that the value stands under, in a mapping of free names.
     name: Option<&'a str>,
 }
 
@@ -35,7 +36,7 @@ impl At<'_> {
 }
 
 impl Filler<'_> {
-    /// What counts of the keys of `section` where `entries` are written, but for those that `skipped` names.
+    /// The values in force of the keys of `section` where `entries` are written, except those that `skipped` names.
     pub(super) fn mapping(
         &self,
         section: &'static Section,
@@ -51,7 +52,7 @@ impl Filler<'_> {
         self.keys(&beside, &[], skipped)
     }
 
-    /// The name of a preset without what it brings.
+    /// The name of a preset without its settings.
     pub(super) fn name_alone(&self, written: &Node) -> Item {
         let extends = written.entry("extends").map(|Entry { node, .. }| {
             let what = match &node.value {
@@ -101,12 +102,12 @@ impl Filler<'_> {
             };
         };
         let item = self.value(&key.kind, node, at)?;
-        // One of several things is chosen by being there.
+        // Keys of a choice are shown only if they are written.
         let is_shown = is_chosen || !item.is_empty() || matches!(key.kind, Kind::Json);
         is_shown.then_some(item)
     }
 
-    /// What counts where the key is not written.
+    /// The value in force of a key that is not written.
     fn standard(&self, key: &'static Key, at: &At<'_>) -> Option<Item> {
         if let Some((other, values)) = key.beside {
             let text = at.beside.text(other)?;
@@ -118,7 +119,7 @@ impl Filler<'_> {
             Some(Follows::Rule(rule)) => {
                 at.beside.is_from_outside.set(false);
                 let value = rule(&at.beside)?;
-                // The words do not tell what the environment says.
+                // The words do not cover a value that comes from the environment.
                 if !at.beside.is_from_outside.get() {
                     return self.value(&key.kind, &value, at);
                 }
@@ -189,7 +190,7 @@ impl Filler<'_> {
                 Some(item(What::Mapping(self.named(kind, entries, at))))
             }
             (_, Value::Scalar(scalar)) => Some(self.text(kind, scalar, node, at)),
-            // Nothing, or what the walk would have refused.
+            // Null, or what the walk would have refused.
             (_, Value::Null | Value::Sequence(_) | Value::Mapping(_)) => None,
         }
     }
@@ -201,7 +202,7 @@ impl Filler<'_> {
             name: None,
         };
         let is_word = |item: &&Node| match (kind, &item.value) {
-            // Where there are no rules below, the word for them stands for nothing.
+            // Without rules below, the word `inherited` stands for nothing.
             (Kind::Or(word, Kind::Section(_)), Value::Scalar(scalar)) => scalar.text == *word,
             _ => false,
         };
@@ -251,7 +252,7 @@ impl Filler<'_> {
         }
     }
 
-    /// What JSON can say, as it is written.
+    /// JSON as it is written.
     fn json(&self, node: &Node, at: &At<'_>) -> Item {
         let origin = self.origin(&at.path, node);
         let below = |step, name| At {
@@ -298,7 +299,7 @@ impl Filler<'_> {
         Item::new(what, origin)
     }
 
-    /// What a candidate does not say it has from the breaker beside it.
+    /// A candidate inherits from the route's breaker.
     fn origin(&self, path: &[Step], node: &Node) -> Origin {
         let found = origin(self.layers, path, node);
         let [Step::Key(shadow), Step::Key(_), rest @ ..] = path else {
@@ -346,14 +347,14 @@ fn shown(form: &Form, scalar: &Scalar, span: Span, at: &At<'_>) -> String {
     };
     let is_match = matches!(at.path.first(), Some(Step::Key(key)) if key == "match");
     if is_match && shown.contains(MASK) {
-        // What one route matches by is never what another does.
+        // Distinct for each place: two routes never match by the same masked value.
         format!("{shown} of {}:{}", span.line, span.column)
     } else {
         shown
     }
 }
 
-/// Numbers and flags need no quotes.
+/// The style of a value: numbers and flags need no quotes.
 fn style(kind: &Kind) -> Style {
     match kind {
         Kind::Flag | Kind::Number(..) | Kind::Decimal(..) => Style::Number,

@@ -1,30 +1,30 @@
-//! A value that counts.
+//! A value in force.
 
 use super::origin::Origin;
 
-/// A value that counts, fit to be shown, with where it comes from.
+/// A value in force, fit to be shown, with its origin.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Item {
     pub(super) what: What,
     pub(super) origin: Origin,
     /// The variables of the environment that its text refers to.
     pub(super) variables: Vec<Variable>,
-    /// Whether it is shown as one value, however much it holds.
+    /// Whether it is shown as one value, even if it holds others.
     pub(super) is_whole: bool,
 }
 
-/// What it is.
+/// The value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum What {
     /// A text, secrets masked, references as they are written.
     Text(String, Style),
-    /// Nothing, which means something in its place.
+    /// Null, where that has a meaning.
     Null,
     /// A list.
     List(Vec<Item>),
     /// A mapping.
     Mapping(Vec<(String, Item)>),
-    /// Not a value of its own: what counts instead, in words.
+    /// Not a value, but words for what counts.
     Said(&'static str),
 }
 
@@ -37,7 +37,7 @@ pub(super) enum Style {
     Number,
     /// With quotes, else it might be a number.
     Quoted,
-    /// Without quotes, since what it refers to may be a number.
+    /// Without quotes, since its reference may stand for a number.
     Bare,
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Style {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Variable {
     pub(super) name: String,
-    /// Whether it says something; else the reference's default counts.
+    /// Whether it is set; else the reference's default counts.
     pub(super) is_set: bool,
 }
 
@@ -60,7 +60,7 @@ impl Item {
         }
     }
 
-    /// The same, shown as one value, which has no room for words.
+    /// The same, shown as one value, without room for comments.
     pub(super) fn whole(mut self) -> Self {
         if let What::Mapping(entries) = &mut self.what {
             entries.retain(|(_, item)| !matches!(item.what, What::Said(_)));
@@ -69,7 +69,7 @@ impl Item {
         self
     }
 
-    /// The variables that it refers to, within it too.
+    /// The variables that it and the values in it refer to.
     pub(super) fn all_variables(&self) -> Vec<&Variable> {
         let inner: Vec<&Self> = match &self.what {
             What::List(items) => items.iter().collect(),

@@ -1,4 +1,4 @@
-//! What counts: the whole configuration with everything that is not written, and where each value comes from.
+//! The effective configuration: with the values of all keys that are not written, and the origin of each value.
 //!
 //! It is made when it is asked for, from the text and the descriptions of the keys that the walk reads by, so it cannot differ from
 //! what is in force. Secrets are masked, and a reference to the environment is shown as it is written.
@@ -30,11 +30,11 @@ use fill::Filler;
 use item::{Item, What};
 use origin::{Layer, Origin, Whose};
 
-/// Keys of the file that are shown otherwise, or in their effect only.
+/// Keys of the file that are shown in another form, or only by their effect.
 const LAYERS: [&str; 4] = ["defaults", "presets", "routes", "overrides"];
 
 impl Source {
-    /// What counts for all routes, value by value, and the names of the routes in the order of the file.
+    /// The values in force for all routes, one by one, and the names of the routes in the order of the file.
     #[must_use]
     pub fn shared(&self) -> Option<(Vec<Row>, Vec<String>)> {
         let effective = Effective::wanted(self, &|_| false)?;
@@ -42,13 +42,13 @@ impl Source {
         Some((effective.shared(), names))
     }
 
-    /// What counts for a route, value by value, an override of it first; `None` when there is no such route.
+    /// The values in force for a route, one by one, its override first; `None` when there is no such route.
     #[must_use]
     pub fn route(&self, name: &str) -> Option<Vec<Row>> {
         Effective::wanted(self, &|route| route == name)?.route(name)
     }
 
-    /// The name of a route that somebody probably meant.
+    /// The name of a route that was probably meant.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<String> {
         let effective = Effective::wanted(self, &|_| false)?;
@@ -56,16 +56,16 @@ impl Source {
     }
 }
 
-/// A configuration with all that counts in it.
+/// A configuration with all values in force.
 pub struct Effective<'s> {
     source: &'s Source,
     root: Node,
-    /// Below every preset.
+    /// The layer below every preset.
     base: Node,
 }
 
 impl<'s> Effective<'s> {
-    /// Reads it again. `None` for what is no configuration, which the source of one that was found good never is.
+    /// Reads the source again. `None` if it is no configuration, which does not happen for the source of a valid one.
     #[must_use]
     pub fn of(source: &'s Source) -> Option<Self> {
         Self::wanted(source, &|_| true)
@@ -111,7 +111,7 @@ impl<'s> Effective<'s> {
         Some(row::rows(&all, self.file()))
     }
 
-    /// A configuration that means the same and says everything, but for secrets.
+    /// A configuration of the same meaning with everything written, except secrets.
     #[must_use]
     pub fn yaml(&self) -> String {
         let mut text = format!(
@@ -158,7 +158,7 @@ impl<'s> Effective<'s> {
             .map_or(&[][..], |entry| entry.node.entries())
     }
 
-    /// What stands at the top of the file.
+    /// The keys at the top of the file.
     fn top(&self) -> Vec<(String, Item)> {
         let filler = Filler {
             env: &|name| self.source.variable(name),
@@ -204,7 +204,7 @@ impl<'s> Effective<'s> {
         filler.mapping(&ROUTE, laid.entries(), &[])
     }
 
-    /// The presets by name only: what they bring stands in the routes.
+    /// The presets by name only: their settings stand in the routes.
     fn presets(&self) -> Option<Item> {
         let filler = Filler {
             env: &|name| self.source.variable(name),

@@ -1,11 +1,11 @@
-//! Where a value comes from: which of the layers that were laid over one another has it.
+//! The origin of a value: which of the merged layers has it.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::config::tree::{Node, Span, Value};
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// Written in its own place in the file.
@@ -14,18 +14,18 @@ pub(super) enum Origin {
     Defaults(Span),
     /// Written under a preset of the file.
     Preset(String, Span),
-    /// Brought by a built-in preset.
+    /// From a built-in preset.
     BuiltInPreset(&'static str),
-    /// What counts where nothing is written.
+    /// The default.
     BuiltIn,
-    /// A variable of the environment that counts where nothing is written.
+    /// A variable of the environment, which counts if nothing is written.
     Environment(&'static str),
     /// Written under `overrides`.
     Override(Span),
 }
 
 impl Origin {
-    /// As people read it; `file` is the name of the file.
+    /// The origin in words; `file` is the name of the file.
     pub(super) fn show(&self, file: &str) -> String {
         let place = |span: &Span| Place(file, *span);
         match self {
@@ -56,7 +56,7 @@ pub(super) struct Layer<'n> {
     pub(super) settings: Cow<'n, Node>,
 }
 
-/// Whose settings a layer is.
+/// The source of a layer's settings.
 #[derive(Clone, Debug)]
 pub(super) enum Whose {
     Route,
@@ -75,7 +75,7 @@ pub(super) enum Step {
     Item,
 }
 
-/// Where `node` comes from, which stands at `path` after all layers, given from the top, were laid together.
+/// The origin of `node`, which stands at `path` after all layers, given from the top, were merged.
 pub(super) fn origin(layers: &[Layer<'_>], path: &[Step], node: &Node) -> Origin {
     let holder = layers
         .iter()
@@ -105,7 +105,7 @@ fn holds(layer: &Node, path: &[Step], node: &Node) -> bool {
     }
 }
 
-/// In the file a place is of one node; what is built in is the same if it says the same.
+/// Nodes of the file are the same if their places are; built-in ones if their contents are.
 fn is_same(a: &Node, b: &Node) -> bool {
     if a.span.is_in_file() {
         a.span == b.span

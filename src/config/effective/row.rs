@@ -1,16 +1,16 @@
-//! Values one by one, each under its whole key, and the same as JSON.
+//! Values one by one, each under its full key, also as JSON.
 
 use serde_json::{Map, Value as Json};
 
 use super::item::{Item, Style, Variable, What};
 use super::yaml;
 
-/// A value that counts and where it comes from.
+/// A value in force and its origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// Its key: `breaker.failure_threshold`, `fallback[0].stale.max_age`.
     pub key: String,
-    /// The value; none where words say what counts.
+    /// The value; `None` if words say what counts.
     pub value: Option<Json>,
     /// The value as a file would have it, or the words.
     pub text: String,
@@ -18,7 +18,7 @@ pub struct Row {
     pub origin: String,
 }
 
-/// The widest a value may be to stand in a line with its origin.
+/// The widest value that stands in one line with its origin.
 const WIDEST: usize = 32;
 
 /// The values below these items.
@@ -53,7 +53,7 @@ fn add(key: &str, item: &Item, file: &str, rows: &mut Vec<Row>) {
     }
 }
 
-/// With the variables of the environment that had a part in it.
+/// The origin, with the variables of the environment that contribute.
 fn origin(item: &Item, file: &str) -> String {
     let mut text = item.origin.show(file);
     for Variable { name, is_set } in item.all_variables() {
@@ -65,7 +65,7 @@ fn origin(item: &Item, file: &str) -> String {
 }
 
 impl Row {
-    /// As JSON: `{key, value, origin}`, or with `otherwise` where words say what counts.
+    /// As JSON: `{key, value, origin}`, or with `otherwise` if words say what counts.
     #[must_use]
     pub fn json(&self) -> Json {
         let mut row = Map::new();

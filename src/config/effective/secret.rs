@@ -1,17 +1,17 @@
-//! What is shown in place of what may be secret.
+//! Masks values that may be secret.
 
 use crate::config::confidential::may_be_secret_name;
 use crate::config::excerpt::without_users;
 use crate::config::expand::{Piece, name_of, pieces};
 use crate::config::tree::Scalar;
 
-/// Stands for what is not shown.
+/// Stands in place of a masked text.
 pub(super) const MASK: &str = "***";
 
-/// Schemes of credentials (RFC 9110 §11), which say how and not what.
+/// Schemes of credentials (RFC 9110 §11), which are no secret.
 const SCHEMES: [&str; 6] = ["bearer", "basic", "digest", "token", "apikey", "negotiate"];
 
-/// The value of a header as it is shown; `name` is that of the header, or of nothing that could be told from.
+/// The value of a header as it is shown; `name` is that of the header, or `None` if it says nothing.
 pub(super) fn header(name: Option<&str>, scalar: &Scalar) -> String {
     let begins_with_scheme = scheme(&scalar.text).is_some();
     if name.is_some_and(|name| !may_be_secret_name(name)) && !begins_with_scheme {

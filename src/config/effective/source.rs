@@ -1,10 +1,10 @@
-//! What a configuration was made of, kept so that somebody can ask later where a value comes from.
+//! The source of a configuration, kept to answer later where a value comes from.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The text of a configuration that was found good, with what the environment said then. The answer to where its values come from
-/// is made from this when it is asked for: nothing is kept for each route.
+/// The text of a valid configuration, with the variables of the environment as they were. The origins of its values are
+/// computed from this on request, so nothing is kept per route.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Source {
     pub(super) origin: String,
@@ -32,7 +32,7 @@ impl Source {
         &self.origin
     }
 
-    /// What a variable of the environment said.
+    /// The value of a variable of the environment.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned().flatten()
     }

@@ -6,7 +6,7 @@ use super::item::{Item, Style, What};
 
 /// The longest text of a list or mapping in one line.
 const WIDEST: usize = 100;
-/// By how much what is within something is moved in.
+/// The indentation of each level.
 const STEP: usize = 2;
 
 /// Keys at the top of a file, each with its value.
@@ -37,7 +37,7 @@ fn block(entries: &[(String, Item)], indent: usize, text: &mut String) {
     }
 }
 
-/// What stands behind a key or the `-` of an item, which are `indent` from the left; with the end of the line.
+/// Appends a value behind a key or the `-` of an item, which are indented by `indent`; with the end of the line.
 fn value(item: &Item, indent: usize, text: &mut String) {
     match &item.what {
         What::Said(_) => text.push('\n'),
@@ -105,7 +105,7 @@ pub(super) fn flow(item: &Item) -> String {
     }
 }
 
-/// Where a text stands, which decides what it may be without quotes.
+/// The place of a text, which decides whether it needs quotes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Context {
     Block,

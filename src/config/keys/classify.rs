@@ -9,7 +9,7 @@ use crate::resilience::{Outcome, Scope};
 /// The most rules of a route, conditions of one kind in a rule, and values in one condition.
 pub(crate) const MOST_RULES: usize = 256;
 
-/// A rule: what it asks for, and what an attempt that has it proves.
+/// A rule: its conditions, and what an attempt that meets them proves.
 pub(crate) const RULE: Section = Section::new("rule", &[&[
     key(
         "status",

@@ -1,4 +1,4 @@
-//! What counts where a key is not written, as the file would say it, for keys whose standard follows from something else.
+//! Defaults that follow from something else, as the file would say them.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -10,37 +10,37 @@ use crate::config::tree::{Entry, Node, Scalar, Value};
 use crate::config::units::{Invalid, spell_size, spell_time};
 use crate::resilience::{RetryOn, WindowSpec};
 
-/// What the standard of a key follows from.
+/// What the default of a key follows from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Follows {
-    /// From what stands beside it; nothing where it has no meaning there.
+    /// From the keys beside it; `None` if it has no meaning there.
     Rule(fn(&Beside<'_>) -> Option<Node>),
     /// From a variable of the environment.
     Variable {
         /// Its name.
         name: &'static str,
-        /// Whether what it says is good. What is not is passed over.
+        /// Whether its value is valid. An invalid one is ignored.
         is_good: fn(&str) -> bool,
         /// What counts without it.
         otherwise: &'static str,
     },
 }
 
-/// What stands beside a key that is not written.
+/// The surroundings of a key that is not written.
 #[derive(Clone, Copy)]
 pub(crate) struct Beside<'a> {
     /// The keys of its mapping.
     pub(crate) section: &'static Section,
-    /// What is written of them.
+    /// The written entries of the mapping.
     pub(crate) written: &'a [Entry],
     /// The mapping that this one stands in.
     pub(crate) outer: Option<&'a Beside<'a>>,
-    /// Set when a text was asked for that refers to the environment.
+    /// Set when a text with a reference to the environment was read.
     pub(crate) is_from_outside: &'a Cell<bool>,
 }
 
 impl Beside<'_> {
-    /// The text that counts for a key, written or not.
+    /// The text in force of a key, written or not.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         let written = self.written.iter().find(|entry| entry.key.text == key);
         match written.map(|entry| &entry.node.value) {

@@ -1,4 +1,4 @@
-//! Kinds of texts. A pattern refuses what it can without refusing anything good; the walk knows more.
+//! Kinds of texts. A pattern refuses what it can without refusing any valid text; the walk checks the rest.
 
 use super::{Form, Shown};
 
@@ -12,13 +12,13 @@ const fn form(name: &'static str, pattern: &'static str) -> Form {
 }
 
 impl Form {
-    /// Which takes whole numbers from and to without quotes.
+    /// Accepts whole numbers from `least` to `most` without quotes.
     const fn unquoted(mut self, least: i64, most: i64) -> Self {
         self.numbers = Some((least, most));
         self
     }
 
-    /// Which is shown in that way.
+    /// Sets how it is shown.
     const fn shown(mut self, shown: Shown) -> Self {
         self.shown = shown;
         self
@@ -124,7 +124,7 @@ pub(super) const ROUTE_NAME: Form = form("name of a route", "^[a-z0-9][a-z0-9-]{
 
 pub(super) const PRESET_NAME: Form = form("name of a preset", "^[a-z0-9][a-z0-9-]{0,62}$");
 
-/// Those that are built in are taken; a test compares.
+/// Excludes the names of built-in presets; a test compares them.
 pub(super) const NEW_PRESET_NAME: Form = form(
     "name of a preset that is not built in",
     "^(?!(database|redis|whatsapp|email|external-api)$)[a-z0-9][a-z0-9-]{0,62}$",

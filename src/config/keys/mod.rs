@@ -1,4 +1,4 @@
-//! Every key of a configuration, described once: what it may hold, what counts without it, what it means.
+//! Every key of a configuration, described once: what it may hold, its default, its meaning.
 //!
 //! The walk that makes a plan reads values by these descriptions, so a key that is not here cannot be read, and one that is here
 //! cannot be unknown. Ranges and defaults have no other home. What is allowed in a place, suggestions, the JSON Schema and the
@@ -46,7 +46,7 @@ pub(crate) struct Section {
     pub(crate) later: &'static [&'static str],
     /// Which of them go together.
     pub(crate) choice: Choice,
-    /// What the value of one forbids.
+    /// What the value of one key forbids of the mapping.
     pub(crate) conflict: Option<Conflict>,
 }
 
@@ -72,13 +72,13 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// What it may hold.
     pub(crate) kind: Kind,
-    /// What counts where it is not written.
+    /// Its default.
     pub(crate) unwritten: Unwritten,
-    /// What counts then, where it follows from something else.
+    /// The rule for its default, if that follows from something else.
     pub(crate) follows: Option<Follows>,
-    /// What is said of it counts only beside that key with one of those values; with any where none is named.
+    /// Its default counts only beside that key with one of those values, or with any value if none is named.
     pub(crate) beside: Option<(&'static str, &'static [&'static str])>,
-    /// What a value does to the one that it is laid over.
+    /// How a value is merged with the one of the layer below.
     pub(crate) laid: Laid,
     /// What its list holds once at the most.
     pub(crate) once: Option<Once>,
@@ -86,14 +86,14 @@ pub(crate) struct Key {
     pub(crate) meaning: &'static str,
 }
 
-/// What counts where a key is not written.
+/// The default of a key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Unwritten {
-    /// Nothing: what it would turn on is off.
+    /// None: what the key would turn on is off.
     Nothing,
     /// This value.
     Value(&'static str),
-    /// What the words say.
+    /// What the words describe.
     Said(&'static str),
     /// It must be written.
     Refused,
@@ -147,14 +147,14 @@ pub(crate) struct Form {
     pub(crate) pattern: &'static str,
     /// Whole numbers that are good without quotes, from and to.
     pub(crate) numbers: Option<(i64, i64)>,
-    /// How the view of what is in force shows it.
+    /// How the effective configuration shows it.
     pub(crate) shown: Shown,
 }
 
-/// How a text is shown to whoever may read the view of what is in force.
+/// How a text is shown in the effective configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// As it is, but for the users of its URLs.
+    /// As it is, without the users of its URLs.
     Plain,
     /// Masked where the name of the header or a scheme of credentials says that it is a secret.
     HeaderValue,
@@ -176,7 +176,7 @@ const MANY: usize = usize::MAX;
 /// A mapping without keys.
 pub(crate) const NOTHING: Section = Section::new("nothing", &[]);
 
-/// A key that does nothing where it is not written.
+/// A key without a default.
 const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
     Key {
         name,
@@ -191,25 +191,25 @@ const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
 }
 
 impl Key {
-    /// With a value that counts where it is not written.
+    /// Sets its default.
     const fn or(mut self, value: &'static str) -> Self {
         self.unwritten = Unwritten::Value(value);
         self
     }
 
-    /// With words for what counts where it is not written.
+    /// Describes its default in words.
     const fn otherwise(mut self, said: &'static str) -> Self {
         self.unwritten = Unwritten::Said(said);
         self
     }
 
-    /// With a rule for the value that those words stand for.
+    /// Sets the rule for the value that those words describe.
     const fn by(mut self, rule: fn(&Beside<'_>) -> Option<Node>) -> Self {
         self.follows = Some(Follows::Rule(rule));
         self
     }
 
-    /// With a variable of the environment that says it, if what it says is good, and what counts without it.
+    /// Takes its default from a variable of the environment, if the value is valid, or else from `otherwise`.
     const fn variable(
         mut self,
         name: &'static str,
@@ -224,31 +224,31 @@ impl Key {
         self
     }
 
-    /// Whose standard counts only beside another key.
+    /// Restricts its default to places beside another key.
     const fn only_beside(mut self, key: &'static str, values: &'static [&'static str]) -> Self {
         self.beside = Some((key, values));
         self
     }
 
-    /// Whose mapping replaces the one below.
+    /// Makes its mapping replace the one of the layer below.
     const fn whole(mut self) -> Self {
         self.laid = Laid::Whole;
         self
     }
 
-    /// Whose rules may take in those below.
+    /// Lets its list include the rules of the layer below.
     const fn rules(mut self) -> Self {
         self.laid = Laid::Rules;
         self
     }
 
-    /// Whose list holds such an item once at the most.
+    /// Allows such an item once in its list.
     const fn once(mut self, what: Once) -> Self {
         self.once = Some(what);
         self
     }
 
-    /// Which must be written.
+    /// Makes it mandatory.
     const fn required(mut self) -> Self {
         self.unwritten = Unwritten::Refused;
         self
@@ -296,7 +296,7 @@ impl Section {
         self.keys().map(|key| key.name)
     }
 
-    /// The names that a mapping may have one of.
+    /// The keys of which a mapping may have one.
     pub(crate) const fn choices(&self) -> &'static [&'static str] {
         match self.choice {
             Choice::One(names) | Choice::OneAtMost(names) => names,
@@ -306,7 +306,7 @@ impl Section {
 }
 
 impl Kind {
-    /// The mapping that it may hold itself, without names between.
+    /// The section that it may hold directly, without names between.
     const fn inner(self) -> Option<&'static Section> {
         if self.is_named() {
             return None;
@@ -337,12 +337,12 @@ impl Kind {
         }
     }
 
-    /// Whether names stand between the key and what it holds.
+    /// Whether it is a mapping of names.
     pub(crate) const fn is_named(self) -> bool {
         matches!(self, Self::Named(..) | Self::Or(_, Self::Named(..)))
     }
 
-    /// The mapping that it may hold, itself or under names.
+    /// The section that it may hold, directly or under names.
     pub(crate) const fn section(self) -> Option<&'static Section> {
         match self {
             Self::Section(section) | Self::Short(section, _) => Some(section),
@@ -365,7 +365,7 @@ impl Kind {
     }
 }
 
-/// Where a key of that name stands, as a path from the top of the file or of a route, if that is one place only.
+/// The path of the key of that name from the top of the file or of a route, if there is only one.
 pub(crate) fn home(name: &str) -> Option<String> {
     let mut found = None;
     for section in [&FILE, &ROUTE] {

@@ -70,7 +70,7 @@ pub(super) const RETRY: Section = Section::new(
     ]],
 );
 
-/// How many calls may go.
+/// The limits on calls.
 pub(super) const LIMITS: Section = Section::new(
     "limits",
     &[&[
@@ -131,7 +131,7 @@ const RATE: Section = Section::new("rate", &[&[
     .whole(),
 ]]);
 
-/// Whose calls are counted together.
+/// The calls that are counted together.
 pub(crate) const RATE_KEY: Section = Section::new(
     "rate_key",
     &[&[key(

@@ -1,19 +1,20 @@
-//! What a value forbids of what stands beside it. The schema says it; the walk says it too, in words of its own (`compile`).
+//! What a value forbids of the keys and items beside it. The schema is made from this; the walk has messages of its own
+//! (`compile`).
 
 use http::StatusCode;
 
-/// What the value of one key forbids of the mapping that it stands in.
+/// What the value of one key forbids of its mapping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Conflict {
-    /// Beside one of these statuses under that key stands none of the mapping's choices.
+    /// With one of these statuses under that key, none of the mapping's choices may be written.
     NoChoiceWith(&'static str, &'static [StatusCode]),
-    /// The first key is no `true` beside a list under the second that holds anything.
+    /// The first key must not be `true` beside a non-empty list under the second.
     TrueOrList(&'static str, &'static str),
-    /// That key says `true` if it says anything.
+    /// That key must be `true` if it is written.
     OnlyTrue(&'static str),
 }
 
-/// What the list of a key holds once at the most.
+/// What the list of a key may hold only once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Once {
     /// Each of its items.

@@ -41,7 +41,7 @@ pub(crate) const ROUTE: Section = Section::new("route", &[
 ])
 .later(&LATER);
 
-/// What is below every preset.
+/// The settings below every preset.
 pub(crate) const DEFAULTS: Section =
     Section::new("defaults", &[&[PRESET_KEY, SHARED], &SETTINGS]).later(&LATER);
 
@@ -148,7 +148,7 @@ const SETTINGS: [Key; 15] = [
     .or("false"),
 ];
 
-/// Which calls a route takes.
+/// The conditions on calls that a route takes.
 pub(crate) const MATCH: Section = Section::new(
     "match",
     &[&[

@@ -1,4 +1,4 @@
-//! What stands at the top of the file, and what concerns all routes.
+//! The keys at the top of the file, and those that concern all routes.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::typed::{Worded, words};
 use super::{Key, Kind, MANY, Once, Section, TIME, TIME_OR_NONE, key};
 use crate::config::plan::{Forced, LogFormat, LogLevel};
 
-/// The most name servers: more than anybody waits for.
+/// The most name servers: more than a query can wait for.
 pub(crate) const MOST_SERVERS: usize = 8;
 
 /// The most addresses of the proxy, and of the admin port.
@@ -313,7 +313,7 @@ impl Worded for LogFormat {
 }
 
 impl Worded for LogLevel {
-    /// Ours, and `fatal` because the original's `LOG_LEVEL` may say so.
+    /// Our words, and `fatal` because the original's `LOG_LEVEL` may have it.
     const WORDS: &'static [(&'static str, Self)] = &[
         ("trace", Self::Trace),
         ("debug", Self::Debug),

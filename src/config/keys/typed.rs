@@ -1,4 +1,4 @@
-//! Values as the types that a plan is made of.
+//! Reads values as the types of a plan.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::config::readers::{flag, number, word};
 use crate::config::units::{self, Invalid, spell_size, spell_time};
 use crate::resilience::Ratio;
 
-/// A type whose values a description can say how to read.
+/// A type whose values can be read by a key's description.
 pub(crate) trait Typed: Sized {
     /// Reads `text`, which a key of that kind holds.
     fn read(kind: &Kind, text: &str) -> Result<Self, Invalid>;
@@ -157,7 +157,7 @@ fn count(kind: &Kind, text: &str) -> Result<u64, Invalid> {
     Ok(size)
 }
 
-/// A defect of ours: the plan wants another type than the description has. A test reads every key, so nobody should see it.
+/// A defect of ours: the plan needs another type than the description has. A test reads every key, so it should never be seen.
 fn mismatch(kind: &Kind) -> Invalid {
     debug_assert!(false, "a plan cannot take its value from {kind:?}");
     Invalid::new(Code::Malformed, "cannot be read by this version")

@@ -13,7 +13,7 @@ const MOST_CONNECTIONS: u64 = 65_536;
 /// The upstream of a route.
 pub(crate) const UPSTREAM: Section = Section::new("upstream", &[&WHERE, &HOW]);
 
-/// What several routes can share of it.
+/// The settings of it that several routes can share.
 pub(crate) const SHARED_UPSTREAM: Section = Section::new("shared_upstream", &[&HOW]);
 
 const WHERE: [Key; 3] = [

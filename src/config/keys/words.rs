@@ -1,8 +1,8 @@
-//! What others call our keys: the words of other proxies, of libraries, and of people in a hurry.
+//! Other names of our keys: from other proxies, from libraries, and from people in a hurry.
 
 use super::{FILE, ROUTE, Section};
 
-/// Words without `_`, `-` and capitals, and what is meant: a path from a route, or from the top of the file.
+/// Words without `_`, `-` and capitals, and their meaning: a path from a route, or from the top of the file.
 pub(super) const WORDS: [(&[&str], &str); 26] = [
     (&["enabled", "disabled", "mode"], "breaker.enforcement"),
     (
@@ -128,7 +128,7 @@ pub(super) const WORDS: [(&[&str], &str); 26] = [
     (&["global", "globals", "common", "default"], "defaults"),
 ];
 
-/// What somebody means who writes `word` among the keys of `section`, as a path from there.
+/// The meaning of `word` among the keys of `section`, as a path from there.
 pub(crate) fn called_here(word: &str, section: &Section) -> Option<&'static str> {
     paths(word).find_map(|path| below(path, section))
 }

@@ -1,4 +1,4 @@
-//! What `dns:` means.
+//! The plan of `dns:`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct DnsPlan {
     /// The name servers; empty for those of the system.
     pub servers: Vec<SocketAddr>,
-    /// How long one question waits for one server's answer.
+    /// How long one query waits for one server's answer.
     pub timeout: Duration,
 }
 
@@ -16,7 +16,8 @@ impl Default for DnsPlan {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
-            // Less than a `connect_timeout` of 3s: then the call is told what was wrong. Lost packets are repeated within it.
+            // Less than a `connect_timeout` of 3s, so that the call gets the real reason. Lost packets are sent again within
+            // it.
             timeout: Duration::from_secs(2),
         }
     }

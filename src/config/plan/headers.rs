@@ -7,9 +7,9 @@ use http::{HeaderName, HeaderValue};
 /// What happens to header fields on the way.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeadersPlan {
-    /// On the way up.
+    /// Changes of requests.
     pub request: HeaderEdits,
-    /// On the way back.
+    /// Changes of answers.
     pub response: HeaderEdits,
 }
 
@@ -18,7 +18,7 @@ pub struct HeadersPlan {
 pub struct HeaderEdits {
     /// Set to this, replacing what was there.
     pub set: Vec<(HeaderName, HeaderText)>,
-    /// Taken away.
+    /// Removed.
     pub remove: Vec<HeaderName>,
 }
 
@@ -31,7 +31,7 @@ pub enum HeaderText {
     File {
         /// The file; its final newline does not count.
         path: PathBuf,
-        /// What the field says: the prefix, and then the file's text as it was when the configuration was read. Marked as sensitive.
+        /// The value: the prefix, then the file's text as it was when the configuration was read. Marked as sensitive.
         value: HeaderValue,
     },
 }

@@ -1,4 +1,4 @@
-//! Whom a breaker is kept for, where it is not one for all.
+//! The plan of breakers for single keys.
 
 use http::HeaderName;
 
@@ -7,16 +7,16 @@ use http::HeaderName;
 pub struct KeyedPlan {
     /// What tells the keys apart.
     pub by: KeySource,
-    /// The most of them that have breakers of their own.
+    /// The most keys that have breakers of their own.
     pub max_keys: usize,
 }
 
-/// What of a request is its key.
+/// The part of a request that is its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// The value of this field.
     Header(HeaderName),
-    /// This segment of the path after what is ours of it, from 1.
+    /// This segment of the path behind the route's prefix, from 1.
     PathSegment(usize),
     /// The host that the caller wrote, in lower case and without port.
     Host,

@@ -1,10 +1,10 @@
-//! How many calls of a route may go.
+//! The plan of `limits:`.
 
 use http::HeaderName;
 
 use crate::resilience::{BulkheadSpec, RateSpec};
 
-/// How many calls of a route may go.
+/// The limits on a route's calls.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LimitsPlan {
     /// At once.
@@ -13,18 +13,18 @@ pub struct LimitsPlan {
     pub rate: Option<Box<RatePlan>>,
 }
 
-/// How many calls may go per second.
+/// A rate limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RatePlan {
     /// As it is written.
     pub per_second: f64,
-    /// What that means.
+    /// The checked rate and burst.
     pub spec: RateSpec,
-    /// Whose calls are counted together; `None`: all of the route's.
+    /// The calls that are counted together; `None` for all of the route's.
     pub key: Option<RateKey>,
 }
 
-/// Whose calls are counted together.
+/// The calls that are counted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RateKey {
     /// Those that have the same value in this header field; those without it are one more.

@@ -18,7 +18,7 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// From which severity on lines are written.
+/// The severity from which on lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Everything.
@@ -39,12 +39,12 @@ pub enum LogLevel {
 pub struct LogsPlan {
     /// Their shape.
     pub format: LogFormat,
-    /// From which severity on they are written.
+    /// The severity from which on they are written.
     pub level: LogLevel,
     /// The request header that names the user.
     pub user_id_header: Option<HeaderName>,
     /// Share of uneventful access lines that is written.
     pub sample: Ratio,
-    /// From which duration on an access line is never sampled away.
+    /// The duration from which on an access line is always written.
     pub slow: Duration,
 }

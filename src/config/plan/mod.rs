@@ -1,4 +1,4 @@
-//! The validated configuration: what it means. Plain data that can be compared, so the difference of two plans is free.
+//! The validated configuration. Plain data that can be compared, so two plans need no code for their difference.
 //!
 //! Every default is applied, every unit is a type, every reference resolved; nothing downstream checks again.
 
@@ -32,7 +32,7 @@ pub use state::StatePlan;
 
 use crate::resilience::{BreakerSpec, RetrySpec, Rules, ThrottleSpec};
 
-/// A whole configuration that was found good.
+/// A whole valid configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// What every log line is stamped with.
@@ -55,7 +55,7 @@ pub struct Plan {
     pub dns: DnsPlan,
     /// Where the state of the breakers outlives the process, if it does.
     pub state: Option<StatePlan>,
-    /// The routes by name, each shared with what is alive of it.
+    /// The routes by name, each shared with its live objects.
     pub routes: BTreeMap<String, Arc<RoutePlan>>,
 }
 
@@ -140,7 +140,7 @@ pub struct RoutePlan {
     pub timeout: Duration,
     /// The same of each single attempt.
     pub attempt_timeout: Option<Duration>,
-    /// Without a byte in either direction while a body moves.
+    /// The longest time without a byte in either direction while a body moves.
     pub idle_timeout: Duration,
     /// From the accepted request to the end of the answer.
     pub max_duration: Option<Duration>,
@@ -148,19 +148,19 @@ pub struct RoutePlan {
     pub preserve_host: bool,
     /// Its breaker.
     pub breaker: BreakerSpec,
-    /// What answers prove, where it is not what their status says.
+    /// The rules for answers whose status does not tell what they prove.
     pub classify: Rules,
     /// The form of our own answers.
     pub refusals: RefusalForm,
-    /// How it obeys an upstream that asks for a pause; `None`: not at all.
+    /// How it obeys an upstream that asks for a pause; `None` if it does not.
     pub throttle: Option<ThrottleSpec>,
-    /// How many calls may go.
+    /// The limits on its calls.
     pub limits: LimitsPlan,
     /// What callers get instead of its answer, in the order of trying; empty for the plain refusal.
     pub fallback: Vec<FallbackPlan>,
     /// Its active probe.
     pub probe: Option<Box<ProbePlan>>,
-    /// Whom it has breakers for below its own; `None` for nobody.
+    /// Breakers for single keys below its own; `None` if it has none.
     pub keyed: Option<Box<KeyedPlan>>,
     /// Candidates that watch its calls, in the order of their names.
     pub shadows: Vec<(String, BreakerSpec)>,
@@ -179,7 +179,7 @@ pub struct OverridePlan {
     pub force: Forced,
     /// When the hold ends by itself.
     pub until: Option<SystemTime>,
-    /// Why, in the words of whoever wrote it.
+    /// Why, in the author's words.
     pub reason: Option<String>,
 }
 
@@ -207,7 +207,7 @@ pub struct UpstreamPlan {
     pub base_path: String,
     /// Where its connections go instead of to its own host and port; empty for none.
     pub endpoints: Vec<EndpointPlan>,
-    /// What the addresses of its host's name are to it.
+    /// How the addresses of its host's name are used.
     pub resolve: Resolve,
     /// Other hosts that mean this upstream in an absolute-form target: lower case, without port.
     pub also_hosts: Vec<String>,
@@ -233,7 +233,7 @@ impl UpstreamPlan {
         }
     }
 
-    /// Whether both are the same upstream, but for where its connections go.
+    /// Whether both are the same upstream except for the endpoints.
     #[must_use]
     pub fn differs_in_endpoints_only(&self, other: &Self) -> bool {
         let Self {
@@ -262,13 +262,13 @@ impl UpstreamPlan {
     }
 }
 
-/// What the addresses of a name are to an upstream.
+/// How an upstream uses the addresses of a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Resolve {
-    /// Ways to one endpoint: whichever answers first is used.
+    /// As alternatives of one endpoint: the first that answers is used.
     #[default]
     One,
-    /// An endpoint each.
+    /// As an endpoint each.
     All,
 }
 
@@ -325,21 +325,21 @@ pub enum HttpVersion {
 /// The connections of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolPlan {
-    /// At the most, over all workers.
+    /// The most connections over all workers.
     pub max: usize,
-    /// Kept open ahead, over all workers.
+    /// How many are kept open in advance, over all workers.
     pub min: usize,
     /// How long a call waits for one when all are in use.
     pub acquire_timeout: Duration,
     /// How long an unused one is kept.
     pub idle_timeout: Duration,
-    /// How often they are looked through.
+    /// How often they are checked.
     pub evict_every: Duration,
     /// How long one is used.
     pub max_lifetime: Duration,
 }
 
-/// Which requests a route takes besides those that name it.
+/// The requests that a route takes besides those that name it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MatchPlan {
     /// Their host.

@@ -1,4 +1,4 @@
-//! What `probe:` means.
+//! The plan of `probe:`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 pub struct ProbePlan {
     /// Its target, the upstream's base path included.
     pub path: PathAndQuery,
-    /// From one to the next.
+    /// The time from one to the next.
     pub every: Duration,
     /// From its beginning to the end of its answer.
     pub timeout: Duration,
@@ -19,7 +19,7 @@ pub struct ProbePlan {
 }
 
 impl ProbePlan {
-    /// Whether that status is a good one.
+    /// Whether that status is an expected one.
     #[must_use]
     pub fn expects(&self, status: u16) -> bool {
         self.expect.iter().any(|range| range.contains(&status))

@@ -8,7 +8,7 @@ use crate::config::problem::{Problem, Severity};
 
 /// How many problems are printed in full.
 pub(super) const MOST_SHOWN: usize = 100;
-/// Lines are cut before they are kept, so this only keeps them from being cut again.
+/// Lines are cut before they are kept; this keeps them from being cut again.
 const WIDE: usize = 400;
 
 /// How a report looks.
@@ -91,7 +91,7 @@ impl Report {
     }
 }
 
-/// The line with what was cut off in front of it as spaces, so that its columns are those of the file, and the bytes to mark.
+/// The line, with spaces for what was cut off in front so that its columns are those of the file; and the bytes to mark.
 fn in_place(excerpt: &Excerpt) -> (String, std::ops::Range<usize>) {
     let Excerpt {
         text,

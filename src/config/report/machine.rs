@@ -88,7 +88,7 @@ impl Report {
     }
 }
 
-/// What the runner would take for its own syntax, in the text of a command.
+/// Escapes what the runner would take for its own syntax in the text of a command.
 fn data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")

@@ -21,7 +21,7 @@ use crate::text::is_unfit;
 pub struct Report {
     origin: String,
     found: Vec<(Problem, Option<Excerpt>)>,
-    /// What is counted, but not kept.
+    /// Problems that are counted, but not kept.
     untold: Count,
     files: NamedFiles,
 }
@@ -33,7 +33,7 @@ impl Report {
         let lines = lines(text);
         let mut problems = problems.into_sorted();
         if problems.len() > MOST_SHOWN {
-            // Nobody should look for the one error below a hundred warnings.
+            // Errors must not be hidden below a hundred warnings.
             problems.sort_by_key(|problem| problem.severity == Severity::Warning);
         }
         let problems = problems.into_iter().enumerate();
@@ -72,7 +72,7 @@ impl Report {
         Self::in_lines(origin, &[], problem)
     }
 
-    /// Takes in what another report of the same file found.
+    /// Adds the problems of another report of the same file.
     pub(crate) fn add(&mut self, other: Self) {
         self.untold.errors += other.untold.errors;
         self.untold.warnings += other.untold.warnings;
@@ -162,7 +162,7 @@ fn line_of(lines: &[&str], problem: &Problem) -> Option<Excerpt> {
     excerpt(lines, problem.line, problem.column, problem.width)
 }
 
-/// A problem whose texts are fit to be shown, whatever of the file is in them.
+/// Makes the texts of a problem fit to be shown, since they may repeat parts of the file.
 fn fit(mut problem: Problem) -> Problem {
     problem.message = fit_text(&problem.message);
     problem.hint = problem.hint.as_deref().map(fit_text);
@@ -171,7 +171,7 @@ fn fit(mut problem: Problem) -> Problem {
 }
 
 fn fit_text(text: &str) -> String {
-    /// Longer than all that is allowed in any place.
+    /// Longer than any valid text.
     const LONGEST: usize = 4_000;
     let fit = |c| {
         if is_unfit(c) && c != '\n' {
