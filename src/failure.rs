@@ -1,7 +1,7 @@
 //! Why an exchange was not simply relayed: one closed list with its projections.
 //!
-//! A new reason is one variant here; the compiler then asks for its label, its answer, whom it blames and whether another try may
-//! help. The whole table is reviewed as one snapshot (`tests` below).
+//! A new reason is one variant here; the compiler then asks for its label, its answer, the side that it blames and whether
+//! another try may help. The whole table is reviewed as one snapshot (`tests` below).
 
 use http::StatusCode;
 
@@ -64,11 +64,11 @@ pub enum Failure {
     Truncated,
     /// The caller went away before it had the whole answer.
     ClientGone,
-    /// A defect of our own: the exchange panicked or reached a state that cannot be.
+    /// A defect of our own: the exchange panicked or reached an impossible state.
     Internal,
 }
 
-/// Whose doing a [`Failure`] is. Only the upstream's own doing may move a breaker.
+/// The side that caused a [`Failure`]. Only failures that the upstream caused may move a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
     /// The upstream's: counts as a failed call.
@@ -194,7 +194,7 @@ impl Failure {
         }
     }
 
-    /// Whose doing it is.
+    /// The side that caused it.
     #[must_use]
     pub const fn blame(self) -> Blame {
         match self {
@@ -230,7 +230,7 @@ impl Failure {
         }
     }
 
-    /// Whether a second try of the same call could end better at once: the connection was the trouble, not the call.
+    /// Whether a second try of the same call could succeed at once: the connection failed, not the call.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {

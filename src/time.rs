@@ -1,7 +1,7 @@
 //! The only clock.
 //!
-//! Everything that asks for the time asks here, so that a test which pauses tokio's clock pauses the whole program. Pure code does
-//! not even do that: it takes `now` as an argument. Clippy bans every other way of reading a clock.
+//! All clocks are read here, so that a test which pauses tokio's clock pauses the whole program. Pure code reads no clock at
+//! all: it takes `now` as an argument. Clippy bans every other way of reading a clock.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,8 +30,8 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
-/// For how long the machine has been suspended since it was started. The monotonic clock stands still meanwhile, and the wall clock does
-/// not; a clock that somebody sets is no part of this.
+/// How long the machine has been suspended since it was started. The monotonic clock stands still during a suspend, the wall
+/// clock does not. Setting the wall clock does not count.
 #[must_use]
 pub fn suspended() -> Duration {
     use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -52,8 +52,8 @@ pub fn wall_at(instant: Instant, now: Instant) -> SystemTime {
     moved(wall(), instant, now)
 }
 
-/// The time on the wall at `instant`, when it is `wall` at `now`: to the nearest millisecond. Two clocks are never read at once, and what is
-/// cut would make 05:59:59.999 of the six o'clock that somebody wrote.
+/// The wall clock time at `instant`, when it is `wall` at `now`, rounded to the nearest millisecond: two clocks cannot be read
+/// at once, and without rounding a configured 06:00 would be shown as 05:59:59.999.
 #[must_use]
 pub fn moved(wall: SystemTime, instant: Instant, now: Instant) -> SystemTime {
     let exact = if instant >= now {
