@@ -250,7 +250,7 @@ impl Life {
                 never = keeping => match never {},
                 never = ending_holds => match never {},
                 never = idle.pass_over() => match never {},
-                () = resolving => Ok(0),
+                () = resolving => Err(StartError::TaskEnded("resolves names")),
             }
         };
         shared.phases.advance(Phase::Closing);
