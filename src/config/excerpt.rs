@@ -1,6 +1,7 @@
 //! The line of the file that a problem points at, fit to be shown: without control characters and secrets, and bounded.
 
 use super::confidential::may_be_secret_name;
+use super::keys::ROUTE;
 use crate::text::{clip, is_unfit};
 
 /// How many characters of a line are shown.
@@ -171,6 +172,13 @@ fn key_before(line: &[char], end: usize) -> String {
         .collect()
 }
 
+/// The word that begins at `from`.
+fn word_after(line: &[char], from: usize) -> String {
+    let word = line[from..].iter().skip_while(|c| **c == ' ');
+    word.take_while(|c| c.is_ascii_alphanumeric() || **c == '_')
+        .collect()
+}
+
 /// Masks a value that is no reference or anchor; returns where it ends.
 fn mask_value(line: &mut [char], from: usize) -> usize {
     let Some(start) = (from..line.len()).find(|at| line[*at] != ' ') else {
@@ -183,7 +191,13 @@ fn mask_value(line: &mut [char], from: usize) -> usize {
     };
     if start < line.len() && quote.is_none() {
         if matches!(line[start], '{' | '[') {
-            return mask_flow(line, start);
+            // A route may be called `auth`.
+            let is_route = ROUTE.key(&word_after(line, start + 1)).is_some();
+            return if is_route {
+                start
+            } else {
+                mask_flow(line, start)
+            };
         }
         if matches!(line[start], '#' | '&' | '*' | '|' | '>') {
             return start;
@@ -324,6 +338,10 @@ mod tests {
             ("Authorization: {env: abc", "Authorization: {env: ***"),
             ("X-Functions-Key: abc", "X-Functions-Key: ***"),
             ("key: {header: X-Tenant}", "key: {header: X-Tenant}"),
+            (
+                "token-api: {upstream: https://a, timeout: 1s}",
+                "token-api: {upstream: https://a, timeout: 1s}",
+            ),
             ("tls: {key_file: /etc/key}", "tls: {key_file: /etc/key}"),
         ] {
             assert_eq!(shown(line), masked);
