@@ -115,14 +115,13 @@ impl Call {
         if self.is_spent {
             return None;
         }
-        Some(match keep {
-            Keep::Nothing if self.is_for_another => self.headers.clone(),
-            Keep::Copy => self.headers.clone(),
-            Keep::Nothing => {
-                self.is_spent = true;
-                std::mem::take(&mut self.headers)
-            }
-        })
+        if keep == Keep::Copy || self.is_for_another {
+            // The copy stays: it has no room for what an attempt adds.
+            let copy = self.headers.clone();
+            return Some(std::mem::replace(&mut self.headers, copy));
+        }
+        self.is_spent = true;
+        Some(std::mem::take(&mut self.headers))
     }
 
     /// From now on every attempt keeps the fields and, if possible, the body: another route may get the call when this one has
