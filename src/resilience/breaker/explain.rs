@@ -122,11 +122,17 @@ fn distances(told: &mut Told, view: &View) {
             distance.reached, distance.threshold
         ));
     }
-    for (distance, word) in [
+    let ratios = [
         (view.distances.failure_ratio, "failed"),
         (view.distances.slow_ratio, "slow"),
-    ] {
+    ];
+    let mut is_idle = false;
+    for (distance, word) in ratios {
         let Some(distance) = distance else { continue };
+        // Both look at one window, so this is said once.
+        if distance.reached.is_none() && std::mem::replace(&mut is_idle, true) {
+            continue;
+        }
         let calls = distance.calls;
         match distance.reached {
             None => told.part(format_args!("no calls yet")),

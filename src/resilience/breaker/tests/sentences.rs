@@ -45,7 +45,7 @@ fn closed_says_the_distance_to_each_rule() {
     let bed = Bed::new(keys);
     assert_eq!(
         sentence(&bed, bed.now),
-        "closed; no calls yet, judged from 4 calls; no calls yet, judged from 4 calls"
+        "closed; no calls yet, judged from 4 calls"
     );
     bed.calls(1, TIMEOUT);
     assert_eq!(
