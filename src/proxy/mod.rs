@@ -3,6 +3,7 @@
 //! Begin with [`http`]'s `relay`.
 
 pub mod http;
+mod turnstile;
 pub mod worker;
 
 pub use worker::{Shared, Worker};

@@ -12,6 +12,7 @@ use arc_swap::cache::Cache;
 
 use super::http::probing::probe_due;
 use super::http::state::ConnectionState;
+use super::turnstile::Turnstile;
 use tokio::sync::Notify;
 
 use crate::failure::Failure;
@@ -90,6 +91,8 @@ pub struct Worker {
     telemetry: Rc<WorkerTelemetry>,
     connections: RefCell<HashMap<u64, Rc<ConnectionState>>>,
     next_connection: Cell<u64>,
+    /// Lets HTTP/1 callers in.
+    turnstile: Rc<Turnstile>,
     /// Told when the time to drain is over.
     called_off: Notify,
 }
@@ -123,6 +126,7 @@ impl Worker {
             pools: RefCell::default(),
             connections: RefCell::default(),
             next_connection: Cell::new(0),
+            turnstile: Turnstile::new(),
             called_off: Notify::new(),
         })
     }
@@ -131,6 +135,11 @@ impl Worker {
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Where its HTTP/1 callers are let in.
+    pub(super) fn turnstile(&self) -> &Rc<Turnstile> {
+        &self.turnstile
     }
 
     /// How busy this worker is.

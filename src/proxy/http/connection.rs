@@ -1,10 +1,12 @@
 //! One connection of a caller: its version, its time limits, its end.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::ready;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -129,6 +131,7 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
             record(refused);
         }
     };
+    let (turnstile, place) = (connection.worker.turnstile(), Rc::default());
     let mut front = front;
     if plan.strict {
         front.be_strict();
@@ -144,11 +147,17 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
                 .with_upgrades();
             let mut served = Box::new(served);
             loop {
+                let in_turn = poll_fn(|cx| {
+                    if state.is_shut() {
+                        ready!(turnstile.poll_pass(&place, cx));
+                    }
+                    Pin::new(&mut served).poll(cx)
+                });
                 let notice = tokio::select! {
                     // Polled in this order at each of a call's few wake-ups.
                     biased;
                     // However it ended, only a refusal is left to record.
-                    _ = &mut served => return end(),
+                    _ = in_turn => return end(),
                     notice = state.notice() => notice,
                 };
                 match notice {

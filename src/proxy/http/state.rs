@@ -195,6 +195,11 @@ impl ConnectionState {
         }
     }
 
+    /// Whether no exchange is open: what comes next begins one.
+    pub(super) fn is_shut(&self) -> bool {
+        self.gate.is_shut()
+    }
+
     /// Waits until the connection is told to end.
     pub(super) async fn closing(&self) {
         while !self.must_close.get() {
