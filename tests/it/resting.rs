@@ -111,3 +111,16 @@ fn a_rest_ends_with_its_caller_or_with_keep_alive() {
         assert_eq!(stage.lines().len(), 2);
     });
 }
+
+#[test]
+fn a_connection_whose_last_answer_is_given_does_not_rest_but_ends() {
+    on_stage(CONFIG, always(200), async |stage| {
+        let mut pipe = stage.pipe();
+        let last = b"GET /r/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        pipe.write_all(last).await.unwrap();
+        assert_eq!(answers(&mut pipe).await, ["HTTP/1.1 200"]);
+        pass(6_000).await;
+        assert_eq!(stage.connections(), 0);
+        pipe.write_all(GET).await.unwrap_err();
+    });
+}

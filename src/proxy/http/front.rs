@@ -315,6 +315,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Front<I> {
             if this.gate.is_open_for_good() && this.instead.is_empty() {
                 return Poll::Ready(Ok(()));
             }
+            // Nothing is served any more: what still comes is no call.
+            this.gate.open_for_good();
             this.farewell.set(Deadline::after(now(), LINGER));
         }
         this.poll_rest(cx).map(Ok)
