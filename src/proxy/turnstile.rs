@@ -14,24 +14,26 @@ use std::task::{Context, Poll, Waker};
 /// come is small.
 const PER_TURN: usize = 32;
 
-/// A worker's. Holds nobody back while fewer than [`PER_TURN`] callers come in one turn.
-#[derive(Debug)]
+/// A worker's. Makes room for [`PER_TURN`] callers, and anew one turn after the last of it was taken: who comes in between waits, at
+/// least until the system was asked what else has come.
 pub(super) struct Turnstile {
+    /// While there is none, a task will make some in the next turn.
     room: Cell<usize>,
-    queue: RefCell<VecDeque<(Waker, Rc<Place>)>>,
-    /// A task will make room in the next turn.
-    is_turning: Cell<bool>,
+    /// Nobody waits while there is room.
+    queue: RefCell<VecDeque<Rc<Entrant>>>,
 }
 
-/// Where one caller's connection stands.
-#[derive(Debug, Default)]
-pub(super) struct Place(Cell<Standing>);
+/// A caller's connection, as the turnstile sees it. To leave the queue, drop it.
+#[derive(Default)]
+pub(super) struct Entrant(Cell<Standing>);
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 enum Standing {
     #[default]
     Away,
-    Waiting,
+    /// In the queue.
+    Waiting(Waker),
+    /// Let in by a turn, and yet to come.
     Called,
 }
 
@@ -42,65 +44,58 @@ impl Turnstile {
         Rc::new(Self {
             room: Cell::new(PER_TURN),
             queue: RefCell::default(),
-            is_turning: Cell::new(false),
         })
     }
 
-    /// Lets the caller at `place` pass, or has it wait for a later turn. Must be called within a `LocalSet` or a local runtime.
-    pub(super) fn poll_pass(self: &Rc<Self>, place: &Rc<Place>, cx: &Context<'_>) -> Poll<()> {
-        match place.0.get() {
-            Standing::Called => {
-                place.0.set(Standing::Away);
-                return Poll::Ready(());
+    /// Lets the caller pass, or has it wait for a later turn. Must be called within a `LocalSet` or a local runtime.
+    pub(super) fn poll_pass(self: &Rc<Self>, entrant: &Rc<Entrant>, cx: &Context<'_>) -> Poll<()> {
+        match entrant.0.take() {
+            Standing::Called => return Poll::Ready(()),
+            Standing::Waiting(mut waker) => {
+                waker.clone_from(cx.waker());
+                entrant.0.set(Standing::Waiting(waker));
+                return Poll::Pending;
             }
-            Standing::Waiting => return Poll::Pending,
             Standing::Away => {}
         }
-        let room = self.room.get();
-        if room > 0 {
-            self.room.set(room - 1);
-            if room == 1 {
-                self.turn();
-            }
-            return Poll::Ready(());
+        let Some(left) = self.room.get().checked_sub(1) else {
+            entrant.0.set(Standing::Waiting(cx.waker().clone()));
+            self.queue.borrow_mut().push_back(Rc::clone(entrant));
+            return Poll::Pending;
+        };
+        self.room.set(left);
+        if left == 0 {
+            self.turn();
         }
-        place.0.set(Standing::Waiting);
-        let entry = (cx.waker().clone(), Rc::clone(place));
-        self.queue.borrow_mut().push_back(entry);
-        Poll::Pending
+        Poll::Ready(())
     }
 
-    /// Makes room in the next turn, and in those after it as long as callers wait.
+    /// Makes room in the next turn, and in those after it as long as all of it is taken by callers who wait.
     fn turn(self: &Rc<Self>) {
-        if self.is_turning.replace(true) {
-            return;
-        }
         let this = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            loop {
+            while this.room.get() == 0 {
                 // Over once the system was asked what has come.
                 tokio::task::yield_now().await;
                 this.open();
-                if this.room.get() > 0 {
-                    break;
-                }
             }
-            this.is_turning.set(false);
         });
     }
 
     fn open(&self) {
         let mut room = PER_TURN;
         while room > 0 {
-            let Some((waker, place)) = self.queue.borrow_mut().pop_front() else {
+            let Some(entrant) = self.queue.borrow_mut().pop_front() else {
                 break;
             };
-            let is_gone = Rc::strong_count(&place) == 1;
-            if !is_gone {
-                place.0.set(Standing::Called);
-                waker.wake();
-                room -= 1;
+            let is_gone = Rc::strong_count(&entrant) == 1;
+            if is_gone {
+                continue;
             }
+            if let Standing::Waiting(waker) = entrant.0.replace(Standing::Called) {
+                waker.wake();
+            }
+            room -= 1;
         }
         self.room.set(room);
     }
@@ -109,7 +104,11 @@ impl Turnstile {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
 
+    use proptest::prelude::*;
     use tokio::task::{LocalSet, spawn_local, yield_now};
 
     use super::*;
@@ -120,8 +119,8 @@ mod tests {
         for number in 0..count {
             let (turnstile, passed) = (Rc::clone(turnstile), Rc::clone(&passed));
             spawn_local(async move {
-                let place = Rc::<Place>::default();
-                poll_fn(|cx| turnstile.poll_pass(&place, cx)).await;
+                let entrant = Rc::default();
+                poll_fn(|cx| turnstile.poll_pass(&entrant, cx)).await;
                 passed.borrow_mut().push(number);
             });
         }
@@ -150,27 +149,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_that_is_gone_takes_nobodys_place() {
-        let local = LocalSet::new();
-        let test = async {
-            let turnstile = Turnstile::new();
-            let passed = crowd(&turnstile, PER_TURN);
-            yield_now().await;
-            let cx = Context::from_waker(Waker::noop());
-            for _ in 0..2 * PER_TURN {
-                let gone = Rc::<Place>::default();
-                turnstile.room.set(0);
-                assert!(turnstile.poll_pass(&gone, &cx).is_pending());
-            }
-            assert!(passed.borrow().len() <= PER_TURN);
-            turnstile.open();
-            assert_eq!(turnstile.room.get(), PER_TURN);
-            assert!(turnstile.queue.borrow().is_empty());
-        };
-        local.run_until(test).await;
-    }
-
-    #[tokio::test]
     async fn room_that_was_used_up_is_there_again_in_a_later_turn() {
         let local = LocalSet::new();
         let test = async {
@@ -184,5 +162,157 @@ mod tests {
             assert_eq!(turnstile.room.get(), PER_TURN);
         };
         local.run_until(test).await;
+    }
+
+    /// What happens to a turnstile.
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Come(usize),
+        /// One of those who wait, or are called, leaves or is polled although nobody woke it.
+        Leave(prop::sample::Index),
+        Stir(prop::sample::Index),
+        /// The called ones are polled.
+        Pass,
+        Turn,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            2 => (1..2 * PER_TURN).prop_map(Step::Come),
+            3 => any::<prop::sample::Index>().prop_map(Step::Leave),
+            3 => any::<prop::sample::Index>().prop_map(Step::Stir),
+            2 => Just(Step::Pass),
+            2 => Just(Step::Turn),
+        ];
+        prop::collection::vec(step, 0..60)
+    }
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[derive(Default)]
+    struct Caller {
+        entrant: Rc<Entrant>,
+        flag: Arc<Flag>,
+    }
+
+    impl Caller {
+        /// Each time another task has the connection.
+        fn passes(&mut self, turnstile: &Rc<Turnstile>) -> bool {
+            self.flag = Arc::default();
+            let waker = Waker::from(Arc::clone(&self.flag));
+            let passed = turnstile.poll_pass(&self.entrant, &Context::from_waker(&waker));
+            passed.is_ready()
+        }
+
+        fn is_woken(&self) -> bool {
+            self.flag.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// What is to be true of a turnstile: the callers that it let come and has not let in, in their order, and the room that it has.
+    struct Model {
+        turnstile: Rc<Turnstile>,
+        waiting: Vec<Caller>,
+        called: Vec<Caller>,
+        room: usize,
+    }
+
+    impl Model {
+        fn new() -> Self {
+            Self {
+                turnstile: Turnstile::new(),
+                waiting: Vec::new(),
+                called: Vec::new(),
+                room: PER_TURN,
+            }
+        }
+
+        async fn step(&mut self, step: Step) {
+            let outside = self.waiting.len() + self.called.len();
+            match step {
+                Step::Come(count) => (0..count).for_each(|_| self.come()),
+                Step::Leave(who) if outside > 0 => drop(self.take(who.index(outside))),
+                Step::Stir(who) if outside > 0 => self.stir(who.index(outside)),
+                Step::Leave(_) | Step::Stir(_) => {}
+                Step::Pass => {
+                    for mut caller in self.called.drain(..) {
+                        assert!(caller.passes(&self.turnstile));
+                    }
+                }
+                Step::Turn => self.turn().await,
+            }
+            assert_eq!(self.turnstile.room.get(), self.room);
+            let tasks = Rc::strong_count(&self.turnstile) - 1;
+            assert_eq!(tasks, usize::from(self.room == 0), "who makes room");
+        }
+
+        fn come(&mut self) {
+            let mut caller = Caller::default();
+            let has_room = self.room > 0;
+            assert_eq!(caller.passes(&self.turnstile), has_room);
+            if has_room {
+                self.room -= 1;
+            } else {
+                self.waiting.push(caller);
+            }
+        }
+
+        fn take(&mut self, who: usize) -> Caller {
+            match who.checked_sub(self.called.len()) {
+                Some(who) => self.waiting.remove(who),
+                None => self.called.remove(who),
+            }
+        }
+
+        fn stir(&mut self, who: usize) {
+            match who.checked_sub(self.called.len()) {
+                Some(who) => assert!(!self.waiting[who].passes(&self.turnstile)),
+                None => assert!(self.called.remove(who).passes(&self.turnstile)),
+            }
+        }
+
+        /// The first of those who wait are let in, as many as there is room for; without room somebody makes it.
+        async fn turn(&mut self) {
+            if self.room > 0 {
+                yield_now().await;
+                return;
+            }
+            while Rc::strong_count(&self.turnstile) > 1
+                && self.turnstile.room.get() == 0
+                && !self.waiting.iter().any(Caller::is_woken)
+            {
+                yield_now().await;
+            }
+            let count = self.waiting.len().min(PER_TURN);
+            let called = self.waiting.drain(..count);
+            self.called.extend(called);
+            assert!(self.called.iter().all(Caller::is_woken));
+            assert!(!self.waiting.iter().any(Caller::is_woken));
+            self.room = PER_TURN - count;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_waits_is_let_in_in_its_turn_whoever_comes_leaves_or_is_stirred_meanwhile(steps in steps()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            LocalSet::new().block_on(&runtime, async {
+                let mut model = Model::new();
+                for step in steps {
+                    model.step(step).await;
+                }
+                while model.room == 0 {
+                    model.step(Step::Turn).await;
+                }
+                assert!(model.waiting.is_empty());
+            });
+        }
     }
 }

@@ -131,14 +131,15 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
             record(refused);
         }
     };
-    let (turnstile, place) = (connection.worker.turnstile(), Rc::default());
+    let turnstile = connection.worker.turnstile();
     let mut front = front;
     if plan.strict {
         front.be_strict();
     }
     loop {
-        // A block of its own, so that the library's state is dropped before the wait.
+        // A block of its own, so that the library's state and any place in the queue are dropped before the wait.
         front = {
+            let entrant = Rc::default();
             let service = service_fn(|request| relay(Rc::clone(connection), request));
             let served = http1::Builder::new()
                 .max_headers(plan.max_headers)
@@ -149,7 +150,7 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
             loop {
                 let in_turn = poll_fn(|cx| {
                     if state.is_shut() {
-                        ready!(turnstile.poll_pass(&place, cx));
+                        ready!(turnstile.poll_pass(&entrant, cx));
                     }
                     Pin::new(&mut served).poll(cx)
                 });
