@@ -24,7 +24,7 @@ pub use alias::strip_aliases;
 pub use hint::{MOST, PauseHints};
 pub use hop::{HOP_BY_HOP, OF_THE_CALLER, joined};
 pub use list::{closed_members, members, names_version};
-pub use media::essence;
+pub use media::{essence, wants_text};
 pub use request::{Flaw, Reading, Requests};
 pub use timeout::{grpc_timeout, request_timeout, write_grpc_timeout, write_request_timeout};
 pub use trailers::strip_trailers;

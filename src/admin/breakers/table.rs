@@ -1,12 +1,12 @@
 //! All breakers for people's eyes: one line each, those that reject first.
 
-use http::header::ACCEPT;
+use http::StatusCode;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
 
 use super::{List, One};
 use crate::admin::reply::Problem;
 use crate::resilience::State;
+use crate::wire::wants_text;
 
 /// Which breakers are asked for, and how they are to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Wanted {
     pub(in crate::admin) fn of(parts: &Parts) -> Result<Self, Problem> {
         let mut wanted = Self {
             state: None,
-            as_text: accepts_text(&parts.headers),
+            as_text: wants_text(&parts.headers),
         };
         let query = parts.uri.query().unwrap_or_default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -48,11 +48,6 @@ impl Wanted {
         let form = if self.as_text { "text" } else { "json" };
         format!("{state}-{form}")
     }
-}
-
-fn accepts_text(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).map(|accept| accept.as_bytes());
-    accept.is_some_and(|accept| accept.starts_with(b"text/plain"))
 }
 
 impl List {

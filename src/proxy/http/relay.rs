@@ -35,6 +35,7 @@ use crate::telemetry::correlation::trace_id;
 use crate::telemetry::{Acceptance, Begin, Correlation, End, Exchange};
 use crate::time::{Deadline, now};
 use crate::upstream::UploadEnd;
+use crate::wire::wants_text;
 
 /// Relays one request.
 ///
@@ -60,7 +61,7 @@ async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let version = request.version();
-    let as_text = reply::wants_text(request.headers());
+    let as_text = wants_text(request.headers());
     let head_only = request.method() == Method::HEAD;
     let exchange = &mut ending.exchange;
     if let Some(target) = request.uri().authority()

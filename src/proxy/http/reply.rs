@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    RETRY_AFTER,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use http::{Response, StatusCode};
 use humantime::format_rfc3339_millis;
@@ -82,13 +81,6 @@ pub(super) enum Form {
     Problem,
     /// An error of Graph's.
     Graph,
-}
-
-/// Whether the caller asks for plain text and not for JSON.
-pub(super) fn wants_text(headers: &HeaderMap) -> bool {
-    headers
-        .get(ACCEPT)
-        .is_some_and(|accept| accept.as_bytes().starts_with(b"text/plain"))
 }
 
 /// Writes the answer, without the headers of the correlation id.
