@@ -45,7 +45,7 @@ pub(super) struct One {
     /// The fingerprint of the key, if it is the breaker of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    state: &'static str,
+    state: State,
     mode: &'static str,
     enforcement: &'static str,
     since: String,
@@ -208,7 +208,7 @@ impl One {
         Self {
             name: (*route.name).to_owned(),
             key: None,
-            state: view.state().label(),
+            state: view.state(),
             mode: view.mode().label(),
             enforcement: view.standing.enforcement.label(),
             since: stamp(view.since),

@@ -54,7 +54,7 @@ impl List {
     /// What of it is wanted; its summary stays that of all.
     pub(in crate::admin) fn only(mut self, wanted: Wanted) -> Self {
         if let Some(state) = wanted.state {
-            self.breakers.retain(|one| one.state == state.label());
+            self.breakers.retain(|one| one.state == state);
         }
         self
     }
@@ -72,14 +72,14 @@ impl List {
             widths.max().unwrap_or(0).max(header.len())
         };
         let route = width(|one| &one.name, "ROUTE");
-        let state = width(|one| one.state, "STATE");
+        let state = width(|one| one.state.label(), "STATE");
         let mode = width(|one| one.mode, "MODE");
         let mut line = |name: &str, is: &str, by: &str, why: &str| {
             text.push_str(&format!("{name:route$}  {is:state$}  {by:mode$}  {why}\n"));
         };
         line("ROUTE", "STATE", "MODE", "WHY");
         for one in &self.breakers {
-            line(&one.name, one.state, one.mode, &one.explanation);
+            line(&one.name, one.state.label(), one.mode, &one.explanation);
         }
         text
     }
@@ -88,10 +88,10 @@ impl List {
 /// What rejects comes first, then what an operator holds or an upstream asked to pause; within that by name.
 fn urgency(one: &One) -> (u8, String) {
     let rank = match one.state {
-        state if state == State::Open.label() => 0,
-        state if state == State::HalfOpen.label() => 1,
-        _ if one.by.is_some() || one.throttle.is_some() => 2,
-        _ => 3,
+        State::Open => 0,
+        State::HalfOpen => 1,
+        State::Closed if one.by.is_some() || one.throttle.is_some() => 2,
+        State::Closed => 3,
     };
     (rank, one.name.clone())
 }
