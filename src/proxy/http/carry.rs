@@ -317,7 +317,8 @@ pub(super) fn refusal(
         RefusalKind::Ramping => Failure::Ramping,
     };
     let breaker = by_key.as_ref().unwrap_or(&route.breaker);
-    let sentence = explain(&breaker.view(now), |at| clock(at, now));
+    let today = wall();
+    let sentence = explain(&breaker.view(now), |at| clock(moved(today, at, now), today));
     let detail = match key.filter(|_| by_key.is_some()) {
         Some(key) => format!("the breaker of this call's key ({key}) alone: {sentence}"),
         None => sentence,
@@ -331,9 +332,7 @@ pub(super) fn refusal(
 }
 
 /// The time of day in UTC, to the second; with its date where that is not today's.
-fn clock(at: Instant, now: Instant) -> String {
-    let today = wall();
-    let then = moved(today, at, now);
+fn clock(then: SystemTime, today: SystemTime) -> String {
     let mut stamp = humantime::format_rfc3339_seconds(then).to_string();
     // 2026-12-01T06:00:00Z
     stamp.truncate("2026-12-01T06:00:00".len());
@@ -387,12 +386,14 @@ mod tests {
 
     #[test]
     fn a_time_that_is_not_today_is_told_with_its_date() {
-        let now = now();
+        let today = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_091_249);
         let day = Duration::from_secs(24 * 3600);
-        assert_eq!(clock(now, now).len(), "02:14:09".len());
-        for at in [now + day, now + 30 * day] {
-            let told = clock(at, now);
-            assert_eq!(told.len(), "2026-12-01 06:00:00".len(), "{told}");
+        assert_eq!(clock(today, today), "02:14:09");
+        for (then, told) in [
+            (today + day, "2026-12-02 02:14:09"),
+            (today + 30 * day, "2026-12-31 02:14:09"),
+        ] {
+            assert_eq!(clock(then, today), told);
         }
     }
 }
