@@ -254,3 +254,32 @@ fn an_opening_names_the_calls_that_led_to_it_by_their_ids_and_paths() {
         }
     });
 }
+
+#[test]
+fn a_target_too_long_behind_its_base_path_is_refused_and_costs_the_breaker_no_probe() {
+    let base = "b".repeat(100);
+    let config = format!(
+        "version: 1\nhttp: {{max_header_bytes: 128KiB}}\nroutes: {{r: {{upstream: http://origin/{base}, breaker: {{failure_threshold: 1, half_open_max: 1, reset_timeout: 5s}}}}}}\n"
+    );
+    let long = format!("/r/{}", "x".repeat(65_500));
+    on_stage(&config, always(500), async |stage| {
+        assert_eq!(
+            stage.get(&long).await.reason.as_deref(),
+            Some("bad_request")
+        );
+        assert_eq!(stage.get("/r/x").await.status, 500);
+        // An open breaker refuses without a look at the target.
+        assert_eq!(
+            stage.get(&long).await.reason.as_deref(),
+            Some("circuit_open")
+        );
+        pass(5).await;
+        assert_eq!(
+            stage.get(&long).await.reason.as_deref(),
+            Some("bad_request")
+        );
+        stage.origin.becomes(always(200));
+        assert_eq!(stage.get("/r/x").await.status, 200, "the probe");
+        assert_eq!(stage.origin.calls(), 2);
+    });
+}

@@ -113,7 +113,6 @@ pub(super) async fn carry(
     call.let_switch(route.plan.upstream.http != HttpVersion::Http2);
     call.find_key(route, way);
     exchange.keyed(call.key);
-    let mut outgoing = Outgoing::new(call, route, way)?;
     let total = Allowance::of_call(call, &route.plan);
     let mut begin = call.free;
     if total.is_over_for_caller(begin) {
@@ -126,6 +125,7 @@ pub(super) async fn carry(
     let mut held = Held::new(context, route, total.until);
     held.enter(call)?;
     let mut retrying = Retrying::new(route, call);
+    let mut outgoing = None;
     loop {
         let passed = match context.refuse_when_closing(exchange) {
             Ok(()) => {
@@ -156,6 +156,11 @@ pub(super) async fn carry(
                 return result.map(|answer| held.hand_over(answer));
             }
         };
+        let outgoing = match &mut outgoing {
+            Some(outgoing) => outgoing,
+            // Not before a call is admitted: to refuse must be cheap.
+            none => none.insert(Outgoing::new(call, route, way)?),
+        };
         retrying.begin();
         exchange.unsettled();
         let is_probe = permit.is_probe();
@@ -170,7 +175,7 @@ pub(super) async fn carry(
             context,
             exchange,
             call,
-            outgoing: &mut outgoing,
+            outgoing,
             time,
             keep: retrying.keep(),
         };
