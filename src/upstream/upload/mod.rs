@@ -21,7 +21,7 @@ use crate::telemetry::ByteCount;
 use crate::time::{Deadline, now};
 
 /// A caller's request body, and what is known of it while a connection reads it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct UploadProgress {
     /// The caller's body; not in [`Upload`], which the connection may hold for as long as the upstream does not read.
     body: RefCell<Option<Incoming>>,
@@ -61,9 +61,18 @@ impl UploadProgress {
             body: RefCell::new((!is_empty).then_some(body)),
             is_empty,
             length,
-            is_whole: Cell::new(is_empty),
+            record: RefCell::default(),
+            is_touched: Cell::default(),
+            turn: Cell::default(),
+            is_held: Cell::default(),
+            waker: RefCell::default(),
             bytes,
-            ..Self::default()
+            is_whole: Cell::new(is_empty),
+            moved: Cell::default(),
+            is_waiting: Cell::default(),
+            go_ahead: RefCell::default(),
+            is_answered: Cell::default(),
+            end: Cell::default(),
         }
     }
 
