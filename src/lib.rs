@@ -25,7 +25,7 @@
 //!
 //! | layer | modules | friends |
 //! |---|---|---|
-//! | 0 | [`time`], [`failure`], [`text`]: what people are shown, [`docs`]: pages that are also `sidefuse docs` and `GET /docs` | – |
+//! | 0 | [`time`], [`failure`], [`text`]: what people are shown, [`arena`]: memory for small texts, [`docs`]: pages that are also `sidefuse docs` and `GET /docs` | – |
 //! | 1 | [`resilience`]: pure, a library in its own right; [`wire`]: what must be known about bytes | – |
 //! | 2 | [`config`], [`telemetry`] | – |
 //! | 3 | [`net`], [`upstream`], [`stale`] | `upstream` uses `net` |
@@ -50,6 +50,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod arena;
 pub mod cli;
 pub mod config;
 pub mod docs;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use http::HeaderMap;
+use sidefuse::arena::Arena;
 use sidefuse::resilience::Outcome;
 use sidefuse::telemetry::{
     Acceptance, AccessRecord, Correlation, Level, LineFormat, LogSpec, LogWriter, Meters, Sample,
@@ -21,7 +22,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         headers: &[],
         max_length: 128,
     };
-    let correlation = Correlation::of(&HeaderMap::new(), acceptance);
+    let correlation = Correlation::of(&HeaderMap::new(), acceptance, &Arena::default());
     let record = AccessRecord {
         time: wall(),
         correlation_id: &correlation.id,

@@ -22,6 +22,7 @@ use super::obey::obey;
 use super::orders::{shown, wish};
 use super::reply::{Answer, Problem, html, json, not_modified, seal, tag, with_body};
 use super::token::{Keyring, presented};
+use crate::arena::Arena;
 use crate::config::similar;
 use crate::docs::POLICY;
 use crate::snapshot::{Route, Snapshot};
@@ -75,7 +76,8 @@ impl Desk {
             headers: &plan.accept,
             max_length: plan.max_length,
         };
-        let Correlation { id, replaced: _ } = Correlation::of(&parts.headers, acceptance);
+        let Correlation { id, replaced: _ } =
+            Correlation::of(&parts.headers, acceptance, &Arena::default());
         let mut answer = match self.relay(&snapshot, parts, body, (caller, &id)).await {
             Ok(answer) => answer,
             Err(problem) => problem.answer(&id),

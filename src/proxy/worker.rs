@@ -15,6 +15,7 @@ use super::http::state::ConnectionState;
 use super::turnstile::Turnstile;
 use tokio::sync::Notify;
 
+use crate::arena::Arena;
 use crate::failure::Failure;
 use crate::net::{Phase, Phases};
 use crate::snapshot::{Route, Snapshot};
@@ -93,6 +94,7 @@ pub struct Worker {
     next_connection: Cell<u64>,
     /// Lets HTTP/1 callers in.
     turnstile: Rc<Turnstile>,
+    arena: Arena,
     /// Told when the time to drain is over.
     called_off: Notify,
 }
@@ -127,6 +129,7 @@ impl Worker {
             connections: RefCell::default(),
             next_connection: Cell::new(0),
             turnstile: Turnstile::new(),
+            arena: Arena::default(),
             called_off: Notify::new(),
         })
     }
@@ -140,6 +143,11 @@ impl Worker {
     /// Where its HTTP/1 callers are let in.
     pub(super) fn turnstile(&self) -> &Rc<Turnstile> {
         &self.turnstile
+    }
+
+    /// Where the small texts of its calls lie.
+    pub(super) fn arena(&self) -> &Arena {
+        &self.arena
     }
 
     /// How busy this worker is.

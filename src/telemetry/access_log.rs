@@ -317,6 +317,7 @@ fn push_millis(line: &mut Vec<u8>, duration: Duration) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::arena::Arena;
     use crate::telemetry::correlation::{Acceptance, Correlation, trace_id};
     use http::{HeaderMap, HeaderName, HeaderValue};
     use proptest::prelude::*;
@@ -330,6 +331,7 @@ pub(crate) mod tests {
                 headers: &[name],
                 max_length: 128,
             },
+            &Arena::default(),
         )
         .id
     }

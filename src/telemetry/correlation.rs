@@ -1,10 +1,11 @@
 //! The id that ties one call's lines together across services.
 
-use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
+
+use crate::arena::Arena;
 
 /// A well-formed correlation id: 1 to 128 characters of `A-Z a-z 0-9 . _ : -`, so it needs no escaping anywhere.
 ///
@@ -32,9 +33,9 @@ pub struct Acceptance<'a> {
 
 impl Correlation {
     /// Takes the first accepted header that is well formed, else makes a new UUID v4. A header that stands more than once
-    /// counts as malformed: the other side may have read either value.
+    /// counts as malformed: the other side may have read either value. A new one lies in `arena`.
     #[must_use]
-    pub fn of(headers: &HeaderMap, acceptance: Acceptance<'_>) -> Self {
+    pub fn of(headers: &HeaderMap, acceptance: Acceptance<'_>, arena: &Arena) -> Self {
         let mut brought = false;
         for name in acceptance.headers {
             let mut values = headers.get_all(name).iter();
@@ -48,7 +49,7 @@ impl Correlation {
             }
         }
         Self {
-            id: CorrelationId::random(),
+            id: CorrelationId::random_in(arena),
             replaced: brought,
         }
     }
@@ -58,10 +59,15 @@ impl CorrelationId {
     /// A new UUID v4.
     #[must_use]
     pub fn random() -> Self {
+        Self::random_in(&Arena::default())
+    }
+
+    /// A new UUID v4, whose text lies in `arena`.
+    #[must_use]
+    pub fn random_in(arena: &Arena) -> Self {
         let mut text = [0; Hyphenated::LENGTH];
         Uuid::new_v4().as_hyphenated().encode_lower(&mut text);
-        // Beside its count from the start: every id is cloned, and other bytes would get a piece of memory for that count alone.
-        let id = HeaderValue::from_maybe_shared(Bytes::from_owner(text));
+        let id = HeaderValue::from_maybe_shared(arena.join(&[&text]));
         // Hexadecimal digits and hyphens are always a valid header value.
         Self(id.unwrap_or(const { HeaderValue::from_static("-") }))
     }
@@ -138,6 +144,7 @@ mod tests {
                 headers: &HEADERS,
                 max_length: 128,
             },
+            &Arena::default(),
         )
     }
 

@@ -8,10 +8,11 @@ use crate::support::tools::repository;
 /// A module at the top of the crate: its layer, and whom it may use besides everything lower.
 struct Module(&'static str, u8, &'static [&'static str]);
 
-const MODULES: [Module; 18] = [
+const MODULES: [Module; 19] = [
     Module("time", 0, &[]),
     Module("failure", 0, &[]),
     Module("text", 0, &[]),
+    Module("arena", 0, &[]),
     Module("docs", 0, &[]),
     Module("resilience", 1, &[]),
     Module("wire", 1, &[]),

@@ -159,7 +159,12 @@ pub(super) async fn carry(
         let outgoing = match &mut outgoing {
             Some(outgoing) => outgoing,
             // Not before a call is admitted: to refuse must be cheap.
-            none => none.insert(Outgoing::new(call, route, way)?),
+            none => none.insert(Outgoing::new(
+                call,
+                route,
+                way,
+                context.connection.worker.arena(),
+            )?),
         };
         retrying.begin();
         exchange.unsettled();

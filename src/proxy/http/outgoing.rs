@@ -11,6 +11,7 @@ use super::carry::Context;
 use super::headers::{self, Facts, X_CORRELATION_ID, X_REQUEST_ID};
 use super::reply::Refusal;
 use super::target;
+use crate::arena::Arena;
 use crate::failure::Failure;
 use crate::snapshot::{Route, Way};
 use crate::telemetry::Exchange;
@@ -44,9 +45,14 @@ impl<'a> Outgoing<'a> {
     ///
     /// # Errors
     /// When the target cannot be written behind the upstream's base path.
-    pub(super) fn new(call: &Call, route: &'a Route, way: &Way) -> Result<Self, Refusal> {
+    pub(super) fn new(
+        call: &Call,
+        route: &'a Route,
+        way: &Way,
+        arena: &Arena,
+    ) -> Result<Self, Refusal> {
         let base = &route.plan.upstream.base_path;
-        let path = target::rewrite(&call.target(), way, base).map_err(|_| {
+        let path = target::rewrite(&call.target(), way, base, arena).map_err(|_| {
             Refusal::new(
                 Failure::BadRequest,
                 "the path makes no valid target behind the upstream's base path",

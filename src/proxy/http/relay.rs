@@ -213,7 +213,7 @@ fn begin(
         connection.worker.telemetry(),
         Begin {
             now,
-            correlation: Correlation::of(headers, accepted),
+            correlation: Correlation::of(headers, accepted, connection.worker.arena()),
             method: Some(request.method().clone()),
             path: request.uri().path_and_query().cloned(),
             user_id: plan

@@ -1,9 +1,9 @@
 //! The request target on its way through: behind the prefix, the path is forwarded byte for byte as it was routed.
 
-use bytes::Bytes;
 use http::uri::{Authority, InvalidUri, PathAndQuery, Scheme};
 use http::{Uri, uri};
 
+use crate::arena::Arena;
 use crate::snapshot::Way;
 
 /// The path and query for the upstream.
@@ -14,6 +14,7 @@ pub(super) fn rewrite(
     target: &PathAndQuery,
     way: &Way,
     base_path: &str,
+    arena: &Arena,
 ) -> Result<PathAndQuery, InvalidUri> {
     let base = if way.prepend_base { base_path } else { "" };
     if base.is_empty() && way.strip == 0 {
@@ -27,11 +28,7 @@ pub(super) fn rewrite(
     } else {
         "/"
     };
-    let mut path = Vec::with_capacity(base.len() + slash.len() + rest.len());
-    path.extend_from_slice(base.as_bytes());
-    path.extend_from_slice(slash.as_bytes());
-    path.extend_from_slice(rest.as_bytes());
-    PathAndQuery::from_maybe_shared(Bytes::from(path))
+    PathAndQuery::from_maybe_shared(arena.join(&[base, slash, rest].map(str::as_bytes)))
 }
 
 /// The target as HTTP/1.1 writes it: the path alone.
@@ -65,9 +62,14 @@ mod tests {
             strip,
             prepend_base: true,
         };
-        rewrite(&PathAndQuery::from_static(target), &way, base)
-            .unwrap()
-            .to_string()
+        rewrite(
+            &PathAndQuery::from_static(target),
+            &way,
+            base,
+            &Arena::default(),
+        )
+        .unwrap()
+        .to_string()
     }
 
     #[test]
@@ -99,7 +101,12 @@ mod tests {
                 strip: 2,
                 prepend_base: true,
             };
-            assert_eq!(rewrite(&target, &way, "").unwrap().as_str(), rest);
+            assert_eq!(
+                rewrite(&target, &way, "", &Arena::default())
+                    .unwrap()
+                    .as_str(),
+                rest
+            );
         }
     }
 }

@@ -32,7 +32,13 @@ pub(super) fn asked(context: &Context<'_>, call: &Call, way: &Way) -> Option<Ask
     if call.wants_to_switch() || !call.upload.is_empty() {
         return None;
     }
-    let target = target::rewrite(&call.target(), way, &route.plan.upstream.base_path).ok()?;
+    let target = target::rewrite(
+        &call.target(),
+        way,
+        &route.plan.upstream.base_path,
+        context.connection.worker.arena(),
+    )
+    .ok()?;
     let host = if route.plan.preserve_host {
         call.host()
     } else {
