@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// So many callers are let in per turn: their calls fit the second cache of a CPU, and the share of each in asking the system what has
-/// come is small.
-const PER_TURN: usize = 32;
+/// So many callers are let in per turn: few enough that their calls fit the caches of a CPU with their bodies, and many enough that the
+/// share of each in asking the system what has come is small.
+const PER_TURN: usize = 8;
 
 /// A worker's. Makes room for [`PER_TURN`] callers, and anew one turn after the last of it was taken: who comes in between waits, at
 /// least until the system was asked what else has come.
