@@ -19,6 +19,8 @@ pub(crate) struct Source {
     pub(crate) code: String,
     /// `code` with blanks in place of everything that only tests have.
     pub(crate) product: String,
+    /// Where that is.
+    tested: Vec<Range<usize>>,
 }
 
 impl Source {
@@ -34,17 +36,22 @@ impl Source {
         };
         let prose = view(&[Mark::String]);
         let code = view(&[Mark::String, Mark::Comment]);
-        let product = if is_test_file(path) {
-            blank(&code, 0..code.len())
+        let tested = if is_test_file(path) {
+            iter::once(0..code.len()).collect()
         } else {
-            without_tests(&code)
+            of_tests(&code)
         };
+        let product = tested
+            .iter()
+            .cloned()
+            .fold(code.clone(), |text, range| blank(&text, range));
         Self {
             path: path.to_owned(),
             text: text.to_owned(),
             prose,
             code,
             product,
+            tested,
         }
     }
 
@@ -68,8 +75,13 @@ impl Source {
 
     /// How many lines it has that are not only there for tests.
     pub(crate) fn product_lines(&self) -> usize {
-        let tested = self.code.lines().zip(self.product.lines());
-        tested.filter(|(code, product)| code == product).count()
+        let mut begin = 0;
+        let is_product = |line: &&str| {
+            let first = begin + line.len() - line.trim_start_matches(' ').len();
+            begin += line.len();
+            !self.tested.iter().any(|range| range.contains(&first))
+        };
+        self.text.split_inclusive('\n').filter(is_product).count()
     }
 
     /// The names of the modules around its items: `["net", "tcp"]` for `src/net/tcp.rs`, none for the root.
@@ -209,11 +221,13 @@ fn is_test_file(path: &str) -> bool {
             .any(|part| matches!(part, "tests" | "tests.rs"))
 }
 
-/// Blanks every item behind `#[cfg(test)]`: to the end of its block, or to its semicolon.
-fn without_tests(code: &str) -> String {
+/// Every item behind `#[cfg(test)]`: to the end of its block, or to its semicolon.
+fn of_tests(code: &str) -> Vec<Range<usize>> {
     const ATTRIBUTE: &str = "#[cfg(test)]";
-    let mut product = code.to_owned();
-    while let Some(start) = product.find(ATTRIBUTE) {
+    let mut found = Vec::new();
+    let mut begin = 0;
+    while let Some(start) = code[begin..].find(ATTRIBUTE) {
+        let start = begin + start;
         let behind = start + ATTRIBUTE.len();
         let mut depth = 0;
         let ends = |(_, char): &(usize, char)| {
@@ -224,13 +238,11 @@ fn without_tests(code: &str) -> String {
             }
             depth == 0 && matches!(char, '}' | ';')
         };
-        let end = product[behind..].char_indices().find(ends);
-        product = blank(
-            &product,
-            start..end.map_or(product.len(), |(length, _)| behind + length + 1),
-        );
+        let end = code[behind..].char_indices().find(ends);
+        begin = end.map_or(code.len(), |(length, _)| behind + length + 1);
+        found.push(start..begin);
     }
-    product
+    found
 }
 
 fn blank(text: &str, range: Range<usize>) -> String {
@@ -278,12 +290,12 @@ mod tests {
 
     #[test]
     fn what_only_tests_have_is_no_product() {
-        let text = "fn a() {}\n#[cfg(test)]\nuse b::{c};\nfn d() {}\n#[cfg(test)]\nmod tests {\n    fn e() { if f {} }\n}\nfn g() {}";
+        let text = "fn a() {}\n#[cfg(test)]\nuse b::{c};\nfn d() {}\n#[cfg(test)]\nmod tests {\n    // e\n\n    fn e() { if f {} }\n}\nfn g() {}";
         let source = Source::new("src/x.rs", text);
         let found: Vec<_> = names(&source.product).map(|(_, name)| name).collect();
         assert_eq!(found, ["fn", "a", "fn", "d", "fn", "g"]);
         assert_eq!(source.product_lines(), 3);
-        assert_eq!(source.place(text.find("fn g").unwrap()), "src/x.rs:9");
+        assert_eq!(source.place(text.find("fn g").unwrap()), "src/x.rs:11");
     }
 
     #[test]
