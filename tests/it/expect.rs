@@ -17,25 +17,31 @@ const CONFIG: &str = "version: 1\nroutes: {r: {upstream: http://origin, timeout:
 const POST: &[u8] = b"POST /r/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n";
 const ASK: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What a caller hears who sends its body of five bytes once it is asked, and when it was asked.
-fn heard(settings: &str, origin: &Speech) -> (String, Option<Duration>) {
+/// What a caller hears, and when it was asked for its body.
+type Heard = (String, Option<Duration>);
+
+/// What a caller hears who sends its body of five bytes once it is asked.
+async fn hear(mut caller: DuplexStream) -> Heard {
+    let (begin, mut heard, mut asked) = (now(), Vec::new(), None);
+    caller.write_all(POST).await.unwrap();
+    while let Ok(byte) = caller.read_u8().await {
+        heard.push(byte);
+        if heard == ASK {
+            asked = Some(now() - begin);
+            heard.clear();
+            caller.write_all(b"hello").await.unwrap();
+        }
+    }
+    (String::from_utf8(heard).unwrap(), asked)
+}
+
+/// What the caller of a route with these settings hears, whose origin speaks so.
+fn heard(settings: &str, origin: &Speech) -> Heard {
     let result = Arc::new(Mutex::new((String::new(), None)));
     let told = Arc::clone(&result);
     on_stage(settings, always(500), async |stage| {
         stage.origin.speaks(Arc::clone(origin));
-        let begin = now();
-        let mut caller = stage.pipe();
-        caller.write_all(POST).await.unwrap();
-        let (mut heard, mut asked) = (Vec::new(), None);
-        while let Ok(byte) = caller.read_u8().await {
-            heard.push(byte);
-            if heard == ASK {
-                asked = Some(now() - begin);
-                heard.clear();
-                caller.write_all(b"hello").await.unwrap();
-            }
-        }
-        *told.lock().unwrap() = (String::from_utf8(heard).unwrap(), asked);
+        *told.lock().unwrap() = hear(stage.pipe()).await;
     });
     let result = result.lock().unwrap();
     result.clone()
@@ -155,8 +161,8 @@ fn http2_origin<F: Future<Output = ()> + 'static>(
     })
 }
 
-/// What a caller hears who sends its body of five bytes once it is asked, and when it was asked: over a connection over which all is quiet.
-fn heard_over_http2(origin: &Speech) -> (String, Option<Duration>) {
+/// The same over a connection to the origin over which all is quiet.
+fn heard_over_http2(origin: &Speech) -> Heard {
     let result = Arc::new(Mutex::new((String::new(), None)));
     let told = Arc::clone(&result);
     let config =
@@ -165,20 +171,10 @@ fn heard_over_http2(origin: &Speech) -> (String, Option<Duration>) {
         stage.origin.speaks(Arc::clone(origin));
         assert_eq!(stage.get("/r/before").await.status, 200);
         sleep_until(Deadline::after(now(), Duration::from_secs(1))).await;
-        let (mut caller, begin) = (stage.pipe(), now());
-        caller.write_all(POST).await.unwrap();
-        let (mut heard, mut asked) = (Vec::new(), None);
-        while let Ok(byte) = caller.read_u8().await {
-            heard.push(byte);
-            if heard == ASK {
-                asked = Some(now() - begin);
-                heard.clear();
-                caller.write_all(b"hello").await.unwrap();
-            }
-        }
+        let heard = hear(stage.pipe()).await;
         assert_eq!(stage.get("/r/after").await.status, 200);
         assert_eq!(stage.origin.connections(), 1);
-        *told.lock().unwrap() = (String::from_utf8(heard).unwrap(), asked);
+        *told.lock().unwrap() = heard;
     });
     let result = result.lock().unwrap();
     result.clone()
