@@ -12,10 +12,10 @@ use sidefuse::resilience::{ForceRequest, Order};
 use sidefuse::time::now;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 
 use super::{GET, config, pass, retries};
-use crate::support::memory::{Script, always, on_stage, silent};
+use crate::support::memory::{Said, Script, Stage, always, on_stage, silent};
 use crate::support::recorder::{Recorder, Turn, answer};
 
 #[test]
@@ -129,6 +129,14 @@ fn an_attempt_that_reached_the_upstream_counts_even_if_the_breaker_forbids_to_ma
     });
 }
 
+/// A call that has begun.
+async fn begun(stage: &Stage) -> JoinHandle<Said> {
+    let mut caller = stage.caller().await;
+    let call = spawn_local(async move { caller.ask(Request::get("/r/x"), "").await });
+    pass(Duration::from_millis(1)).await;
+    call
+}
+
 /// The first call is answered so, all others are not.
 fn first(status: Option<u16>) -> Script {
     let calls = AtomicUsize::new(0);
@@ -146,14 +154,7 @@ fn who_waits_to_go_again_when_the_breaker_opens_gets_what_the_upstream_said_befo
     let config = "version: 1\nroutes: {r: {upstream: {url: http://origin, pool: {max: 1}}, timeout: 60s, attempt_timeout: 20s, breaker: {failure_threshold: 1000}, retry: {attempts: 2, base: 1s, max: 1s}}}\n";
     for (answer, told) in [(Some(503), (503, "", "{}")), (None, (504, "timeout", ""))] {
         on_stage(config, first(answer), async |stage| {
-            let mut calls = Vec::new();
-            for _ in 0..2 {
-                let mut caller = stage.caller().await;
-                calls.push(spawn_local(async move {
-                    caller.ask(Request::get("/r/x"), "").await
-                }));
-                pass(Duration::from_millis(1)).await;
-            }
+            let (call, _other) = (begun(&stage).await, begun(&stage).await);
             // The other call has the one connection by now, and this one waits for it.
             let time = if answer.is_some() { 2 } else { 22 };
             pass(Duration::from_secs(time)).await;
@@ -165,7 +166,7 @@ fn who_waits_to_go_again_when_the_breaker_opens_gets_what_the_upstream_said_befo
                 reason: None,
             };
             stage.route("r").breaker.force(order, now());
-            let said = calls.remove(0).await.unwrap();
+            let said = call.await.unwrap();
             assert_eq!(
                 (said.status, said.header("x-sidefuse-reason")),
                 (told.0, told.1)
@@ -209,24 +210,17 @@ fn who_has_queued_to_go_again_when_the_drain_ends_gets_what_the_upstream_said_be
             })
         });
         on_stage(&config, script, async |stage| {
-            let mut calls = Vec::new();
-            for _ in 0..2 {
-                let mut caller = stage.caller().await;
-                calls.push(spawn_local(async move {
-                    caller.ask(Request::get("/r/x"), "").await
-                }));
-                pass(Duration::from_millis(1)).await;
-            }
+            let (call, other) = (begun(&stage).await, begun(&stage).await);
             // The other call is out by now, never to be answered, and this one waits for it.
             pass(Duration::from_secs(11)).await;
             stage.worker.shared().phases.advance(Phase::Closing);
-            let said = calls.remove(0).await.unwrap();
+            let said = call.await.unwrap();
             assert_eq!(
                 (said.status, said.header("x-sidefuse-reason"), said.text()),
                 (500, "", "{}"),
                 "{queue}"
             );
-            let other = calls.remove(0).await.unwrap();
+            let other = other.await.unwrap();
             assert_eq!(other.header("x-sidefuse-reason"), "draining", "{queue}");
             assert_eq!(retries(&stage.metrics(), "refused"), 1, "{queue}");
             let lines = stage.lines();
@@ -264,14 +258,7 @@ fn who_waits_to_go_again_when_the_drain_ends_gets_what_the_upstream_said_before(
             })
         });
         on_stage(config, script, async |stage| {
-            let mut calls = Vec::new();
-            for _ in 0..2 {
-                let mut caller = stage.caller().await;
-                calls.push(spawn_local(async move {
-                    caller.ask(Request::get("/r/x"), "").await
-                }));
-                pass(Duration::from_millis(1)).await;
-            }
+            let (call, _other) = (begun(&stage).await, begun(&stage).await);
             if has_waited {
                 // The other call has the one connection by now, and this one waits for it.
                 pass(Duration::from_secs(11)).await;
@@ -281,7 +268,7 @@ fn who_waits_to_go_again_when_the_drain_ends_gets_what_the_upstream_said_before(
             if has_waited {
                 release.notify_one();
             }
-            let said = calls.remove(0).await.unwrap();
+            let said = call.await.unwrap();
             assert_eq!(
                 (said.status, said.header("x-sidefuse-reason"), said.text()),
                 (500, "", "{}")
@@ -307,11 +294,10 @@ fn a_probe_that_is_to_be_made_again_gives_its_permit_back_first() {
         let _recorder = Recorder::on(&stage, |n, _| answer([500, 409, 200, 200][n], "", "body"));
         assert_eq!(stage.get("/r/x").await.status, 500);
         pass(Duration::from_secs(2)).await;
-        let mut caller = stage.caller().await;
-        let call = spawn_local(async move { caller.ask(Request::get("/r/x"), "").await.status });
+        let call = begun(&stage).await;
         pass(Duration::from_secs(1)).await;
         let meanwhile = stage.get("/r/x").await.status;
-        assert_eq!((call.await.unwrap(), meanwhile), (200, 200));
+        assert_eq!((call.await.unwrap().status, meanwhile), (200, 200));
         assert_eq!(retries(&stage.metrics(), "answered"), 1);
     });
 }
@@ -325,14 +311,12 @@ fn a_call_that_waits_to_go_again_leaves_its_connection_to_others() {
                 0 => answer(503, "retry-after: 9\r\n", body),
                 _ => answer(200, "", ""),
             });
-            let mut caller = stage.caller().await;
-            let call =
-                spawn_local(async move { caller.ask(Request::get("/r/x"), "").await.status });
+            let call = begun(&stage).await;
             pass(Duration::from_secs(1)).await;
             let begin = now();
             assert_eq!(stage.get("/r/x").await.status, 200);
             assert_eq!(now().duration_since(begin), Duration::ZERO);
-            assert_eq!(call.await.unwrap(), 200);
+            assert_eq!(call.await.unwrap().status, 200);
         });
     }
 }
