@@ -416,6 +416,18 @@ pub(crate) mod tests {
         }
     }
 
+    /// One that would write to `memory`, what it says when it is asked to, and what gives it leave: for good once dropped.
+    fn stopped(memory: &Memory) -> (Stopped, Receiver<()>, Sender<()>) {
+        let ((asked, is_asked), (give_leave, leave)) = (channel(), channel());
+        let memory = memory.clone();
+        let sink = Stopped {
+            asked,
+            leave,
+            memory,
+        };
+        (sink, is_asked, give_leave)
+    }
+
     /// A sink that answers from a list.
     struct Scripted {
         answers: VecDeque<Result<usize, ErrorKind>>,
@@ -467,13 +479,8 @@ pub(crate) mod tests {
     #[test]
     fn a_stopped_reader_costs_counted_lines_and_never_traffic() {
         let meters = Meters::new();
-        let ((asked, is_asked), (give_leave, leave)) = (channel(), channel());
         let memory = Memory::default();
-        let sink = Stopped {
-            asked,
-            leave,
-            memory: memory.clone(),
-        };
+        let (sink, is_asked, give_leave) = stopped(&memory);
         let writer =
             LogWriter::spawn_with_room(sink, meters.log_lines_dropped(), 4 * 20, 0).unwrap();
         let handle = writer.handle();
@@ -503,13 +510,8 @@ pub(crate) mod tests {
     fn events_have_room_that_access_lines_cannot_take_and_where_lines_are_missing_one_says_how_many()
      {
         let meters = Meters::new();
-        let ((asked, is_asked), (give_leave, leave)) = (channel(), channel());
         let memory = Memory::default();
-        let sink = Stopped {
-            asked,
-            leave,
-            memory: memory.clone(),
-        };
+        let (sink, is_asked, give_leave) = stopped(&memory);
         let writer = LogWriter::spawn_with_room(sink, meters.log_lines_dropped(), 6, 12).unwrap();
         tell_losses(&writer);
         let handle = writer.handle();
@@ -601,12 +603,7 @@ pub(crate) mod tests {
     #[test]
     fn shutdown_gives_up_on_a_stopped_reader_and_counts_what_is_left_once() {
         let meters = Meters::new();
-        let ((asked, is_asked), (give_leave, leave)) = (channel(), channel());
-        let sink = Stopped {
-            asked,
-            leave,
-            memory: Memory::default(),
-        };
+        let (sink, is_asked, give_leave) = stopped(&Memory::default());
         let writer = LogWriter::spawn(sink, meters.log_lines_dropped()).unwrap();
         let handle = writer.handle();
         handle.send(b"a\nb\n".to_vec(), 2);
@@ -666,12 +663,7 @@ pub(crate) mod tests {
     #[test]
     fn buffers_come_back_for_reuse() {
         let meters = Meters::new();
-        let ((asked, is_asked), (give_leave, leave)) = (channel(), channel());
-        let sink = Stopped {
-            asked,
-            leave,
-            memory: Memory::default(),
-        };
+        let (sink, is_asked, give_leave) = stopped(&Memory::default());
         let writer = LogWriter::spawn(sink, meters.log_lines_dropped()).unwrap();
         let mut buffer = Vec::with_capacity(32 * 1024);
         let place = buffer.as_ptr();
