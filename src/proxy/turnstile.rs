@@ -109,6 +109,8 @@ mod tests {
     use std::task::Wake;
 
     use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
     use tokio::task::{LocalSet, spawn_local, yield_now};
 
     use super::*;
@@ -160,6 +162,29 @@ mod tests {
                 }
             }
             assert_eq!(turnstile.room.get(), PER_TURN);
+        };
+        local.run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn what_comes_meanwhile_is_seen_in_the_next_turn() {
+        let local = LocalSet::new();
+        let test = async {
+            let turnstile = Turnstile::new();
+            let passed = crowd(&turnstile, 6 * PER_TURN);
+            let (mut near, mut far) = UnixStream::pair().unwrap();
+            let so_far = Rc::clone(&passed);
+            let reading = spawn_local(async move {
+                near.read_u8().await.unwrap();
+                so_far.borrow().len()
+            });
+            while passed.borrow().len() < 2 * PER_TURN {
+                yield_now().await;
+            }
+            let before = passed.borrow().len();
+            far.write_u8(0).await.unwrap();
+            let by_then = reading.await.unwrap();
+            assert!(by_then <= before + PER_TURN, "{before}, then {by_then}");
         };
         local.run_until(test).await;
     }
