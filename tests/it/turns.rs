@@ -9,6 +9,7 @@ use sidefuse::net::Phase;
 use sidefuse::time::{Deadline, now, sleep_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::{spawn_local, yield_now};
+use tokio::time::advance;
 
 use crate::support::memory::{Stage, always, on_stage};
 
@@ -37,12 +38,15 @@ fn begun(stage: &Stage) -> usize {
     stage.worker.load().begun.load(Ordering::Relaxed)
 }
 
-/// Until some of a crowd have been let in, and some have not.
-async fn some_are_in(stage: &Stage) {
-    while begun(stage) == 0 {
+/// Calls; and waits until some of the calls have been let in, and some have not.
+async fn call_and_wait(stage: &Stage, pipes: &mut [DuplexStream]) {
+    let before = begun(stage);
+    call(pipes).await;
+    while begun(stage) == before {
         yield_now().await;
     }
-    assert!(begun(stage) < CALLERS / 2, "{}", begun(stage));
+    let in_by_now = begun(stage) - before;
+    assert!(in_by_now < CALLERS / 2, "{in_by_now}");
 }
 
 /// The head of the next answer.
@@ -91,8 +95,7 @@ fn a_crowd_is_answered_and_the_first_answers_come_before_the_last_calls_begin_al
 fn callers_who_leave_while_they_wait_keep_nobody_from_an_answer() {
     on_stage(CONFIG, always(200), async |stage| {
         let mut pipes = pipes(&stage);
-        call(&mut pipes).await;
-        some_are_in(&stage).await;
+        call_and_wait(&stage, &mut pipes).await;
         let mut number = 0;
         pipes.retain(|_| {
             number += 1;
@@ -113,8 +116,7 @@ fn callers_who_leave_while_they_wait_keep_nobody_from_an_answer() {
 fn callers_who_wait_when_a_drain_begins_are_answered_and_their_connections_closed() {
     on_stage(CONFIG, always(200), async |stage| {
         let mut pipes = pipes(&stage);
-        call(&mut pipes).await;
-        some_are_in(&stage).await;
+        call_and_wait(&stage, &mut pipes).await;
         stage.worker.shared().phases.advance(Phase::Draining);
         for pipe in &mut pipes {
             assert!(head(pipe).await.starts_with("HTTP/1.1 200"));
@@ -136,8 +138,7 @@ fn callers_who_wait_when_a_drain_begins_are_answered_and_their_connections_close
 fn callers_who_wait_when_the_time_to_drain_is_over_are_refused() {
     on_stage(CONFIG, always(200), async |stage| {
         let mut pipes = pipes(&stage);
-        call(&mut pipes).await;
-        some_are_in(&stage).await;
+        call_and_wait(&stage, &mut pipes).await;
         stage.worker.shared().phases.advance(Phase::Closing);
         let mut refused = 0;
         for mut pipe in pipes {
@@ -150,5 +151,24 @@ fn callers_who_wait_when_the_time_to_drain_is_over_are_refused() {
         pass(1).await;
         assert_eq!(stage.connections(), 0);
         assert_eq!(stage.lines().len(), CALLERS);
+    });
+}
+
+#[test]
+fn callers_who_wait_when_their_connections_have_been_idle_for_too_long_are_answered() {
+    on_stage(CONFIG, always(200), async |stage| {
+        let mut pipes = pipes(&stage);
+        call(&mut pipes).await;
+        for pipe in &mut pipes {
+            head(pipe).await;
+        }
+        // They are looked after every quarter of a second.
+        sleep_until(Deadline::after(now(), Duration::from_millis(74_900))).await;
+        call_and_wait(&stage, &mut pipes).await;
+        advance(Duration::from_millis(300)).await;
+        for pipe in &mut pipes {
+            assert!(head(pipe).await.starts_with("HTTP/1.1 200"));
+        }
+        assert_eq!(stage.lines().len(), 2 * CALLERS);
     });
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::ready;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -167,6 +167,12 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
                     // Over HTTP/1 the next answer says `Connection: close`.
                     Notice::Rest | Notice::WindDown => {}
                     Notice::Close => {
+                        // Whoever waits for his turn may have called already.
+                        let is_over =
+                            poll_fn(|cx| Poll::Ready(Pin::new(&mut served).poll(cx).is_ready()));
+                        if is_over.await {
+                            return end();
+                        }
                         state.record_begun(&connection.worker, Failure::RequestTimeout);
                         Pin::new(&mut *served).graceful_shutdown();
                         let farewell = Deadline::after(now(), FAREWELL);
