@@ -11,11 +11,14 @@ use super::go_ahead::GoAhead;
 use super::http1::Http1;
 use super::http2::Http2;
 use super::pool::Stay;
-use super::send_error::SendError;
+use super::raw::Raw;
+use super::send_error::{Fate, SendError};
 use super::upload::Upload;
+use crate::failure::Failure;
+use crate::net::BoxIo;
 use crate::resilience::Sample;
 
-/// A connection for one call. Dropping it closes an HTTP/1.1 connection; [`Lease::keep`] brings it back.
+/// A connection for one call, or the stream of a tunnel. Dropping it closes an HTTP/1.1 connection; [`Lease::keep`] brings it back.
 pub struct Lease {
     lent: Lent,
     stay: Stay,
@@ -25,12 +28,16 @@ enum Lent {
     Http1(Box<Http1>),
     /// A share in it.
     Http2(Box<Http2>),
+    /// For a tunnel, of which only the stream is used.
+    Raw(Box<Raw>),
 }
 
 /// A call on its way.
 enum Sent<One, Two> {
     Http1(One),
     Http2(Two),
+    /// There is no protocol to send it by.
+    Never(Box<Request<Upload>>),
 }
 
 impl Lease {
@@ -45,6 +52,21 @@ impl Lease {
         Self {
             lent: Lent::Http2(Box::new(connection)),
             stay,
+        }
+    }
+
+    pub(super) fn raw(raw: Raw, stay: Stay) -> Self {
+        Self {
+            lent: Lent::Raw(Box::new(raw)),
+            stay,
+        }
+    }
+
+    /// The stream of one that is for a tunnel, once.
+    pub fn take_stream(&mut self) -> Option<BoxIo> {
+        match &mut self.lent {
+            Lent::Raw(raw) => raw.stream.take(),
+            Lent::Http1(_) | Lent::Http2(_) => None,
         }
     }
 
@@ -71,6 +93,7 @@ impl Lease {
         match &self.lent {
             Lent::Http1(connection) => connection.is_reused(),
             Lent::Http2(_) => true,
+            Lent::Raw(_) => false,
         }
     }
 
@@ -85,6 +108,7 @@ impl Lease {
         let go_ahead = match &self.lent {
             Lent::Http1(_) => GoAhead::of(request),
             Lent::Http2(connection) => GoAhead::over(connection.traffic()),
+            Lent::Raw(_) => return,
         };
         request.body_mut().hold_back(go_ahead);
     }
@@ -101,11 +125,17 @@ impl Lease {
             Lent::Http1(connection) => Sent::Http1(connection.send(request)),
             // Boxed: it is several times as large as the other.
             Lent::Http2(connection) => Sent::Http2(Box::pin(connection.send(request))),
+            Lent::Raw(_) => Sent::Never(Box::new(request)),
         };
         async move {
             match sent {
                 Sent::Http1(sent) => sent.await,
                 Sent::Http2(sent) => sent.await.map(|response| response.map(Download::of_stream)),
+                Sent::Never(request) => Err(SendError {
+                    failure: Failure::Internal,
+                    fate: Fate::NeverSent,
+                    request: Some(request),
+                }),
             }
         }
     }
@@ -113,7 +143,7 @@ impl Lease {
     /// Keeps other calls off the connection.
     pub fn retire(self) {
         match self.lent {
-            Lent::Http1(..) => {}
+            Lent::Http1(_) | Lent::Raw(_) => {}
             Lent::Http2(connection) => connection.retire(),
         }
     }
@@ -123,7 +153,7 @@ impl Lease {
     pub fn timed_out(&self) {
         match &self.lent {
             Lent::Http2(connection) if !connection.has_heard() => connection.retire(),
-            Lent::Http1(_) | Lent::Http2(_) => {}
+            Lent::Http1(_) | Lent::Http2(_) | Lent::Raw(_) => {}
         }
     }
 
@@ -134,7 +164,7 @@ impl Lease {
                 connection.has_served(now);
                 self.stay.put(connection);
             }
-            Lent::Http2(_) => {}
+            Lent::Http2(_) | Lent::Raw(_) => {}
         }
     }
 }

@@ -29,6 +29,7 @@ mod http2;
 mod lease;
 pub mod pool;
 mod probe;
+mod raw;
 mod replay;
 mod send_error;
 pub mod slots;
@@ -82,6 +83,8 @@ pub enum Purpose {
     Call,
     /// A switch of protocols (WebSocket), which only HTTP/1.1 can make.
     Switch,
+    /// A tunnel, through which the caller speaks what it likes, TLS included: a stream of its own, over which we say nothing.
+    Tunnel,
 }
 
 /// How many connections an upstream has, by their state.
@@ -170,7 +173,8 @@ impl Upstream {
         }
     }
 
-    /// Opens a stream to one of its endpoints, TLS included, within the connect timeout and before `deadline`; says whether HTTP/2 is to be spoken over it.
+    /// Opens a stream to one of its endpoints, TLS included unless it is for a tunnel, within the connect timeout and before `deadline`; says
+    /// whether HTTP/2 is to be spoken over it.
     async fn open(
         &self,
         endpoint: &Endpoint,
@@ -182,6 +186,7 @@ impl Upstream {
         let (tls, may_http2) = match purpose {
             Purpose::Call => (self.tls.as_ref().map(|tls| &tls.call), true),
             Purpose::Switch => (self.tls.as_ref().map(|tls| &tls.switch), false),
+            Purpose::Tunnel => (None, false),
         };
         let opening = async {
             let EndpointPlan { host, port } = endpoint.plan();

@@ -14,6 +14,7 @@ use crate::time::{Deadline, now, timeout_at};
 use crate::upstream::endpoint::{Endpoint, EndpointId};
 use crate::upstream::http1::Http1;
 use crate::upstream::http2::Http2;
+use crate::upstream::raw::Raw;
 use crate::upstream::{Lease, Purpose};
 
 /// What a connection is wanted for.
@@ -180,6 +181,13 @@ impl Checkout {
     pub(super) fn http2(connection: Http2, stay: Stay, queued: Option<Duration>) -> Self {
         Self {
             lease: Lease::http2(connection, stay),
+            way: Way::through(queued),
+        }
+    }
+
+    pub(super) fn raw(raw: Raw, stay: Stay, queued: Option<Duration>) -> Self {
+        Self {
+            lease: Lease::raw(raw, stay),
             way: Way::through(queued),
         }
     }

@@ -8,6 +8,7 @@ mod checkout;
 mod choice;
 mod sharing;
 mod shelf;
+mod tunnel;
 mod turn;
 mod upkeep;
 
@@ -25,6 +26,7 @@ pub(super) use self::shelf::Stay;
 use super::endpoint::Connected;
 use super::http1::{self, Http1};
 use super::http2::{self, Http2};
+use super::raw::Raw;
 use super::slots::Slot;
 use super::{Purpose, Upstream};
 use crate::config::plan::HttpVersion;
@@ -138,6 +140,9 @@ impl Pool {
         wanted: &Wanted<'_>,
     ) -> Result<Checkout, Unconnected> {
         // The rare branches are boxed: else the future of every call would have room for opening a connection.
+        if wanted.purpose == Purpose::Tunnel {
+            return Box::pin(self.dig(stay, choice, wanted)).await;
+        }
         if wanted.purpose == Purpose::Call && stay.shelf.sharing.is_spoken() {
             if let Some(connection) = stay
                 .shelf
@@ -212,6 +217,7 @@ impl Pool {
         match self.open_to(&shelf, berth, begin, wanted).await {
             Ok(Opened::Http1(connection)) => Ok(Checkout::http1(connection, stay, queued)),
             Ok(Opened::Http2(connection)) => Ok(Checkout::http2(connection, stay, queued)),
+            Ok(Opened::Raw(raw)) => Ok(Checkout::raw(raw, stay, queued)),
             Err(failure) => {
                 let now = now();
                 let took = now.saturating_duration_since(begin);
@@ -265,6 +271,13 @@ impl Pool {
         let now = now();
         let expires = self.expiry(now);
         let Berth { slot, connected } = berth;
+        if wanted.purpose == Purpose::Tunnel {
+            return Ok(Opened::Raw(Raw {
+                stream: Some(io),
+                _slot: slot,
+                _connected: connected,
+            }));
+        }
         if is_http2 {
             shelf.sharing.set_spoken(true);
             let birth = http2::Birth {
@@ -335,6 +348,7 @@ struct Berth {
 enum Opened {
     Http1(Box<Http1>),
     Http2(Http2),
+    Raw(Raw),
 }
 
 impl Berth {

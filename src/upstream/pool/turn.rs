@@ -19,7 +19,7 @@ struct Turn<'a> {
 
 impl Pool {
     /// Gets a connection while all slots are taken: an unused one to another endpoint, or a new one in place of an unused one
-    /// whose endpoint must not be asked; else the call queues up.
+    /// that this call cannot take; else the call queues up.
     pub(super) async fn make_do(
         self: &Rc<Self>,
         stay: Stay,
@@ -27,7 +27,7 @@ impl Pool {
         wanted: &Wanted<'_>,
     ) -> Result<Checkout, Unconnected> {
         for (shelf, is_fit) in choice.others(&stay, wanted) {
-            if !is_fit {
+            if !is_fit || wanted.purpose == Purpose::Tunnel {
                 if let Some(slot) = self.give_up_one(shelf) {
                     return self.open(slot, stay, wanted, None).await;
                 }
@@ -48,7 +48,7 @@ impl Pool {
     }
 
     /// Closes an unused connection and keeps its slot.
-    fn give_up_one(&self, shelf: &Shelf) -> Option<Slot> {
+    pub(super) fn give_up_one(&self, shelf: &Shelf) -> Option<Slot> {
         let oldest = shelf.idle.borrow_mut().pop_front()?;
         self.is_no_longer_available(1);
         Some(oldest.into_slot())
@@ -90,7 +90,7 @@ impl Pool {
                     ));
                 };
                 // It has just answered another call, so it is not polled first.
-                if connection.settle(now).await {
+                if wanted.purpose != Purpose::Tunnel && connection.settle(now).await {
                     let stay = if Rc::ptr_eq(&shelf, &stay.shelf) {
                         stay
                     } else {
