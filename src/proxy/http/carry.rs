@@ -2,7 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use http::header::{HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
@@ -12,6 +12,7 @@ use super::allowance::{Allowance, Named};
 use super::attempt::{Answered, Attempt, Lost, Time};
 use super::call::Call;
 use super::classify::{Certainty, Judged, classify, look_into, of_failure, sample};
+use super::clock::clock;
 use super::connection::Connection;
 use super::detail::detail;
 use super::ending::{UpstreamEnding, settle};
@@ -341,25 +342,6 @@ pub(super) fn refusal(
     }
 }
 
-/// The time of day in UTC, to the second; with its date where that is not today's.
-fn clock(then: SystemTime, today: SystemTime) -> String {
-    let mut stamp = humantime::format_rfc3339_seconds(then).to_string();
-    // 2026-12-01T06:00:00Z
-    stamp.truncate("2026-12-01T06:00:00".len());
-    if day(then) == day(today) {
-        stamp.drain(.."2026-12-01T".len());
-        stamp
-    } else {
-        stamp.replace('T', " ")
-    }
-}
-
-/// Days since 1970.
-fn day(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs() / (24 * 3600))
-}
-
 /// The upstream's answer with all that ends with it.
 fn answer(
     call: &mut Call,
@@ -387,23 +369,5 @@ fn answer(
         upstream,
         switch,
         collector: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_that_is_not_today_is_told_with_its_date() {
-        let today = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_091_249);
-        let day = Duration::from_secs(24 * 3600);
-        assert_eq!(clock(today, today), "02:14:09");
-        for (then, told) in [
-            (today + day, "2026-12-02 02:14:09"),
-            (today + 30 * day, "2026-12-31 02:14:09"),
-        ] {
-            assert_eq!(clock(then, today), told);
-        }
     }
 }

@@ -14,6 +14,7 @@ mod body;
 mod call;
 mod carry;
 mod classify;
+mod clock;
 mod connecting;
 pub(crate) mod connection;
 mod destination;
