@@ -14,7 +14,7 @@ pub enum Failure {
     HostNotAllowed,
     /// The request is malformed.
     BadRequest,
-    /// A method that a proxy must not serve (TRACE), or a way in that this route does not have.
+    /// A method that a proxy must not serve (TRACE).
     MethodNotAllowed,
     /// The request target is longer than the limit.
     UriTooLong,

@@ -50,6 +50,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         trace_id: None,
         flaw: None,
         hosts: None,
+        tunnel: None,
     };
     let mut group = criterion.benchmark_group("access line");
     for (name, format) in [

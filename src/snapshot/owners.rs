@@ -58,9 +58,15 @@ impl Owners {
         found.next().unwrap_or(&[])
     }
 
-    /// Whether a route has that port.
-    pub(super) fn has_port(&self, port: u16) -> bool {
-        self.entries.iter().any(|entry| entry.port == Some(port))
+    /// The routes with that port, whatever their base paths, and how many of them are without one: these come first.
+    pub(super) fn at_port(&self, port: u16) -> (Vec<usize>, usize) {
+        let of_port = self.entries.iter().filter(|it| it.port == Some(port));
+        let without = of_port.clone().filter(|it| it.base_path.is_none());
+        let without = without.map(|it| it.routes.len()).sum();
+        (
+            of_port.flat_map(|it| &it.routes).copied().collect(),
+            without,
+        )
     }
 
     /// All possible base paths of `path` in whole segments, the longest first and none last.

@@ -56,7 +56,7 @@ pub struct Way {
 pub enum Miss {
     /// Nothing matches.
     NoRoute,
-    /// An absolute-form target names a host that no route has.
+    /// An absolute-form target, or a tunnel's, names a host that no route has.
     HostNotAllowed,
     /// The host belongs to several routes that nothing tells apart: the places of the first few, and how many there are.
     Ambiguous(Vec<usize>, usize),
@@ -90,6 +90,13 @@ struct Matches {
 struct Match {
     plan: MatchPlan,
     way: Way,
+}
+
+impl Miss {
+    fn ambiguous(routes: &[usize]) -> Self {
+        let first = routes.iter().take(NAMED).copied().collect();
+        Self::Ambiguous(first, routes.len())
+    }
 }
 
 impl Router {
@@ -127,7 +134,7 @@ impl Router {
         };
         let (host, port) = split_authority(authority);
         let host = lower(host);
-        if let Some(way) = self.find_match(&host, call) {
+        if let Some(way) = self.find_match(&host, call, |_| true) {
             return Ok(way);
         }
         // If several routes have the host: the one with the longest base path above the request's.
@@ -147,18 +154,41 @@ impl Router {
         Err(match owners {
             [] if is_for_us => Miss::NoRoute,
             [] => Miss::HostNotAllowed,
-            several => {
-                let first = several.iter().take(NAMED).copied().collect();
-                Miss::Ambiguous(first, several.len())
-            }
+            several => Miss::ambiguous(several),
         })
     }
 
-    /// Whether a route's upstream has that host and port.
-    #[must_use]
-    pub fn has_upstream(&self, host: &str, port: u16) -> bool {
-        let owners = self.upstreams.get(&*lower(host));
-        owners.is_some_and(|owners| owners.has_port(port))
+    /// Finds the route of a tunnel to that host and port: one whose upstream has both. What is in a tunnel cannot be seen, so a `match`
+    /// with a path or with methods takes none, unless the method is CONNECT; `headers` are those of the request for the tunnel.
+    ///
+    /// Of several such routes the most specific `match` decides, then that the upstream has no base path. A tunnel to ourselves, which
+    /// could go round for ever, is not allowed.
+    ///
+    /// # Errors
+    /// [`Miss`] says why there is none.
+    pub fn find_tunnel(&self, host: &str, port: u16, headers: &HeaderMap) -> Result<usize, Miss> {
+        let host = lower(host);
+        let owners = self.upstreams.get(&*host);
+        let owners = owners.filter(|_| !self.is_own(&host, Some(port)));
+        let (all, without_base) = owners.map_or((Vec::new(), 0), |owners| owners.at_port(port));
+        let call = Call {
+            destination: Destination::Absolute(&host),
+            path: "/",
+            method: &Method::CONNECT,
+            headers,
+        };
+        if let Some(way) = self.find_match(&host, &call, |route| all.contains(&route)) {
+            return Ok(way.route);
+        }
+        match all.get(..without_base) {
+            Some([route]) => Ok(*route),
+            Some(several @ [_, _, ..]) => Err(Miss::ambiguous(several)),
+            Some([]) | None => match *all {
+                [] => Err(Miss::HostNotAllowed),
+                [route] => Ok(route),
+                ref several => Err(Miss::ambiguous(several)),
+            },
+        }
     }
 
     fn add_match(&mut self, route: usize, plan: &MatchPlan, upstream_host: &str) {
@@ -214,9 +244,18 @@ impl Router {
         }
     }
 
-    fn find_match(&self, host: &str, call: &Call<'_>) -> Option<Way> {
+    /// The way of the most specific match that takes the call, of those whose route `may` get it.
+    fn find_match(
+        &self,
+        host: &str,
+        call: &Call<'_>,
+        may: impl Fn(usize) -> bool + Copy,
+    ) -> Option<Way> {
         if !self.exact.is_empty()
-            && let Some(way) = self.exact.get(host).and_then(|matches| matches.find(call))
+            && let Some(way) = self
+                .exact
+                .get(host)
+                .and_then(|matches| matches.find(call, may))
         {
             return Some(way);
         }
@@ -225,13 +264,13 @@ impl Router {
                 if let Some(way) = self
                     .suffixes
                     .get(&host[dot..])
-                    .and_then(|matches| matches.find(call))
+                    .and_then(|matches| matches.find(call, may))
                 {
                     return Some(way);
                 }
             }
         }
-        self.anywhere.find(call)
+        self.anywhere.find(call, may)
     }
 
     fn find_name(&self, path: &str) -> Option<Way> {
@@ -257,17 +296,15 @@ impl Router {
 }
 
 impl Matches {
-    fn find(&self, call: &Call<'_>) -> Option<Way> {
+    fn find(&self, call: &Call<'_>, may: impl Fn(usize) -> bool) -> Option<Way> {
+        let takes = |entry: &&Match| entry.takes(call) && may(entry.way.route);
         if !self.by_segment.is_empty()
             && let Some(list) = self.by_segment.get(first_segment(call.path))
-            && let Some(entry) = list.iter().find(|entry| entry.takes(call))
+            && let Some(entry) = list.iter().find(takes)
         {
             return Some(entry.way);
         }
-        self.any_path
-            .iter()
-            .find(|entry| entry.takes(call))
-            .map(|entry| entry.way)
+        self.any_path.iter().find(takes).map(|entry| entry.way)
     }
 }
 
@@ -598,20 +635,87 @@ mod tests {
         assert_eq!(by_host(&alike, "h.example", "/r00007/x"), "7 -7+");
     }
 
+    fn tunnel(router: &Router, authority: &str) -> String {
+        let (host, port) = split_authority(authority);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-tenant", "acme".parse().unwrap());
+        match router.find_tunnel(host, port.unwrap(), &headers) {
+            Ok(route) => route.to_string(),
+            Err(Miss::NoRoute) => "no route".to_owned(),
+            Err(Miss::HostNotAllowed) => "not allowed".to_owned(),
+            Err(Miss::Ambiguous(first, count)) => format!("ambiguous {first:?} of {count}"),
+        }
+    }
+
     #[test]
-    fn an_upstream_is_known_by_its_host_and_port() {
+    fn a_tunnel_goes_to_an_upstreams_host_and_port_and_nowhere_else() {
         let router = router(&[
             "a: {upstream: {url: \"https://graph.example/base\", also_hosts: [alias.example]}}",
+            "b: {upstream: \"http://[2001:db8::1]:8080\"}",
+            "c: {upstream: http://plain.example, match: {host: \"*.wild.example\"}}",
         ]);
-        for (host, port, is_known) in [
-            ("graph.example", 443, true),
-            ("Graph.Example", 443, true),
-            ("alias.example", 443, true),
-            ("graph.example", 80, false),
-            ("other.example", 443, false),
+        for (target, route) in [
+            ("graph.example:443", "0"),
+            ("Graph.Example.:443", "0"),
+            ("alias.example:443", "0"),
+            ("[2001:DB8::1]:8080", "1"),
+            ("plain.example:80", "2"),
+            ("graph.example:80", "not allowed"),
+            ("alias.example:80", "not allowed"),
+            ("alias.example:8443", "not allowed"),
+            ("plain.example:443", "not allowed"),
+            ("some.wild.example:80", "not allowed"),
+            ("a:443", "not allowed"),
+            ("evil.example:443", "not allowed"),
+            ("127.0.0.1:7900", "not allowed"),
         ] {
-            assert_eq!(router.has_upstream(host, port), is_known, "{host}:{port}");
+            assert_eq!(tunnel(&router, target), route, "{target}");
         }
+    }
+
+    #[test]
+    fn of_several_routes_a_tunnel_takes_the_one_that_its_match_or_a_missing_base_path_tells_apart()
+    {
+        let of = |routes: &[&str]| tunnel(&router(routes), "h.example:443");
+        let with = |more: &str| format!("{{upstream: \"https://h.example\"{more}}}");
+        let [
+            plain,
+            by_host,
+            by_path,
+            by_method,
+            by_connect,
+            by_tenant,
+            by_other,
+        ] = [
+            "",
+            ", match: {host: h.example}",
+            ", match: {host: h.example, path_prefix: /p}",
+            ", match: {methods: [POST]}",
+            ", match: {methods: [CONNECT]}",
+            ", match: {headers: {x-tenant: acme}}",
+            ", match: {headers: {x-tenant: other}}",
+        ]
+        .map(with);
+        for (a, b, route) in [
+            (&plain, &plain, "ambiguous [0, 1] of 2"),
+            (&plain, &by_host, "1"),
+            (&by_path, &by_host, "1"),
+            (&by_path, &by_method, "ambiguous [0, 1] of 2"),
+            (&by_method, &by_connect, "1"),
+            (&by_other, &by_tenant, "1"),
+            (&by_tenant, &by_host, "1"),
+        ] {
+            let (a, b) = (format!("a: {a}"), format!("b: {b}"));
+            assert_eq!(of(&[&a, &b]), route, "{a} {b}");
+        }
+        let deep = "a: {upstream: \"https://h.example/deep\"}";
+        let deeper = "c: {upstream: \"https://h.example/deep/er\"}";
+        assert_eq!(of(&[deep]), "0");
+        assert_eq!(of(&[deep, "b: {upstream: \"https://h.example\"}"]), "1");
+        assert_eq!(of(&[deep, deeper]), "ambiguous [0, 1] of 2");
+        let mirror = "a: {upstream: \"https://mirror.example\", match: {host: h.example}}";
+        assert_eq!(of(&[mirror, deep.replace("a:", "b:").as_str()]), "1");
+        assert_eq!(of(&[mirror]), "not allowed");
     }
 
     /// How specific a match is that takes the call, by the words of the specification and without an index.

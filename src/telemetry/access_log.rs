@@ -5,9 +5,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderValue;
-use http::uri::Authority;
-
 use crate::failure::{Blame, Failure};
 use crate::resilience::{Key, Outcome};
 use crate::wire::Flaw;
@@ -79,38 +76,25 @@ pub struct AccessRecord<'a> {
     pub trace_id: Option<TraceId>,
     /// What the request says about its host, where it says two things or goes nowhere for it.
     pub hosts: Option<Hosts<'a>>,
+    /// `host:port` of the tunnel that the caller asked for.
+    pub tunnel: Option<&'a [u8]>,
 }
 
-/// Two hosts in one request. The target's decides (RFC 9112 §3.2.2).
+/// Two hosts in one request, both without their users. The target's decides (RFC 9112 §3.2.2).
 #[derive(Clone, Copy, Debug)]
 pub struct Hosts<'a> {
-    /// That of the target in absolute form, without a user.
+    /// That of the target.
     pub target: &'a [u8],
     /// That of the `Host` field.
     pub field: &'a [u8],
-}
-
-impl<'a> Hosts<'a> {
-    /// The hosts of a target's authority and a `Host` field, both without their users.
-    pub(super) fn of((target, field): &'a (Authority, HeaderValue)) -> Self {
-        Self {
-            target: without_user(target.as_str().as_bytes()),
-            field: without_user(field.as_bytes()),
-        }
-    }
-}
-
-/// An authority without what stands before its last `@`: that may be a password.
-fn without_user(authority: &[u8]) -> &[u8] {
-    let start = authority.iter().rposition(|byte| *byte == b'@');
-    start.map_or(authority, |at| &authority[at + 1..])
 }
 
 impl AccessRecord<'_> {
     /// The line's severity: error for failures, warn for our own refusals, for fallbacks and for faults on our side, else info.
     #[must_use]
     pub fn level(&self) -> Level {
-        let failed = self.outcome == Outcome::Failure || self.reason.is_some_and(is_failure);
+        let failed =
+            self.outcome == Outcome::Failure || self.reason.is_some_and(|it| self.fails(it));
         if self.fallback.is_some() {
             // A failure for which the operator has provided a fallback.
             Level::Warn
@@ -138,10 +122,19 @@ impl AccessRecord<'_> {
                 "Request cut off"
             }
             Some(reason) if is_refusal(reason) => "Request refused",
-            Some(reason) if is_failure(reason) => "Request failed",
+            Some(reason) if self.fails(reason) => "Request failed",
+            Some(reason) if is_failure(reason) => "Request cut off",
             Some(_) => "Request abandoned",
             None => "Request completed",
         }
+    }
+
+    /// Whether that reason makes it a failure. How a tunnel ends that its caller got is no sign of one: it is kept open for later use, and
+    /// whoever closes it first may.
+    fn fails(&self, reason: Failure) -> bool {
+        let was_a_tunnel = self.tunnel.is_some() && self.status == 200;
+        let is_left = was_a_tunnel && self.outcome != Outcome::Failure;
+        is_failure(reason) && (!is_left || reason == Failure::Internal)
     }
 
     /// The path without its query.
@@ -265,6 +258,9 @@ fn push_optional(line: &mut Vec<u8>, record: &AccessRecord<'_>) {
         push_string(line, b",\"targetHost\":", target, 2 * MAX_WORD);
         push_string(line, b",\"hostHeader\":", field, 2 * MAX_WORD);
     }
+    if let Some(tunnel) = record.tunnel {
+        push_string(line, b",\"tunnel\":", tunnel, 2 * MAX_WORD);
+    }
 }
 
 fn push_user(line: &mut Vec<u8>, user: &[u8]) {
@@ -364,6 +360,7 @@ pub(crate) mod tests {
             trace_id: None,
             flaw: None,
             hosts: None,
+            tunnel: None,
         }
     }
 

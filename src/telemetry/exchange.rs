@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::failure::Failure;
@@ -13,7 +13,7 @@ use crate::resilience::{Identity, Key, Outcome};
 use crate::time;
 use crate::wire::Flaw;
 
-use super::access_log::{AccessRecord, Hosts};
+use super::access_log::AccessRecord;
 use super::begin::{Begin, End};
 use super::byte_count::ByteCount;
 use super::correlation::CorrelationId;
@@ -21,6 +21,7 @@ use super::names::{CodeClass, FallbackLabel, MethodLabel};
 use super::outcome::default_outcome;
 use super::refusal::is_refusal;
 use super::route_meters::{InFlight, RouteMeters};
+use super::target::Target;
 use super::waits::{HeldBy, Waits};
 use super::worker::WorkerTelemetry;
 
@@ -55,8 +56,7 @@ pub struct Exchange {
     flaw: Option<Flaw>,
     breaker_state: Option<&'static str>,
     key: Option<Key>,
-    /// The target's host and the `Host` field, where they differ or the target's is refused.
-    hosts: Option<Box<(Authority, HeaderValue)>>,
+    target: Option<Box<Target>>,
     finished: bool,
 }
 
@@ -85,7 +85,7 @@ impl Exchange {
             flaw: None,
             breaker_state: None,
             key: None,
-            hosts: None,
+            target: None,
             finished: false,
         }
     }
@@ -208,9 +208,9 @@ impl Exchange {
         self.key = key;
     }
 
-    /// The target's authority and the `Host` field, where they differ or the target's is refused.
-    pub fn hosts(&mut self, target: Authority, field: HeaderValue) {
-        self.hosts = Some(Box::new((target, field)));
+    /// What the request says of the host that it is for, where its line shows that.
+    pub fn target(&mut self) -> &mut Target {
+        self.target.get_or_insert_default()
     }
 
     /// Records why we answer ourselves. The first reason counts.
@@ -359,7 +359,8 @@ impl Exchange {
             held: self.held.longest().map(|by| (by, self.held.total())),
             client_gone,
             trace_id: self.begin.trace_id,
-            hosts: self.hosts.as_deref().map(Hosts::of),
+            hosts: self.target.as_ref().and_then(|target| target.hosts()),
+            tunnel: self.target.as_ref().and_then(|target| target.tunnel()),
         });
     }
 }

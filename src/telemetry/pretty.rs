@@ -20,7 +20,7 @@ pub(super) fn push_head(line: &mut Vec<u8>, level: Level, time: &[u8; 24], color
     line.push(b' ');
 }
 
-/// Appends the line of an exchange: time, level, method, path, status, duration, route, outcome, reason with its detail, id.
+/// Appends the line of an exchange: time, level, method, path or the tunnel's target, status, duration, route, outcome, reason with its detail, id.
 pub(super) fn push_access(
     line: &mut Vec<u8>,
     record: &AccessRecord<'_>,
@@ -31,7 +31,8 @@ pub(super) fn push_access(
     push_head(line, level, times.at(record.time), color);
     escape::push(line, record.method.as_bytes(), Place::Word, MAX_WORD);
     line.push(b' ');
-    escape::push(line, record.bare_path(), Place::Word, MAX_PATH);
+    let target = record.tunnel.unwrap_or_else(|| record.bare_path());
+    escape::push(line, target, Place::Word, MAX_PATH);
     line.push(b' ');
     painted(
         line,

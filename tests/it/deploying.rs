@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sidefuse::docs::Page;
 
 use crate::support::blocks::blocks_of;
-use crate::support::client::{self, Client};
+use crate::support::client;
 use crate::support::config::{config, route};
 use crate::support::process::{Sidefuse, command};
 use crate::support::tools::python;
@@ -99,8 +99,4 @@ fn what_the_page_says_is_not_there_is_not_there() {
     let sidefuse = Sidefuse::start(&config(&[route("r", "http://127.0.0.1:9", "")]));
     assert!(section.contains("`GET /events`"), "{section}");
     assert_eq!(client::get(sidefuse.admin(), "/events").status(), 404);
-    assert!(section.contains("`CONNECT`: answered 405"), "{section}");
-    let mut client = Client::connect(sidefuse.proxy());
-    client.send("CONNECT 127.0.0.1:9 HTTP/1.1\r\nHost: 127.0.0.1:9\r\n\r\n");
-    assert_eq!(client.read().status(), 405);
 }

@@ -59,6 +59,7 @@ mod support;
 mod throttle;
 mod timeouts;
 mod torture;
+mod tunnel;
 mod turns;
 mod upstream;
 mod websocket;

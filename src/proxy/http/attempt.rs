@@ -18,7 +18,7 @@ use crate::resilience::Chance;
 use crate::telemetry::Exchange;
 use crate::telemetry::names::RetryResult;
 use crate::time::{now, timeout_at};
-use crate::upstream::{Download, Fate, Lease, SendError, UploadEnd};
+use crate::upstream::{Download, Fate, Lease, Purpose, SendError, UploadEnd};
 
 /// What is needed to make an attempt.
 pub(super) struct Attempt<'a, 'c> {
@@ -27,6 +27,8 @@ pub(super) struct Attempt<'a, 'c> {
     pub(super) call: &'a mut Call,
     pub(super) outgoing: &'a mut Outgoing<'c>,
     pub(super) time: Time,
+    /// What the connection is for.
+    pub(super) purpose: Purpose,
     /// Another attempt may follow.
     pub(super) keep: Keep,
 }

@@ -15,7 +15,7 @@ use super::key::key_of;
 use crate::resilience::Key;
 use crate::snapshot::{Route, Way};
 use crate::telemetry::ByteCount;
-use crate::upstream::UploadProgress;
+use crate::upstream::{Purpose, UploadProgress};
 
 /// The caller's request. What depends on a route or an attempt is derived from it each time (`outgoing`).
 pub(super) struct Call {
@@ -86,6 +86,15 @@ impl Call {
             self.upgrade = wish;
         } else {
             self.spare_upgrade = wish;
+        }
+    }
+
+    /// What its connection is for.
+    pub(super) fn purpose(&self) -> Purpose {
+        if self.upgrade.is_some() {
+            Purpose::Switch
+        } else {
+            Purpose::Call
         }
     }
 

@@ -14,7 +14,7 @@ use super::call::Call;
 use super::classify::{Certainty, Judged, classify, look_into, of_failure, sample};
 use super::clock::clock;
 use super::connection::Connection;
-use super::detail::detail;
+use super::detail::{detail, over_for_caller};
 use super::ending::{UpstreamEnding, settle};
 use super::kept::Kept;
 use super::outgoing::Outgoing;
@@ -117,11 +117,7 @@ pub(super) async fn carry(
     let total = Allowance::of_call(call, &route.plan);
     let mut begin = call.free;
     if total.is_over_for_caller(begin) {
-        let failure = Failure::CallerDeadline;
-        return Err(Refusal::new(
-            failure,
-            detail(failure, route, total, exchange),
-        ));
+        return Err(over_for_caller(route, total, exchange));
     }
     let mut held = Held::new(context, route, total.until);
     held.enter(call)?;
@@ -177,12 +173,14 @@ pub(super) async fn carry(
             is_probe,
             queued: Duration::ZERO,
         };
+        let purpose = call.purpose();
         let mut attempt = Attempt {
             context,
             exchange,
             call,
             outgoing,
             time,
+            purpose,
             keep: retrying.keep(),
         };
         let ended = conclude(&mut attempt, (permit, pass), way.route).await;
@@ -271,42 +269,56 @@ async fn conclude(
                 result: Ok(answer(call, place, response, upstream)),
             }
         }
-        Err(Lost {
-            named: Named { told, charged },
-            is_unsent,
-            at,
-            refusal,
-        }) => {
-            if let Some(state) = refusal.as_ref().and_then(|refusal| refusal.state) {
-                exchange.breaker_state(state);
-            }
-            let verdict = of_failure(charged, rules);
-            if charged.blame() == Blame::Upstream {
-                exchange.attempt_failed(charged);
-                settle(exchange, verdict);
-            }
-            let throttle = &route.limits.throttle;
-            throttle.settle(pass, verdict.outcome, verdict.signal, at);
-            let was_called_off = refusal.is_some();
-            let refusal = if let Some(refusal) = refusal {
-                permit.withdraw();
-                *refusal
-            } else {
-                permit.finish_as(sample(verdict, latency), at, || exchange.identity());
-                Refusal::new(told, detail(told, route, *allowance, exchange))
-            };
+        Err(lost) => {
+            let Lost { is_unsent, at, .. } = lost;
+            let was_called_off = lost.refusal.is_some();
+            let is_whole = outgoing.can_go_again(call);
             Ended {
                 at,
                 is_unsent,
                 was_called_off,
-                is_whole: outgoing.can_go_again(call),
-                result: Err(refusal),
+                is_whole,
+                result: Err(give_up(attempt, (permit, pass), lost)),
             }
         }
     }
 }
 
-fn admit(route: &Route, key: Option<Key>, now: Instant) -> Result<Permit, Refusal> {
+/// Tells breaker and throttle what an attempt proved that brought nothing; gives the answer to the caller.
+pub(super) fn give_up(
+    attempt: &mut Attempt<'_, '_>,
+    (permit, pass): (Permit, Pass),
+    lost: Lost,
+) -> Refusal {
+    let Lost {
+        named: Named { told, charged },
+        is_unsent: _,
+        at,
+        refusal,
+    } = lost;
+    let latency = attempt.latency(at);
+    let (exchange, route) = (&mut *attempt.exchange, attempt.outgoing.route);
+    if let Some(state) = refusal.as_ref().and_then(|refusal| refusal.state) {
+        exchange.breaker_state(state);
+    }
+    let verdict = of_failure(charged, &route.plan.classify);
+    if charged.blame() == Blame::Upstream {
+        exchange.attempt_failed(charged);
+        settle(exchange, verdict);
+    }
+    let throttle = &route.limits.throttle;
+    throttle.settle(pass, verdict.outcome, verdict.signal, at);
+    if let Some(refusal) = refusal {
+        permit.withdraw();
+        *refusal
+    } else {
+        permit.finish_as(sample(verdict, latency), at, || exchange.identity());
+        let allowance = attempt.time.allowance;
+        Refusal::new(told, detail(told, route, allowance, exchange))
+    }
+}
+
+pub(super) fn admit(route: &Route, key: Option<Key>, now: Instant) -> Result<Permit, Refusal> {
     let admitted = route.admit(key, now);
     admitted.map_err(|rejection| refusal(route, rejection, key, now))
 }

@@ -10,7 +10,7 @@ use super::reply::Refusal;
 use crate::failure::Failure;
 use crate::telemetry::{Exchange, HeldBy};
 use crate::time::now;
-use crate::upstream::{Checkout, Lease, Purpose, Recall, Unconnected, Wanted};
+use crate::upstream::{Checkout, Lease, Recall, Unconnected, Wanted};
 
 /// Records the wait for a connection of a call whose caller leaves meanwhile.
 struct Leaving<'a> {
@@ -30,11 +30,7 @@ impl Attempt<'_, '_> {
             start: begin,
             deadline: self.time.allowance.until,
             chance: self.chance(),
-            purpose: if self.call.upgrade.is_some() {
-                Purpose::Switch
-            } else {
-                Purpose::Call
-            },
+            purpose: self.purpose,
             avoid: self.outgoing.avoid,
             recall: Some(Recall {
                 roused: route.limits.roused(),

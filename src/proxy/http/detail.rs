@@ -1,10 +1,17 @@
 //! What went wrong with an upstream, in a sentence for the caller's log.
 
 use super::allowance::Allowance;
+use super::reply::Refusal;
 use crate::failure::Failure;
 use crate::snapshot::Route;
 use crate::telemetry::{Exchange, HeldBy};
 use crate::time::now;
+
+/// The refusal of a call whose caller no longer waits.
+pub(super) fn over_for_caller(route: &Route, total: Allowance, exchange: &Exchange) -> Refusal {
+    let failure = Failure::CallerDeadline;
+    Refusal::new(failure, detail(failure, route, total, exchange))
+}
 
 /// The sentence for a failure on a route. It names the upstream and the limit that was met, never anything that the upstream sent.
 pub(super) fn detail(

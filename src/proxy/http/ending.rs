@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use super::classify::{Judged, sample};
 use super::connection::Busy;
@@ -28,7 +28,7 @@ pub(super) enum BodyEnd {
     Whole,
     /// Broken off by the upstream.
     Broken(Failure),
-    /// Cut by a limit of ours after a switch of protocols, where nobody can tell which side was to send.
+    /// Cut after a switch of protocols or in a tunnel, where nobody can tell which side was to send.
     Cut(Failure),
 }
 
@@ -131,6 +131,13 @@ impl Ending {
         self.exchange.request_bytes().add(bytes);
     }
 
+    /// The upstream at the end of a tunnel has said its first byte, `wait` after it could, and that is all that a tunnel shows of it.
+    pub(super) fn answered(&mut self, wait: Duration, now: Instant) {
+        if let Some(upstream) = &mut self.upstream {
+            upstream.answered(&self.exchange, wait, now);
+        }
+    }
+
     /// The body ended; so does the exchange.
     pub(super) fn finish(mut self: Box<Self>, end: BodyEnd) {
         let now = now();
@@ -164,6 +171,20 @@ impl UpstreamEnding {
             Inherited::WhileStuck => self.lease.into_iter().for_each(Lease::retire),
             Inherited::ByAnother => drop(self.lease),
         }
+    }
+
+    fn answered(&mut self, exchange: &Exchange, wait: Duration, now: Instant) {
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
+        let judged = &mut self.judged;
+        judged.verdict = Verdict::of_status(StatusCode::OK.as_u16(), false);
+        judged.latency = judged.latency.saturating_add(wait);
+        let sample = sample(judged.verdict, judged.latency);
+        if let Some(lease) = &mut self.lease {
+            lease.record(sample, now);
+        }
+        permit.finish_as(sample, now, || exchange.identity());
     }
 
     /// Ends the upstream's part.

@@ -46,6 +46,14 @@ impl Kept {
         Self::default()
     }
 
+    /// What a tunnel keeps; the throttle has its pass back.
+    pub(super) fn of_tunnel(ticket: Option<Ticket>) -> Self {
+        Self {
+            ticket,
+            trailing: None,
+        }
+    }
+
     /// Tells the throttle the final verdict.
     pub(super) fn settle(&mut self, verdict: Verdict, now: Instant) {
         if let Some((throttle, pass)) = self.trailing.take() {

@@ -2,7 +2,7 @@
 //!
 //! Read `relay` first: it is one exchange from top to bottom. `call` is what the caller sent, `destination` finds its route, `carry` is
 //! the straight line to that route's upstream (`outgoing`: the call rewritten; `attempt`: one try; `retrying`: whether another follows),
-//! `ending` what happens last.
+//! `ending` what happens last. `tunnel` is what becomes of a CONNECT.
 //!
 //! Below that is the caller's connection: `connection` serves it, `front` stands between its bytes and the HTTP library,
 //! `sieve` lets the library see only what passes the strict reading, and through `gate` these talk to each other. `stream` runs
@@ -41,6 +41,7 @@ mod sieve;
 pub(crate) mod state;
 mod stream;
 mod target;
+mod tunnel;
 mod upgrade;
 mod waiting;
 

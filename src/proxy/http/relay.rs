@@ -26,7 +26,8 @@ use super::gate::Refused;
 use super::headers::{self, Facts};
 use super::reply::{self, Circumstances, Form, Refusal};
 use super::shield::{Panicked, shield};
-use super::upgrade::tunnel;
+use super::tunnel;
+use super::upgrade::join;
 use crate::config::plan::{Plan, RefusalForm};
 use crate::failure::Failure;
 use crate::net::Phase;
@@ -71,9 +72,12 @@ async fn serve(
             .as_bytes()
             .eq_ignore_ascii_case(field.as_bytes())
     {
-        exchange.hosts(target.clone(), field.clone());
+        exchange.target().differs(target.clone(), field.clone());
     }
 
+    if request.method() == Method::CONNECT {
+        return Ok(Box::pin(tunnel::serve(connection, current, ending, request)).await);
+    }
     let context = Context {
         connection: &connection,
         current: &current,
@@ -90,11 +94,7 @@ async fn serve(
     });
     let result = match result.await {
         Some(Ok(result)) => result,
-        Some(Err(Panicked)) => Err(Refusal::new(
-            Failure::Internal,
-            "a defect in sidefuse; its log has the details",
-        )
-        .anywhere()),
+        Some(Err(Panicked)) => Err(defect()),
         None => {
             // The verdict of an attempt so far says nothing about this ending.
             exchange.unsettled();
@@ -116,13 +116,19 @@ async fn serve(
 }
 
 /// A refusal, with the place of the route if one was found.
-type NoAnswer = (Refusal, Option<usize>);
+pub(super) type NoAnswer = (Refusal, Option<usize>);
 
 impl Refusal {
     /// Where no route is known.
-    fn anywhere(self) -> NoAnswer {
+    pub(super) fn anywhere(self) -> NoAnswer {
         (self, None)
     }
+}
+
+/// The answer to a call in which something panicked.
+pub(super) fn defect() -> NoAnswer {
+    let detail = "a defect in sidefuse; its log has the details";
+    Refusal::new(Failure::Internal, detail).anywhere()
 }
 
 /// The answer to a request; `found` gets the place of its route as soon as that is known.
@@ -142,7 +148,9 @@ async fn answer(
         {
             let field = call.headers().get(HOST).cloned();
             let absent = || HeaderValue::from_static("");
-            exchange.hosts(target.clone(), field.unwrap_or_else(absent));
+            exchange
+                .target()
+                .differs(target.clone(), field.unwrap_or_else(absent));
         }
         refusal.anywhere()
     })?;
@@ -189,13 +197,13 @@ pub(super) fn record_refused(worker: &Worker, refused: Refused) {
 }
 
 /// What the answer to the caller depends on besides the upstream's.
-struct Told<'a> {
-    connection: &'a Connection,
-    current: &'a Current,
-    version: Version,
-    as_text: bool,
+pub(super) struct Told<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) current: &'a Current,
+    pub(super) version: Version,
+    pub(super) as_text: bool,
     /// The caller asked for the head alone.
-    head_only: bool,
+    pub(super) head_only: bool,
 }
 
 fn begin(
@@ -265,7 +273,7 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
     };
     if let Some(switch) = switch {
         busy.tunnelling();
-        let joined = tunnel(*switch, pace, ending);
+        let joined = join(*switch, pace, ending);
         tokio::task::spawn_local(joined);
         return response.map(|_| Body::nothing());
     }
@@ -294,7 +302,7 @@ fn mark_fallback(headers: &mut HeaderMap, exchange: &Exchange) {
 
 impl Told<'_> {
     /// Our own answer.
-    fn refused(
+    pub(super) fn refused(
         &self,
         mut ending: Box<Ending>,
         refusal: &Refusal,

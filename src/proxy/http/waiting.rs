@@ -119,8 +119,13 @@ impl<'c> Held<'c> {
 
     /// Moves the place under the bulkhead to the answer, so that it lives as long as the exchange.
     pub(super) fn hand_over(self, mut answer: Answer) -> Answer {
-        answer.upstream.kept.ticket = self.ticket;
+        answer.upstream.kept.ticket = self.into_ticket();
         answer
+    }
+
+    /// The place under the bulkhead, to be kept by what goes on.
+    pub(super) fn into_ticket(self) -> Option<Ticket> {
+        self.ticket
     }
 
     /// Gets a place under the bulkhead, where there is one; says whether the call had to queue for it.

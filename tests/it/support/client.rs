@@ -46,6 +46,11 @@ impl Client {
             .expect("sending to the server");
     }
 
+    /// The same where the server may have gone.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes.as_ref())
+    }
+
     /// Sends a request with `Host`, these headers and, unless the body is empty, its length; then reads the answer.
     pub(crate) fn request(
         &mut self,
