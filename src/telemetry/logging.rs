@@ -26,7 +26,9 @@ const TAKEN: [&str; 6] = ["level", "time", "env", "service", "correlationId", "m
 
 /// Turns events into lines. Cheap to clone; all clones share what [`Logging::respec`] sets.
 ///
-/// Our own targets (`sidefuse…`) are shown from the level of the [`LogSpec`] on, all others from `warn` on.
+/// Our own targets (`sidefuse…`) are shown from the level of the [`LogSpec`] on. Those of libraries are shown from `error` on, and
+/// from `warn` on where the level is `debug` or finer: the HTTP/2 library warns of each frame that a peer should not have sent, so
+/// a peer could fill the log.
 #[derive(Clone, Debug)]
 pub struct Logging(Arc<Shared>);
 
@@ -82,12 +84,15 @@ impl Logging {
 
 impl<S: Subscriber> Layer<S> for Logging {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        let level = level_of(metadata);
-        let target = metadata.target();
-        let ours = target
-            .strip_prefix("sidefuse")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-        level >= self.0.spec.load().level && (ours || level >= Level::Warn)
+        let from = self.0.spec.load().level;
+        let from = if is_ours(metadata) {
+            from
+        } else if from <= Level::Debug {
+            Level::Warn
+        } else {
+            Level::Error
+        };
+        level_of(metadata) >= from
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -107,8 +112,8 @@ impl<S: Subscriber> Layer<S> for Logging {
         let level = level_of(event.metadata());
         let mut line = Vec::with_capacity(256);
         fields.push_line(&mut line, level, &self.0.text_of(time::wall()), &spec);
-        // Details are as many as calls are.
-        if level < Level::Info {
+        // Details are as many as calls are, and a library's events as many as a peer likes.
+        if level < Level::Info || !is_ours(event.metadata()) {
             self.0.handle.send(line, 1);
         } else {
             self.0.handle.send_event(line);
@@ -136,6 +141,11 @@ impl Shared {
         fields.push_line(&mut line, Level::Warn, &self.text_of(time::wall()), &spec);
         Some(line)
     }
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    let rest = metadata.target().strip_prefix("sidefuse");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 fn level_of(metadata: &Metadata<'_>) -> Level {
@@ -427,15 +437,25 @@ mod tests {
     }
 
     #[test]
-    fn others_are_heard_from_warn_on_and_we_from_our_level_on() {
+    fn we_are_heard_from_our_level_on_and_libraries_from_error_on() {
         let lines = lines(spec(), |_| {
             tracing::debug!("ours, too fine");
             tracing::info!("ours");
-            tracing::info!(target: "h2::client", "theirs, too fine");
+            tracing::warn!(target: "h2::proto::ping_pong", "theirs, as often as a peer likes");
             tracing::info!(target: "sidefusegate", "not us");
-            tracing::warn!(target: "rustls", "theirs");
+            tracing::error!(target: "rustls", "theirs");
         });
         assert_eq!(messages(&lines), ["ours", "theirs"]);
+    }
+
+    #[test]
+    fn warnings_of_libraries_are_heard_where_details_are_asked_for() {
+        let level = Level::Debug;
+        let lines = lines(LogSpec { level, ..spec() }, |_| {
+            tracing::info!(target: "h2::client", "theirs, too fine");
+            tracing::warn!(target: "h2::client", "theirs");
+        });
+        assert_eq!(messages(&lines), ["theirs"]);
     }
 
     #[test]

@@ -189,7 +189,7 @@ const LOGS: Section = Section::new(
         key(
             "level",
             Kind::Word(words::<LogLevel>),
-            "From which severity on lines are written.",
+            "From which severity on lines are written; what libraries say only from `error` on, with `debug` or `trace` from `warn` on.",
         )
         .otherwise("`LOG_LEVEL` of the environment, else `info`")
         .variable("LOG_LEVEL", is_level, "info"),
