@@ -246,6 +246,28 @@ fn http2_with_prior_knowledge_carries_calls_at_once_and_each_has_its_line() {
 }
 
 #[test]
+fn case_9_equal_lengths_over_http2_go_on_as_one_and_others_are_refused() {
+    let origin = telling();
+    let sidefuse = sidefuse_to(&origin, "");
+    let address = sidefuse.proxy();
+    let request = |lengths: [&'static str; 2]| {
+        let request = Request::get(format!("http://{address}/r/x"));
+        let request = lengths.into_iter().fold(request, |request, length| {
+            request.header("content-length", length)
+        });
+        request.body(()).unwrap()
+    };
+    // What differs by its value, the library resets by itself.
+    let answers = http2::calls(address, &[request(["0", "0"]), request(["0", "00"])]);
+    let statuses = [0, 1].map(|index| answers[index].0.status.as_u16());
+    assert_eq!(statuses, [200, 400]);
+    assert_eq!(answers[1].0.headers["x-sidefuse-reason"], "bad_request");
+    let requests = origin.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].head.all("content-length"), ["0"]);
+}
+
+#[test]
 fn case_93_a_silent_connection_and_half_a_request_are_closed_after_first_request_timeout() {
     let origin = telling();
     let sidefuse = sidefuse_to(&origin, "http: {first_request_timeout: 200ms}");

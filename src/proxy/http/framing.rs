@@ -1,4 +1,5 @@
-//! Whether an upstream's answer is one that nobody after us can read otherwise: by its status, and by what it says about its length.
+//! Whether a message is one that nobody after us can read otherwise: an upstream's answer by its status and by what it says about its
+//! length, a caller's request by its length.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
@@ -29,6 +30,32 @@ pub(super) fn is_ambiguous(version: Version, headers: &HeaderMap) -> bool {
         || length.is_some()
         || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
 }
+
+/// Leaves a request one length at most: several equal ones become one (RFC 9110 §8.6). Over HTTP/1 a caller can have no more; of several
+/// over HTTP/2 the library reads the first alone and leaves all in place.
+///
+/// # Errors
+/// They differ, or are no number, and which of them holds is anybody's guess.
+pub(super) fn fold_lengths(headers: &mut HeaderMap) -> Result<(), Ambiguous> {
+    if headers.len() == headers.keys_len() {
+        // No name stands twice.
+        return Ok(());
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let (Some(first), Some(second)) = (lengths.next(), lengths.next()) else {
+        return Ok(());
+    };
+    if !is_length(first) || second != first || lengths.any(|length| length != first) {
+        return Err(Ambiguous);
+    }
+    let length = first.clone();
+    headers.insert(CONTENT_LENGTH, length);
+    Ok(())
+}
+
+/// A request says several different things about its length.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ambiguous;
 
 /// Whether the field is one number that every reader can hold (RFC 9110 §8.6).
 fn is_length(field: &HeaderValue) -> bool {
@@ -97,5 +124,26 @@ mod tests {
             Version::HTTP_2,
             &[(CONTENT_LENGTH, "18446744073709551615")]
         ));
+    }
+
+    #[test]
+    fn of_equal_lengths_one_is_left_and_of_others_none_case_9() {
+        let folded = |lengths: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for length in lengths {
+                headers.append(CONTENT_LENGTH, HeaderValue::from_static(length));
+            }
+            fold_lengths(&mut headers).map(|()| headers.get_all(CONTENT_LENGTH).iter().count())
+        };
+        for (lengths, left) in [
+            (&[][..], Ok(0)),
+            (&["3"], Ok(1)),
+            (&["3", "3", "3"], Ok(1)),
+            (&["3", "4"], Err(Ambiguous)),
+            (&["3", "3", "03"], Err(Ambiguous)),
+            (&["+3", "+3"], Err(Ambiguous)),
+        ] {
+            assert_eq!(folded(lengths), left, "{lengths:?}");
+        }
     }
 }

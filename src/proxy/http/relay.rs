@@ -22,6 +22,7 @@ use super::carry::{Answer, Context};
 use super::connection::Connection;
 use super::ending::Ending;
 use super::fallback::{self, Reply, X_SIDEFUSE_FALLBACK};
+use super::framing::{Ambiguous, fold_lengths};
 use super::gate::Refused;
 use super::headers::{self, Facts};
 use super::reply::{self, Circumstances, Form, Refusal};
@@ -138,9 +139,13 @@ pub(super) fn defect() -> NoAnswer {
 async fn answer(
     context: &Context<'_>,
     exchange: &mut Exchange,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     found: &Cell<Option<usize>>,
 ) -> Result<Reply, NoAnswer> {
+    fold_lengths(request.headers_mut()).map_err(|Ambiguous| {
+        let detail = "the request has several lengths (`Content-Length`) that differ";
+        Refusal::new(Failure::BadRequest, detail).anywhere()
+    })?;
     let mut call = Call::read(request, exchange.begun(), exchange.request_bytes());
     let way = context.find_way(&call).map_err(|refusal| {
         if refusal.failure == Failure::HostNotAllowed
