@@ -203,6 +203,29 @@ fn of_several_protocols_the_caller_is_told_the_one_that_the_upstream_chose() {
 }
 
 #[test]
+fn a_switch_to_what_nobody_asked_for_is_the_upstreams_failure_and_no_tunnel() {
+    let origin = Origin::start(|request| {
+        let to = match request.head.target() {
+            "/other" => "Upgrade: chat\r\n",
+            _ => "",
+        };
+        Answer::script()
+            .send(format!("HTTP/1.1 101 X\r\n{to}Connection: upgrade\r\n\r\n"))
+            .echo()
+    });
+    let sidefuse = Sidefuse::start(&config(&[route("r", &origin.url(), "timeout: 30s")]));
+    for path in ["/r/other", "/r/none"] {
+        let head = switch(&sidefuse, path, "").read_head().unwrap();
+        assert_eq!(
+            (head.status(), head.header("x-sidefuse-reason")),
+            (502, Some("protocol")),
+            "{path}"
+        );
+        assert_eq!(sidefuse.access_line(path)["outcome"], "failure");
+    }
+}
+
+#[test]
 fn a_wish_that_http2_cannot_follow_is_there_again_for_a_fallback_that_can() {
     let origin = echoing();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();

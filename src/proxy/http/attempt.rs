@@ -10,6 +10,7 @@ use super::call::{Call, Keep};
 use super::carry::Context;
 use super::classify::{of_failure, sample};
 use super::framing::{is_ambiguous, is_status};
+use super::headers::is_asked_for;
 use super::outgoing::{Outgoing, Sending};
 use super::reply::Refusal;
 use super::retrying::Further;
@@ -193,10 +194,13 @@ impl Attempt<'_, '_> {
         let took = end.saturating_duration_since(begin);
         exchange.waited(took);
         let failed = match sent {
-            // The caller asked for no switch, so it could not speak the new protocol (RFC 9110 §15.2.2).
+            // The caller could not speak a protocol that it did not ask for (RFC 9110 §15.2.2).
             Ok(Ok(response))
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS
-                    && call.upgrade.is_none() =>
+                    && !is_asked_for(
+                        response.headers(),
+                        call.upgrade.as_ref().map(|(asked, _)| asked),
+                    ) =>
             {
                 (Failure::Protocol, Again::Impossible)
             }

@@ -246,6 +246,18 @@ pub(super) fn upgrade_of(
         .cloned()
 }
 
+/// Whether a 101 with these fields switches to what was asked for: it must say to what, and only to what was offered (RFC 9110 §7.8).
+pub(super) fn is_asked_for(switched: &HeaderMap, asked: Option<&HeaderValue>) -> bool {
+    let Some(asked) = asked else { return false };
+    let mut protocols = switched.get_all(UPGRADE).iter().peekable();
+    protocols.peek().is_some()
+        && protocols.all(|protocols| {
+            protocols
+                .to_str()
+                .is_ok_and(|protocols| protocols.split(',').all(|one| is_listed(asked, one.trim())))
+        })
+}
+
 /// Whether a caller holds its body back until it is asked for it (RFC 9110 §10.1.1).
 pub(super) fn expects_go_ahead(version: Version, headers: &HeaderMap) -> bool {
     let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
@@ -436,5 +448,28 @@ mod tests {
             ("content-length", "3"),
         ]);
         assert!(!of(Version::HTTP_11, &Method::GET, &with_body));
+    }
+
+    #[test]
+    fn a_switch_is_to_something_and_to_nothing_that_was_not_asked_for() {
+        let is_asked_for = |switched: &[&'static str], asked| {
+            let switched: Vec<_> = switched.iter().map(|one| ("upgrade", *one)).collect();
+            let mut headers = HeaderMap::new();
+            for (name, value) in switched {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            super::is_asked_for(&headers, Some(&HeaderValue::from_static(asked)))
+        };
+        assert!(is_asked_for(&["WebSocket"], "websocket"));
+        assert!(is_asked_for(&["bar/2"], "foo/1, Bar/2"));
+        assert!(!is_asked_for(&[], "websocket"));
+        assert!(!is_asked_for(&[""], "websocket"));
+        assert!(!is_asked_for(&["h2c"], "websocket"));
+        assert!(!is_asked_for(&["websocket, h2c"], "websocket"));
+        assert!(!is_asked_for(&["websocket", "h2c"], "websocket"));
+        assert!(!super::is_asked_for(
+            &map(&[("upgrade", "websocket")]),
+            None
+        ));
     }
 }
