@@ -46,10 +46,61 @@ pub fn suspended() -> Duration {
     read(ClockId::Boottime).saturating_sub(awake)
 }
 
-/// Converts an instant near `now` to the wall clock, as that clock stands at this moment.
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The monotonic clock.
+    pub now: Instant,
+    /// The wall clock.
+    pub wall: SystemTime,
+}
+
+impl Moment {
+    /// Reads both clocks, within a tenth of a millisecond of each other unless the thread is put aside between the two whenever it tries.
+    #[must_use]
+    pub fn read() -> Self {
+        const APART: Duration = Duration::from_micros(100);
+        const TRIES: usize = 5;
+        let mut tries = 0;
+        loop {
+            let (now, wall, after) = (now(), wall(), now());
+            tries += 1;
+            if after - now < APART || tries == TRIES {
+                return Self { now, wall };
+            }
+        }
+    }
+
+    /// An instant on the wall clock, as that clock stands at this moment.
+    #[must_use]
+    pub fn at(&self, instant: Instant) -> SystemTime {
+        moved(self.wall, instant, self.now)
+    }
+
+    /// The instant of a time of day; `None` if it has passed.
+    #[must_use]
+    pub fn instant(&self, time: SystemTime) -> Option<Instant> {
+        let left = time.duration_since(self.wall).ok()?;
+        self.now.checked_add(left).filter(|at| *at > self.now)
+    }
+
+    /// An instant as JSON shows it: RFC 3339 in UTC, to the millisecond.
+    #[must_use]
+    pub fn stamp(&self, instant: Instant) -> String {
+        stamp(self.at(instant))
+    }
+
+    /// An instant as a sentence says it: RFC 3339 in UTC, to the second.
+    #[must_use]
+    pub fn phrase(&self, instant: Instant) -> String {
+        humantime::format_rfc3339_seconds(self.at(instant)).to_string()
+    }
+}
+
+/// A wall clock time as JSON shows it: RFC 3339 in UTC, to the millisecond.
 #[must_use]
-pub fn wall_at(instant: Instant, now: Instant) -> SystemTime {
-    moved(wall(), instant, now)
+pub fn stamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
 }
 
 /// The wall clock time at `instant`, when it is `wall` at `now`, rounded to the nearest millisecond: two clocks cannot be read

@@ -17,7 +17,6 @@ use super::explain::explanation;
 use super::guard::{check_change, check_host};
 use super::health::probe;
 use super::metrics::render_metrics;
-use super::moment::Moment;
 use super::obey::obey;
 use super::orders::{shown, wish};
 use super::reply::{Answer, Problem, html, json, not_modified, seal, tag, with_body};
@@ -27,6 +26,7 @@ use crate::config::similar;
 use crate::docs::POLICY;
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{Acceptance, Correlation, CorrelationId, exposition};
+use crate::time::Moment;
 use crate::wire::names_version;
 
 /// The most names that a 404 lists.

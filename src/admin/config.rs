@@ -10,11 +10,10 @@ use tokio::sync::oneshot;
 
 use super::beside::beside;
 use super::context::{ConfigStatus, Context, ReloadReport, ReloadRequest};
-use super::moment::stamp;
 use super::reply::{Answer, Problem, json};
 use crate::config::{Row, Source};
 use crate::snapshot::Snapshot;
-use crate::time::{Deadline, now, timeout_at};
+use crate::time::{Deadline, now, stamp, timeout_at};
 
 /// How long a request for a reload waits for its result.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::limits::{Throttle, sentence};
-use super::moment::Moment;
 use super::watchers::{Keys, Shadow, keys, shadows};
 use crate::config::units::spell_time;
 use crate::resilience::{
@@ -14,6 +13,7 @@ use crate::resilience::{
     Transition, View,
 };
 use crate::snapshot::Route;
+use crate::time::Moment;
 
 /// Everything that explains a breaker's state.
 #[derive(Serialize)]

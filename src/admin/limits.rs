@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::moment::Moment;
 use crate::resilience::{ThrottleView, View, explain};
 use crate::snapshot::Limits;
+use crate::time::Moment;
 
 /// The pause that an upstream asked for.
 #[derive(Serialize)]

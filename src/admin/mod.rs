@@ -32,7 +32,6 @@ mod health;
 mod kept;
 mod limits;
 mod metrics;
-mod moment;
 mod obey;
 mod orders;
 mod reply;

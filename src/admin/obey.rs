@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::api::Deed;
 use super::breakers::{One, one};
-use super::moment::Moment;
 use super::orders::{Verb, Wish};
 use super::reply::{Answer, Problem, json};
 use crate::config::plan::KeySource;
 use crate::resilience::{Breaker, ForceRequest, Key, Order, Throttle, View};
 use crate::snapshot::Route;
+use crate::time::Moment;
 
 #[derive(Serialize)]
 struct Obeyed {

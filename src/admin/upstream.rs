@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::moment::Moment;
 use crate::resilience::Ejection;
 use crate::snapshot::Route;
+use crate::time::Moment;
 use crate::upstream::{EndpointView, PoolStatistics};
 
 /// The state of an upstream now.

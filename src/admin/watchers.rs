@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::moment::Moment;
 use crate::resilience::{Key, KeyCounts, ShadowReport, ShadowView, View, explain};
 use crate::snapshot::Route;
+use crate::time::Moment;
 
 /// The most keys that are shown one by one.
 const SHOWN: usize = 20;

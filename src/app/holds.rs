@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use crate::proxy::Shared;
-use crate::time::{Deadline, now, sleep_until, suspended, wall};
+use crate::time::{Deadline, Moment, now, sleep_until, suspended};
 
 /// How often holds are looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub(super) async fn end_holds(shared: &Shared) -> Infallible {
         let now = now();
         let snapshot = shared.snapshot.load();
         if suspends.had_another(suspended()) {
-            snapshot.measure_overrides(wall(), now);
+            snapshot.measure_overrides(Moment::read());
         }
         for route in &snapshot.routes {
             route.end_holds(now);

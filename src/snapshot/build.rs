@@ -16,7 +16,7 @@ use super::Snapshot;
 use super::expected::expect;
 use super::limits::{Limits, Origin};
 use super::observer::observer;
-use super::overrides::{Before, Moment, Turn, overrule};
+use super::overrides::{Before, Turn, overrule};
 use super::route::{Edits, Route};
 use super::router::Router;
 use super::watchers::{self, Watchers};
@@ -29,7 +29,7 @@ use crate::net::tls::TlsError;
 use crate::resilience::{Breaker, Doubt, RetryBudget};
 use crate::stale::Store;
 use crate::telemetry::Meters;
-use crate::time::wall;
+use crate::time::Moment;
 use crate::upstream::{Probe, Shed, Upstream};
 
 /// What a snapshot is made from.
@@ -167,14 +167,14 @@ impl Prepared {
             watchers::respec(route, now);
             expect(route);
         }
-        let wall = wall();
+        let moment = Moment::read();
         for (place, before) in &self.overridden {
             let route = &self.snapshot.routes[*place];
             let turn = Turn {
                 before: *before,
                 after: route.plan.overridden.as_deref(),
             };
-            overrule(&route.breaker, &turn, Moment { wall, now });
+            overrule(&route.breaker, &turn, moment);
         }
         self.forgotten
             .iter()

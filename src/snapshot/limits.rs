@@ -9,7 +9,7 @@ use super::waiters::Waiters;
 use crate::config::plan::{LimitsPlan, RateKey, RoutePlan};
 use crate::resilience::{Bulkhead, Change, RateLimit, Throttle, ThrottleObserver};
 use crate::telemetry::RouteMeters;
-use crate::time::wall_at;
+use crate::time::Moment;
 
 /// The limits of a route besides its breaker.
 #[derive(Debug)]
@@ -127,10 +127,7 @@ fn observer(route: Arc<str>, changed: Arc<Notify>) -> ThrottleObserver {
                 )
             };
         }
-        let end = |until: &Instant| {
-            let now = crate::time::now();
-            humantime::format_rfc3339_millis(wall_at(*until, now))
-        };
+        let end = |until: &Instant| Moment::read().stamp(*until);
         match change {
             Change::Throttled {
                 key,

@@ -17,7 +17,6 @@ mod watchers;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 
 pub use build::{BuildError, Ingredients, Prepared, prepare};
 pub use limits::Limits;
@@ -25,9 +24,10 @@ pub use remember::Recalled;
 pub use route::{Edits, Route};
 pub use router::{Call, Destination, Miss, Router, Way};
 
-use self::overrides::{Before, Moment, Turn, overrule};
+use self::overrides::{Before, Turn, overrule};
 use crate::config::Source;
 use crate::config::plan::Plan;
+use crate::time::Moment;
 
 /// A plan that is in force, with its live objects.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Snapshot {
 
     /// Measures anew how long those overrides last that end at a time of day: after a suspend less is left than their holds
     /// know.
-    pub fn measure_overrides(&self, wall: SystemTime, now: Instant) {
+    pub fn measure_overrides(&self, moment: Moment) {
         for route in &self.routes {
             let plan = route.plan.overridden.as_deref();
             if plan.is_some() {
@@ -65,7 +65,7 @@ impl Snapshot {
                     before: Before::Same,
                     after: plan,
                 };
-                overrule(&route.breaker, &turn, Moment { wall, now });
+                overrule(&route.breaker, &turn, moment);
             }
         }
     }

@@ -4,10 +4,9 @@
 //! among those of operators, of which the latest counts: an operator may drop or replace the hold, and a reload with the same
 //! override does not give it again. Removing an override ends the hold that it made, and no other.
 
-use std::time::{Instant, SystemTime};
-
 use crate::config::plan::{Forced, OverridePlan};
 use crate::resilience::{Breaker, ForceRequest, Order};
+use crate::time::Moment;
 
 /// The author of such holds; operators have other names.
 const AUTHOR: &str = "config";
@@ -40,23 +39,8 @@ pub(super) struct Turn<'a> {
     pub(super) after: Option<&'a OverridePlan>,
 }
 
-/// One moment on both clocks. An override ends by the wall clock, a hold by the monotonic one, which jumps of the wall clock do
-/// not move; so every reload measures anew how long the hold is.
-#[derive(Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) wall: SystemTime,
-    pub(super) now: Instant,
-}
-
-impl Moment {
-    /// Converts a time of day; `None` if it has passed.
-    fn instant(self, until: SystemTime) -> Option<Instant> {
-        let left = until.duration_since(self.wall).ok()?;
-        self.now.checked_add(left).filter(|at| *at > self.now)
-    }
-}
-
-/// Gives the breaker the order that follows from the change.
+/// Gives the breaker the order that follows from the change. An override ends by the wall clock, a hold by the monotonic one, which jumps
+/// of the wall clock do not move; so every reload measures anew how long the hold is.
 pub(super) fn overrule(breaker: &Breaker, turn: &Turn<'_>, moment: Moment) {
     let Some((order, reason)) = order(turn, moment) else {
         return;
@@ -92,7 +76,7 @@ fn order(turn: &Turn<'_>, moment: Moment) -> Option<(Order, Option<String>)> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
+    use std::time::{Duration, Instant, SystemTime};
 
     use super::*;
     use crate::resilience::{BreakerKeys, BreakerSpec, Mode};

@@ -11,7 +11,7 @@ use super::balance::MOST_ENDPOINTS;
 use super::endpoint::{Endpoint, EndpointView};
 use crate::config::plan::EndpointPlan;
 use crate::resilience::{EjectorChange, Label, Outcome, Room, Sample, Visit, most_ejected};
-use crate::time::wall_at;
+use crate::time::Moment;
 
 /// The endpoints in force, in the order in which they were written.
 pub(super) type Set = Arc<[Arc<Endpoint>]>;
@@ -158,7 +158,7 @@ impl Endpoints {
         let (route, endpoint) = (&*self.route, &**endpoint.label());
         match change {
             EjectorChange::Ejected { length, failures } => {
-                let until = humantime::format_rfc3339_millis(wall_at(now + length, now));
+                let until = Moment::read().stamp(now + length);
                 tracing::warn!(
                     route,
                     endpoint,

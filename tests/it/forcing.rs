@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidefuse::time::{now, wall};
+use sidefuse::time::{Moment, now, wall};
 
 use crate::support::PATIENCE;
 use crate::support::answer::Answer;
@@ -245,13 +245,16 @@ fn rule_7_after_a_suspend_an_override_ends_at_its_time_of_day_all_the_same() {
         };
         assert!((3_590..=3_600).contains(&left()), "{}", left());
         // The clock that holds know stands still while fifty minutes pass.
-        let later = wall() + minutes(50);
-        stage.snapshot.measure_overrides(later, now());
+        let after = |time| {
+            let moment = Moment::read();
+            let wall = moment.wall + time;
+            Moment { wall, ..moment }
+        };
+        stage.snapshot.measure_overrides(after(minutes(50)));
         assert!((590..=600).contains(&left()), "{}", left());
         let held = stage.get("/r/x").await;
         assert_eq!(held.reason.as_deref(), Some("forced_open"));
-        let over = wall() + minutes(61);
-        stage.snapshot.measure_overrides(over, now());
+        stage.snapshot.measure_overrides(after(minutes(61)));
         assert_eq!(stage.get("/r/x").await.status, 200);
     });
 }

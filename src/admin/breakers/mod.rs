@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 
 use crate::admin::kept::KeptAnswers;
 use crate::admin::limits::{Limited, Throttle, sentence};
-use crate::admin::moment::Moment;
 use crate::admin::upstream::{Endpoint, Live, Pool, Upstream};
 use crate::admin::watchers::{Keys, Shadow, key_counts, shadows};
 use crate::failure::Failure;
 use crate::resilience::{Label, Mode, State, Statistics, View};
 use crate::snapshot::{Route, Snapshot};
+use crate::time::Moment;
 use crate::upstream::{Probe, Report, Urgency};
 
 pub(super) use table::Wanted;

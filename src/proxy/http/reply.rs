@@ -8,12 +8,11 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use http::{Response, StatusCode};
-use humantime::format_rfc3339_millis;
 
 use super::object::Object;
 use crate::failure::Failure;
 use crate::telemetry::{CorrelationId, Exchange};
-use crate::time::wall_at;
+use crate::time::Moment;
 use crate::wire::Flaw;
 
 const X_SIDEFUSE_REASON: HeaderName = HeaderName::from_static("x-sidefuse-reason");
@@ -264,8 +263,7 @@ fn why(object: &mut Object, refusal: &Refusal, circumstances: &Circumstances<'_>
         // Only a breaker has a next probe; of the others it is when a call may go again.
         let is_probe = refusal.state.is_some() && refusal.failure != Failure::ForcedOpen;
         let name = if is_probe { "nextProbeAt" } else { "retryAt" };
-        let stamp = format_rfc3339_millis(wall_at(at, now));
-        object.text(name, &stamp.to_string());
+        object.text(name, &Moment::read().stamp(at));
     }
 }
 
