@@ -4,7 +4,9 @@ mod attack;
 mod bytes;
 mod clients;
 mod life;
+mod pace;
 mod refused;
+mod stage;
 mod streams;
 mod verdict;
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response};
+use sidefuse::net::Phase;
 use sidefuse::time::{Deadline, now, sleep_until};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::task::spawn_local;
@@ -166,5 +167,35 @@ fn a_caller_that_reads_nothing_holds_up_its_upstream_and_no_other_stream_and_is_
         assert_eq!(lines[0]["reason"], "idle_timeout");
         let passed = lines[0]["bytesOut"].as_u64().unwrap();
         assert!(passed < 1 << 20, "{passed} bytes are on their way");
+    });
+}
+
+#[test]
+fn a_drain_lets_the_tunnels_of_a_connection_go_on_and_takes_no_more_of_them() {
+    on_stage(CONFIG, always(200), async |stage| {
+        stage
+            .origin
+            .speaks(Arc::new(|stream| Box::pin(greet(stream))));
+        let mut sender = caller(&stage).await;
+        let (response, mut to) = ask(&mut sender, "origin:80").await;
+        let mut from = response.into_body();
+        assert_eq!(data(&mut from).await.unwrap(), "hello");
+        stage.worker.shared().phases.advance(Phase::Draining);
+        pass(3).await;
+        for _ in 0..3 {
+            to.send_data(Bytes::from_static(b"more"), false).unwrap();
+            assert_eq!(data(&mut from).await.unwrap(), "more");
+            pass(10).await;
+        }
+        let request = Request::builder().method(Method::CONNECT).uri("origin:80");
+        let late = sender.send_request(request.body(()).unwrap(), false);
+        let is_refused = match late {
+            Ok((response, _)) => response.await.is_err(),
+            Err(_) => true,
+        };
+        assert!(is_refused, "its caller was told to go elsewhere");
+        to.send_data(Bytes::from_static(b"last"), true).unwrap();
+        assert_eq!(data(&mut from).await.unwrap(), "last");
+        assert_eq!(data(&mut from).await, None);
     });
 }
