@@ -102,6 +102,14 @@ fn strip(headers: &mut HeaderMap, stays: &[&str]) {
     }
 }
 
+/// Whether `Connection` has a field removed from a caller's request that would go on otherwise.
+pub(super) fn loses_fields(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONNECTION)
+        && named_by_connection(headers, REQUEST_STAYS)
+            .iter()
+            .any(|name| headers.contains_key(name))
+}
+
 /// The fields that `Connection` names, except those that are removed anyway and those that must not be.
 fn named_by_connection(headers: &HeaderMap, stays: &[&str]) -> Vec<HeaderName> {
     let is_same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
@@ -331,6 +339,29 @@ mod tests {
         assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
         assert_eq!(headers["traceparent"], "00-a-b-01");
         assert!(!headers.contains_key("x-mine") && !headers.contains_key("connection"));
+    }
+
+    #[test]
+    fn only_a_field_of_its_own_that_would_go_on_is_lost_by_its_name_in_connection() {
+        let loses = |fields: &[_]| loses_fields(&map(fields));
+        assert!(loses(&[
+            ("connection", "close, X-Tenant"),
+            ("x-tenant", "a")
+        ]));
+        for fields in [
+            &[("x-tenant", "a")][..],
+            &[("connection", "x-tenant")],
+            &[("connection", "keep-alive"), ("keep-alive", "timeout=5")],
+            &[
+                ("connection", "te, upgrade, http2-settings"),
+                ("te", "trailers"),
+                ("upgrade", "h2c"),
+                ("http2-settings", "A"),
+            ],
+            &[("connection", "traceparent"), ("traceparent", "00-a-b-01")],
+        ] {
+            assert!(!loses(fields), "{fields:?}");
+        }
     }
 
     #[test]

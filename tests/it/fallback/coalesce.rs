@@ -106,6 +106,21 @@ fn callers_with_other_credentials_or_other_calls_share_nothing() {
 }
 
 #[test]
+fn a_call_that_loses_a_field_by_its_connection_shares_nothing_with_one_that_keeps_it_case_16() {
+    on_stage(&one_route(COALESCE), slow(200, &[]), async |stage| {
+        let tenant = || Request::get("/r/a").header("authorization", "a");
+        let losing = tenant().header("connection", "Authorization");
+        let calls = vec![
+            calling(&stage, losing).await,
+            calling(&stage, tenant()).await,
+        ];
+        let said = all(calls).await;
+        let bodies: Vec<&str> = said.iter().map(Said::text).collect();
+        assert_eq!(bodies, ["nobody", "a"]);
+    });
+}
+
+#[test]
 fn a_leader_that_goes_away_is_replaced_by_one_of_those_who_wait() {
     on_stage(&one_route(COALESCE), slow(200, &[]), async |stage| {
         let leader = calling(&stage, Request::get("/r/a")).await;

@@ -152,6 +152,29 @@ fn answers_that_vary_are_told_apart() {
 }
 
 #[test]
+fn the_answer_to_a_call_that_lost_a_field_by_its_connection_is_neither_kept_nor_one_of_the_kept_case_16()
+ {
+    for settings in ["", ", share_credentials: true"] {
+        let fallback = format!("{{stale: {{max_age: 1h{settings}}}}}");
+        let config = one_route(&fallback).replace(
+            "failure_threshold: 1,",
+            "failure_threshold: 1, key: {header: X-Tenant},",
+        );
+        on_stage(&config, echoing("x-tenant", &[]), async |stage| {
+            let tenant = |path| Request::get(path).header("x-tenant", "a");
+            let losing = |path| tenant(path).header("connection", "X-Tenant");
+            assert_eq!(stage.ask(losing("/r/a")).await.text(), "");
+            assert_eq!(stage.ask(tenant("/r/b")).await.text(), "a");
+            stage.origin.becomes(down());
+            stage.ask(tenant("/r/c")).await;
+            assert_eq!(stage.ask(tenant("/r/a")).await.status, 503, "{settings}");
+            assert_eq!(stage.ask(losing("/r/b")).await.status, 503, "{settings}");
+            assert_eq!(stage.ask(tenant("/r/b")).await.text(), "a", "{settings}");
+        });
+    }
+}
+
+#[test]
 fn a_list_falls_through_to_the_first_that_can_answer() {
     let config = one_route(
         "[{stale: {neutral: [X-Body]}, on_failure: true}, {respond: {status: 200, body: fixed}}]",

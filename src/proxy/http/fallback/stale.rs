@@ -29,7 +29,9 @@ pub(super) fn asked(context: &Context<'_>, call: &Call, way: &Way) -> Option<Ask
     let snapshot = &context.current.snapshot;
     let route = &snapshot.routes[way.route];
     let store = route.stale.as_ref()?;
-    if call.wants_to_switch() || !call.upload.is_empty() {
+    // The upstream gets less than the caller wrote, and answers another call than one that looks the same.
+    let loses_fields = headers::loses_fields(call.headers());
+    if loses_fields || call.wants_to_switch() || !call.upload.is_empty() {
         return None;
     }
     let target = target::rewrite(
