@@ -123,6 +123,51 @@ fn a_segment_of_the_path_and_the_host_tell_tenants_apart_too() {
 }
 
 #[test]
+fn a_host_is_one_key_however_it_is_written() {
+    let fails: Script = Arc::new(|request| {
+        let host = request.headers()["host"].to_str().unwrap();
+        let status = if host == "b.example" { 200 } else { 500 };
+        let answer = Response::builder().status(status);
+        Box::pin(std::future::ready(answer.body(Full::default()).unwrap()))
+    });
+    let config = KEYED.replace("header: X-Tenant-ID", "host: true").replace(
+        "    breaker:",
+        "    match: {host: \"*.example\"}\n    preserve_host: true\n    breaker:",
+    );
+    on_stage(&config, fails, async |stage| {
+        let ask = |host: &'static str| stage.ask(Request::get("/x").header("host", host));
+        for host in ["a.example", "A.Example", "a.example.:80"] {
+            assert_eq!(ask(host).await.status, 500);
+            assert_eq!(ask("b.example").await.status, 200);
+        }
+        let said = ask("a.example").await;
+        assert!(
+            said.text().contains("of this call's key"),
+            "{}",
+            said.text()
+        );
+    });
+}
+
+#[test]
+fn a_field_that_is_a_key_and_stands_twice_is_400_and_reaches_nobody() {
+    let rated = "version: 1\nroutes: {crm: {upstream: http://origin, limits: {rate: {per_second: 1, burst: 9, key: {header: X-Tenant-ID}}}}}\n";
+    for config in [KEYED, rated] {
+        for (strict, status) in [(true, 400), (false, 200)] {
+            let config = format!("{config}http: {{strict: {strict}}}\n");
+            on_stage(&config, always(200), async |stage| {
+                let request = Request::get("/crm/x").header("x-tenant-id", "z0");
+                let said = stage.ask(request.header("x-tenant-id", "a")).await;
+                assert_eq!(said.status, status);
+                assert_eq!(said.text().contains("`x-tenant-id`"), strict);
+                assert_eq!(stage.origin.calls() > 0, !strict);
+                assert_eq!(ask(&stage, "a").await.status, 200);
+            });
+        }
+    }
+}
+
+#[test]
 fn calls_without_a_key_and_calls_of_all_keys_are_watched_by_the_routes_breaker() {
     on_stage(KEYED, always(500), async |stage| {
         for tenant in ["a", "", "b"] {

@@ -17,6 +17,7 @@ use super::connection::Connection;
 use super::detail::{detail, over_for_caller};
 use super::ending::{UpstreamEnding, settle};
 use super::kept::Kept;
+use super::key;
 use super::outgoing::Outgoing;
 use super::peek::{Patience, Source};
 use super::reply::Refusal;
@@ -112,6 +113,9 @@ pub(super) async fn carry(
     exchange.routed(&route.meters, way.strip);
     // HTTP/2 has no such switch, and a server may ignore the wish for one (RFC 9110 §7.8).
     call.let_switch(route.plan.upstream.http != HttpVersion::Http2);
+    if context.current.snapshot.plan.http.strict {
+        key::refuse_several(&route.plan, call.headers())?;
+    }
     call.find_key(route, way);
     exchange.keyed(call.key);
     let total = Allowance::of_call(call, &route.plan);

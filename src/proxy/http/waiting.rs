@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::call::Call;
 use super::carry::{Answer, Context, refusal};
+use super::key::text_of;
 use super::reply::Refusal;
 use crate::config::plan::RateKey;
 use crate::failure::Failure;
@@ -281,7 +282,7 @@ pub(super) fn rate_key(route: &Route, call: &Call, context: &Context<'_>) -> Opt
     match route.limits.rate.as_ref()?.key.as_ref()? {
         RateKey::Header(name) => {
             let value = call.headers().get(name);
-            Some(Key::of(value.map_or(b"", |value| value.as_bytes())))
+            Some(Key::of(value.map_or(b"", text_of)))
         }
         RateKey::ClientIp => Some(Key::of(context.connection.peer.as_bytes())),
     }
