@@ -25,6 +25,6 @@ pub use hint::{MOST, PauseHints};
 pub use hop::{HOP_BY_HOP, OF_THE_CALLER, joined};
 pub use list::{closed_members, members, names_version};
 pub use media::{essence, wants_text};
-pub use request::{Flaw, Reading, Requests};
+pub use request::{Decoded, Flaw, Reading, Requests, flaw_of_target};
 pub use timeout::{grpc_timeout, request_timeout, write_grpc_timeout, write_request_timeout};
 pub use trailers::strip_trailers;

@@ -251,7 +251,7 @@ const HTTP: Section = Section::new(
         key(
             "strict",
             Kind::Flag,
-            "Answers 400 to a request over HTTP/1 that another server could read otherwise.",
+            "Answers 400 to a request that another server could read otherwise.",
         )
         .or("true"),
     ]],

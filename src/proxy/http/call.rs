@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::header::{HOST, HeaderValue};
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -16,6 +16,7 @@ use crate::resilience::Key;
 use crate::snapshot::{Route, Way};
 use crate::telemetry::ByteCount;
 use crate::upstream::{Purpose, UploadProgress};
+use crate::wire::{Decoded, Flaw, flaw_of_target};
 
 /// The caller's request. What depends on a route or an attempt is derived from it each time (`outgoing`).
 pub(super) struct Call {
@@ -155,6 +156,23 @@ impl Call {
             Method::DELETE,
         ]
         .contains(&self.method)
+    }
+
+    /// What is wrong with its head that no framing shows: with the target, and over HTTP/2 with the fields, too.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        let scheme = self.uri.scheme_str();
+        let authority = self.uri.authority().map(Authority::as_str);
+        if self.version != Version::HTTP_2 {
+            return flaw_of_target(scheme, authority);
+        }
+        let path = self.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let decoded = Decoded {
+            scheme,
+            authority,
+            path,
+            fields: &self.headers,
+        };
+        decoded.flaw()
     }
 
     /// Its path and query.

@@ -147,6 +147,11 @@ async fn answer(
         Refusal::new(Failure::BadRequest, detail).anywhere()
     })?;
     let mut call = Call::read(request, exchange.begun(), exchange.request_bytes());
+    let is_strict = context.current.snapshot.plan.http.strict;
+    if is_strict && let Some(flaw) = call.flaw() {
+        exchange.flawed(flaw);
+        return Err(Refusal::new(Failure::BadRequest, flaw.to_string()).anywhere());
+    }
     let way = context.find_way(&call).map_err(|refusal| {
         if refusal.failure == Failure::HostNotAllowed
             && let Some(target) = call.uri.authority()

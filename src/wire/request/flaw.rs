@@ -25,6 +25,14 @@ pub enum Flaw {
     SeveralHosts,
     /// `Host` names no host.
     Host,
+    /// `Host` beside another `:authority`.
+    OtherHost,
+    /// The authority of a target is no host.
+    Authority,
+    /// The target is of another scheme than ours.
+    Scheme,
+    /// White space around a value in HTTP/2.
+    SpacedValue,
     /// More than one `Content-Length`.
     SeveralLengths,
     /// `Content-Length` is not one number.
@@ -66,6 +74,16 @@ impl Flaw {
             Self::NoHost => "a request of HTTP/1.1 has no `Host` (RFC 9112 §3.2)",
             Self::SeveralHosts => "there is more than one `Host` (RFC 9112 §3.2)",
             Self::Host => "`Host` is not a host with or without a port (RFC 9112 §3.2)",
+            Self::OtherHost => "`Host` and `:authority` differ (RFC 9113 §8.3.1)",
+            Self::Authority => {
+                "the authority of the request target is not a host with or without a port; user and password may not stand there (RFC 9110 §4.2.4)"
+            }
+            Self::Scheme => {
+                "the request target is neither of `http` nor of `https` (RFC 9110 §4.2)"
+            }
+            Self::SpacedValue => {
+                "a field's value begins or ends with a space or a tab (RFC 9113 §8.2.1)"
+            }
             Self::SeveralLengths => "there is more than one `Content-Length` (RFC 9112 §6.3)",
             Self::Length => "`Content-Length` is not one number of bytes (RFC 9110 §8.6)",
             Self::LengthAndCoding => {

@@ -27,7 +27,8 @@ enum Line {
     Before,
     /// Behind the CR of such a line.
     Empty,
-    Request,
+    /// Within the request line; whether its method is over.
+    Request(bool),
     /// Before the first byte of a field line, or of the empty line at the end.
     Start,
     /// Within a name that may matter.
@@ -59,7 +60,7 @@ impl Head {
                     self.line = after_cr(*first, Line::Before).map_err(|flaw| (at, flaw))?;
                     1
                 }
-                Line::Request => self.request(rest).map_err(|wrong| within(at, wrong))?,
+                Line::Request(_) => self.request(rest).map_err(|wrong| within(at, wrong))?,
                 Line::Start => self.start(*first).map_err(|flaw| (at, flaw))?,
                 Line::Name(_) => self.name(rest).map_err(|wrong| within(at, wrong))?,
                 Line::Rest(is_after_cr) => {
@@ -124,7 +125,7 @@ impl Head {
             _ => {
                 // CONNECT is the one method that switches. What follows another that begins so only waits for the answer.
                 self.may_switch = first == b'C';
-                self.line = Line::Request;
+                self.line = Line::Request(false);
                 Ok(0)
             }
         }
@@ -134,11 +135,18 @@ impl Head {
     fn request(&mut self, bytes: &[u8]) -> Result<usize, Wrong> {
         let end = memchr(b'\n', bytes);
         let line = &bytes[..end.unwrap_or(bytes.len())];
-        if !line.is_ascii() || memchr(b'#', line).is_some() {
-            let is_bad = |byte: &u8| *byte == b'#' || !byte.is_ascii();
-            let at = line.iter().position(is_bad);
-            return Err((at.unwrap_or_default(), Flaw::Target));
+        // A method may have a `#`.
+        let target = if matches!(self.line, Line::Request(true)) {
+            Some(0)
+        } else {
+            memchr(b' ', line)
+        };
+        let fragment = target.and_then(|target| Some(target + memchr(b'#', &line[target..])?));
+        let beyond = line.iter().position(|byte| !byte.is_ascii());
+        if let Some(at) = fragment.into_iter().chain(beyond).min() {
+            return Err((at, Flaw::Target));
         }
+        self.line = Line::Request(target.is_some());
         push(&mut self.tail, line);
         let Some(end) = end else {
             return Ok(line.len());

@@ -8,6 +8,7 @@
 //! connection, so where the next request would begin does not matter.
 
 mod chunks;
+mod decoded;
 mod flaw;
 mod head;
 mod name;
@@ -17,6 +18,7 @@ mod value;
 mod tests;
 
 use chunks::Chunks;
+pub use decoded::{Decoded, flaw_of_target};
 pub use flaw::Flaw;
 use head::Head;
 use memchr::memchr;

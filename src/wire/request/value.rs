@@ -61,23 +61,30 @@ pub(super) enum Host {
     Address,
     /// Behind `]`.
     Bracketed,
-    Port,
+    /// Behind `:`, with the number so far.
+    Port(u16),
     After,
 }
 
 impl Host {
+    /// Whether that is a host, with or without a port.
+    pub(super) fn is_one(text: &[u8]) -> bool {
+        let mut host = Self::default();
+        text.iter().all(|byte| host.step(*byte).is_ok()) && host.end().is_ok()
+    }
+
     /// Reads the first byte, and all further bytes that do not change the state.
     fn read(&mut self, bytes: &[u8]) -> Result<usize, Flaw> {
         self.step(bytes[0])?;
         let rest = bytes[1..].iter();
         Ok(1 + match self {
             Self::Name => rest.take_while(|byte| is_of_a_name(**byte)).count(),
-            Self::Port => rest.take_while(|byte| byte.is_ascii_digit()).count(),
             Self::Before
             | Self::Escape(_)
             | Self::Bracket
             | Self::Address
             | Self::Bracketed
+            | Self::Port(_)
             | Self::After => 0,
         })
     }
@@ -88,8 +95,15 @@ impl Host {
             (Self::Before, b' ' | b'\t') => Self::Before,
             (Self::Before, b'[') => Self::Bracket,
             (Self::Before | Self::Name, b'%') => Self::Escape(2),
-            (Self::Name | Self::Bracketed, b':') | (Self::Port, b'0'..=b'9') => Self::Port,
-            (Self::Name | Self::Bracketed | Self::Port | Self::After, b' ' | b'\t') => Self::After,
+            (Self::Name | Self::Bracketed, b':') => Self::Port(0),
+            (Self::Port(port), b'0'..=b'9') => {
+                let longer = port.checked_mul(10);
+                let longer = longer.and_then(|longer| longer.checked_add(u16::from(byte - b'0')));
+                Self::Port(longer.ok_or(Flaw::Host)?)
+            }
+            (Self::Name | Self::Bracketed | Self::Port(_) | Self::After, b' ' | b'\t') => {
+                Self::After
+            }
             (Self::Escape(2), _) if byte.is_ascii_hexdigit() => Self::Escape(1),
             (Self::Escape(1), _) if byte.is_ascii_hexdigit() => Self::Name,
             (Self::Address, b']') => Self::Bracketed,
@@ -102,7 +116,7 @@ impl Host {
 
     fn end(&self) -> Result<(), Flaw> {
         match self {
-            Self::Before | Self::Name | Self::Bracketed | Self::Port | Self::After => Ok(()),
+            Self::Before | Self::Name | Self::Bracketed | Self::Port(_) | Self::After => Ok(()),
             Self::Escape(_) | Self::Bracket | Self::Address => Err(Flaw::Host),
         }
     }

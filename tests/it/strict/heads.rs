@@ -4,7 +4,7 @@ use super::{stage, statuses};
 use crate::support::client::Client;
 
 /// Heads that are refused, and a part of what the caller is told.
-const REFUSED: [(&str, &str); 24] = [
+const REFUSED: [(&str, &str); 26] = [
     ("GET /r/ HTTP/1.1\r\n\r\n", "no `Host`"),
     (
         "GET /r/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
@@ -18,6 +18,8 @@ const REFUSED: [(&str, &str); 24] = [
         "GET /r/ HTTP/1.1\r\nHost: user:canary@a\r\n\r\n",
         "is not a host",
     ),
+    ("GET /r/ HTTP/1.1\r\nHost: a:99999\r\n\r\n", "is not a host"),
+    ("M#T /r/#x HTTP/1.1\r\nHost: a\r\n\r\n", "written as %23"),
     (
         "POST /r/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "beside",
@@ -117,6 +119,32 @@ fn a_head_that_could_be_read_otherwise_is_refused_with_its_flaw_cases_1_2_8_9_10
     }
     assert_eq!(origin.connections(), 0);
     assert!(!sidefuse.process().stdout().contains("canary"));
+}
+
+#[test]
+fn a_target_with_credentials_or_of_another_scheme_is_refused_and_framed_well() {
+    let (origin, mut sidefuse) = stage();
+    for (target, flaw) in [
+        ("http://user:canary@a/r/", "user and password"),
+        ("ftp://a/r/", "neither of"),
+    ] {
+        let mut client = Client::connect(sidefuse.proxy());
+        let response = client.request("GET", target, &[("Host", "a")], "");
+        assert_eq!(response.status(), 400, "{target}");
+        assert!(response.text().contains(flaw), "{}", response.text());
+        assert_eq!(client.get("/nowhere").status(), 404);
+    }
+    assert_eq!(origin.connections(), 0);
+    assert!(!sidefuse.process().stdout().contains("canary"));
+}
+
+#[test]
+fn a_method_may_have_every_character_of_a_token() {
+    let (origin, sidefuse) = stage();
+    let call = b"M!#$%&'*+-.^_`|~1 /r/ HTTP/1.1\r\nHost: a:65535\r\n\r\n";
+    let (method, rest) = call.split_at(3);
+    assert_eq!(statuses(&sidefuse, &[method, rest]), [200, 404]);
+    assert_eq!(origin.connections(), 1);
 }
 
 #[test]

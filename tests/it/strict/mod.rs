@@ -7,6 +7,7 @@ use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 mod bodies;
+mod decoded;
 mod heads;
 mod lenient;
 
