@@ -76,7 +76,7 @@ pub(crate) fn compile(root: &mut Node, env: Env<'_>, problems: &mut Problems) ->
         let named = overrides::names(file);
         let around = routes::Around {
             correlation: &correlation.header,
-            proxy: &listen.proxy,
+            listen: &listen,
             drain,
             drain_at,
             workers,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::places::Places;
 use crate::config::excerpt::show;
-use crate::config::plan::{FallbackKind, MatchPlan, RoutePlan, UpstreamPlan};
+use crate::config::plan::{
+    AdminAddress, FallbackKind, ListenPlan, MatchPlan, RoutePlan, UpstreamPlan,
+};
 use crate::config::problem::{Code, Problem, Problems};
 
 type Routes = BTreeMap<String, Arc<RoutePlan>>;
@@ -137,18 +139,31 @@ impl Claim<'_> {
     }
 }
 
-/// Reports upstreams that are one of `own`, the proxy's listeners: such a call would loop forever.
+/// Reports upstreams that are one of our own listeners: a call to the proxy's would loop forever, and one to the others would come from
+/// this machine, which the operators' port trusts.
 pub(super) fn refuse_own_address(
     routes: &Routes,
-    (own, places): (&[SocketAddr], &Places),
+    (listen, places): (&ListenPlan, &Places),
     problems: &mut Problems,
 ) {
+    let admin = listen.admin.iter().filter_map(|address| match address {
+        AdminAddress::Tcp(address) => Some(*address),
+        AdminAddress::Unix(_) => None,
+    });
+    let proxy = listen.proxy.iter().map(|address| (*address, "calls"));
+    let own: Vec<(SocketAddr, &str)> = proxy
+        .chain(admin.map(|address| (address, "operators")))
+        .chain(listen.health.map(|address| (address, "probes")))
+        .collect();
     for (name, route) in routes {
         let addresses = route.upstream.addresses();
-        let is_own = |(host, port): (&str, u16)| own.iter().any(|own| is_one(host, port, *own));
-        if let Some(it) = addresses.iter().find(|it| is_own((&it.host, it.port))) {
+        let found = addresses.iter().find_map(|it| {
+            let own = own.iter().find(|own| is_one(&it.host, it.port, own.0));
+            Some((it, own?.1))
+        });
+        if let Some((it, whom)) = found {
             let message = format!(
-                "`{}` is where sidefuse itself listens for calls",
+                "`{}` is where sidefuse itself listens for {whom}",
                 it.label()
             );
             let problem = Problem::error(Code::OwnAddress, places.of(name).upstream, message);

@@ -1,7 +1,6 @@
 //! `defaults:`, `presets:` and `routes:`: each checked by itself, then merged route by route.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use super::{Scope, route::route};
 use crate::config::excerpt::show;
 use crate::config::fields::{Fields, SPACE, lacks_space, mapping, scalar};
 use crate::config::keys::{DEFAULTS, MOST_PRESETS, PRESET, ROUTE};
-use crate::config::plan::RoutePlan;
+use crate::config::plan::{ListenPlan, RoutePlan};
 use crate::config::preset::{self, Presets, merge};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::tree::{Entry, Key, Node, Scalar, Span, Value};
@@ -30,8 +29,8 @@ const MAX_LAID: usize = 200_000;
 pub(super) struct Around<'p> {
     /// The header of the id.
     pub(super) correlation: &'p HeaderName,
-    /// The proxy's listeners.
-    pub(super) proxy: &'p [SocketAddr],
+    /// Where sidefuse itself listens.
+    pub(super) listen: &'p ListenPlan,
     /// The time to drain.
     pub(super) drain: Duration,
     /// Where that is written.
@@ -148,7 +147,7 @@ pub(super) fn routes(
     refuse_overlaps(&plans, &places, file.problems);
     check_reach(&plans, &places, file.problems);
     refuse_shared_hosts(&plans, &places, file.problems);
-    refuse_own_address(&plans, (around.proxy, &places), file.problems);
+    refuse_own_address(&plans, (around.listen, &places), file.problems);
     check_drain(plans.iter(), (around, &places), file.problems);
     if let Some(workers) = around.workers {
         check_shares(&plans, (workers, &places), file.problems);

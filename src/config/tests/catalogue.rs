@@ -133,6 +133,7 @@ fn each_by_itself() -> Vec<(&'static str, String)> {
         ("no name servers", file("dns: {servers: []}")),
         ("no number", route("breaker: {failure_threshold: -1, min_calls: 1.5, reset_backoff: {factor: two}}")),
         ("out of range", file("workers: 0\nhttp: {max_header_bytes: 1KiB, max_headers: 100000}\ncorrelation: {max_length: 200}\ndefaults: {timeout: 48h, idle_timeout: 0s}")),
+        ("a secret as the user", file("logs: {user_id_header: X-Api-Key}")),
         ("an id in a header that has a meaning, and a secret as an id", file("correlation: {header: Content-Length, accept: [Host, Authorization, X-Request-ID]}")),
         ("a window without its kind", route("breaker: {window: 30s}")),
         ("a window without calls", route("breaker: {window: {calls: 0}}")),

@@ -57,7 +57,7 @@ pub(super) fn wrong_together() -> Vec<(&'static str, String)> {
         ),
         (
             "an upstream that is sidefuse itself",
-            "version: 1\nlisten: {proxy: [127.0.0.1:7900, \"[::]:7910\"], health: 127.0.0.1:7902}\nroutes:\n  a: {upstream: \"http://localhost:7900/a\"}\n  b: {upstream: {url: \"http://b.example.com\", endpoints: [10.0.0.1, \"127.0.0.1:7910\"]}}\n  c: {upstream: \"http://127.0.0.2:7900\"}\n  d: {upstream: \"http://localhost:7902\"}\n".to_owned(),
+            "version: 1\nlisten: {proxy: [127.0.0.1:7900, \"[::]:7910\"], health: 127.0.0.1:7902}\nroutes:\n  a: {upstream: \"http://localhost:7900/a\"}\n  b: {upstream: {url: \"http://b.example.com\", endpoints: [10.0.0.1, \"127.0.0.1:7910\"]}}\n  c: {upstream: \"http://127.0.0.2:7900\"}\n  d: {upstream: \"http://localhost:7902\"}\n  e: {upstream: \"http://[::ffff:127.0.0.1]:7901\"}\n".to_owned(),
         ),
         (
             "listeners that a wildcard takes",
@@ -173,7 +173,7 @@ routes:
   c: {upstream: {url: \"https://c.example.com\", also_hosts: [d.example.com]}}
   d: {upstream: \"https://d.example.com:8443\"}
   e: {upstream: \"https://a.example.com/v1\"}
-  f: {upstream: \"http://127.0.0.1:7901\"}
+  f: {upstream: \"http://127.0.0.2:7901\"}
   g: {upstream: \"http://127.0.0.2:7900\"}
 ";
     assert_eq!(warned(text), "");
