@@ -10,8 +10,8 @@ use crate::resilience::sync::lock;
 
 /// The most keys with a bucket of their own.
 pub(super) const MAX_KEYS: usize = 10_000;
-/// How often full buckets are looked for when all of those are taken.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// So many are kept at the most when all of those are taken: room is made seldom, since that looks at each.
+const KEPT: usize = MAX_KEYS / 10 * 9;
 
 /// A rate and how far calls may run ahead of it.
 ///
@@ -70,15 +70,15 @@ impl RateSpec {
 
 /// Bounds how many calls start per second: of all, or of each key. Threads share it.
 ///
-/// There are [10 000](MAX_KEYS) buckets at the most. A bucket that is full again is as good as none and makes room. If none is
-/// full, further keys share one more bucket: memory stays bounded and so does the rate, even if callers invent keys.
+/// There are [10 000](MAX_KEYS) buckets at the most. A bucket that is full again is as good as none and makes room, and then the tenth that
+/// is nearest to that: its keys begin with a full one when they come again. So memory stays bounded, a caller who invents keys locks nobody
+/// out, and who is far over the rate is remembered longest; but the rate of all keys together has no bound.
 pub struct RateLimit(Mutex<Buckets>);
 
 struct Buckets {
     spec: RateSpec,
     one: Bucket,
     keys: HashMap<Key, Bucket>,
-    sweep_at: Option<Instant>,
 }
 
 /// The instant at which it is full again; `None` if it always was.
@@ -119,7 +119,6 @@ impl RateLimit {
             spec,
             one: Bucket::default(),
             keys: HashMap::new(),
-            sweep_at: None,
         }))
     }
 
@@ -159,21 +158,25 @@ impl RateLimit {
 impl Buckets {
     fn of(&mut self, key: Key, now: Instant) -> &mut Bucket {
         if self.keys.len() >= MAX_KEYS && !self.keys.contains_key(&key) {
-            self.sweep(now);
-            if self.keys.len() >= MAX_KEYS {
-                return &mut self.one;
-            }
+            self.make_room(now);
         }
         self.keys.entry(key).or_default()
     }
 
-    /// Drops full buckets, but not at every call, since there may be none.
-    fn sweep(&mut self, now: Instant) {
-        if self.sweep_at.is_some_and(|at| now < at) {
-            return;
-        }
-        self.sweep_at = Some(now + SWEEP_EVERY);
+    /// Drops full buckets, and as many of those that will be full first as leaves no more than [`KEPT`].
+    fn make_room(&mut self, now: Instant) {
         self.keys.retain(|_, bucket| !bucket.is_full(now));
+        let mut surplus = self.keys.len().saturating_sub(KEPT);
+        let Some(last) = surplus.checked_sub(1) else {
+            return;
+        };
+        let mut ends: Vec<Option<Instant>> = self.keys.values().map(|bucket| bucket.0).collect();
+        let (_, last, _) = ends.select_nth_unstable(last);
+        self.keys.retain(|_, bucket| {
+            let goes = surplus > 0 && bucket.0 <= *last;
+            surplus -= usize::from(goes);
+            !goes
+        });
     }
 }
 

@@ -63,22 +63,21 @@ fn each_key_has_a_bucket_of_its_own() {
 }
 
 #[test]
-fn invented_keys_cost_bounded_memory_and_get_no_more_than_one_rate_together() {
-    let (limit, begin) = limit(0.01, 1);
-    let admitted = (0..3 * MAX_KEYS).filter(|number| limit.admit(key(*number), begin).is_ok());
-    assert_eq!(
-        admitted.count(),
-        MAX_KEYS + 1,
-        "those without room share one bucket"
-    );
-    assert_eq!(limit.keys(), MAX_KEYS);
-    assert!(
-        limit.admit(key(1), begin).is_err(),
-        "a bucket in use is never forgotten"
-    );
-    let later = begin + Duration::from_secs(100);
-    assert!(limit.admit(key(5 * MAX_KEYS), later).is_ok());
-    assert_eq!(limit.keys(), 1, "full ones make room");
+fn invented_keys_cost_bounded_memory_lock_nobody_out_and_free_nobody_who_is_far_over_his_rate() {
+    let (limit, begin) = limit(0.01, 2);
+    let greedy = key(usize::MAX);
+    assert!((0..2).all(|_| limit.admit(greedy, begin).is_ok()));
+    for number in 0..3 * MAX_KEYS {
+        assert!(limit.admit(key(number), begin).is_ok(), "{number}");
+        assert!(limit.keys() <= MAX_KEYS);
+    }
+    assert!(limit.admit(greedy, begin).is_err());
+    assert!(limit.admit(None, begin).is_ok(), "the others' is theirs");
+    let later = begin + Duration::from_secs(200);
+    for number in 3 * MAX_KEYS..4 * MAX_KEYS {
+        limit.admit(key(number), later).unwrap();
+    }
+    assert!(limit.admit(greedy, later).is_ok(), "it is full again");
 }
 
 #[test]
