@@ -77,6 +77,10 @@ fn sigterm_under_load_fails_no_call_and_serves_new_connections_cases_194_195() {
         (404, Some("close"))
     );
 
+    let mut old = Client::connect(sidefuse.proxy());
+    old.send("GET /crm/old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let last = String::from_utf8(old.read_to_end()).unwrap().to_lowercase();
+    assert!(last.contains("\nconnection: close\r") && !last.contains("keep-alive"));
     gate.open();
     let response = in_flight.read();
     assert_eq!((response.status(), response.text()), (200, "held"));
@@ -89,7 +93,7 @@ fn sigterm_under_load_fails_no_call_and_serves_new_connections_cases_194_195() {
         .iter()
         .filter(|line| line["statusCode"] == 200)
         .count();
-    assert_eq!(good, calls + 3, "one line for each call, the last ones too");
+    assert_eq!(good, calls + 4, "one line for each call, the last ones too");
     assert_eq!(lines.last().unwrap()["msg"], "sidefuse has ended");
 }
 

@@ -373,6 +373,10 @@ impl Told<'_> {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
+            // The library would add `keep-alive` for a caller of HTTP/1.0 that asked for it.
+            if self.version == Version::HTTP_10 {
+                *response.version_mut() = Version::HTTP_10;
+            }
         }
     }
 }
