@@ -34,6 +34,11 @@ pub fn strip_trailers(trailers: &mut HeaderMap, correlation: &HeaderName) {
         trailers.remove(name);
     }
     trailers.remove(correlation);
+    let forwarding = |name: &&HeaderName| name.as_str().starts_with("x-forwarded-");
+    let forwarding: Vec<HeaderName> = trailers.keys().filter(forwarding).cloned().collect();
+    for name in forwarding {
+        trailers.remove(name);
+    }
     strip_aliases(trailers, correlation);
 }
 
@@ -53,7 +58,7 @@ mod tests {
             trailers.append(HeaderName::from_static(name), HeaderValue::from_static("a"));
             trailers.append(HeaderName::from_static(name), HeaderValue::from_static("b"));
         }
-        for name in ["x_trace_no", "x_request_id"] {
+        for name in ["x_trace_no", "x_request_id", "x-forwarded-prefix"] {
             trailers.append(HeaderName::from_static(name), HeaderValue::from_static("a"));
         }
         strip_trailers(&mut trailers, &HeaderName::from_static("x-trace-no"));

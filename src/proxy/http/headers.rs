@@ -64,8 +64,8 @@ const RESPONSE_STAYS: &[&str] = &joined::<6, 2, 8>(
 /// The bit for fields that are ours alone, above the bits of both lists.
 const OURS: u32 = 1 << 31;
 
-/// Removes the fields of that list, those that `Connection` names, and those that are ours alone.
-fn strip(headers: &mut HeaderMap, stays: &[&str]) {
+/// Removes the fields of that list, those that `Connection` names, and those that `are_ours`.
+fn strip(headers: &mut HeaderMap, stays: &[&str], are_ours: impl Fn(&str) -> bool) {
     // One walk over the few fields that are present costs less than looking up each of the list.
     let present = headers.keys().fold(0_u32, |present, name| {
         let name = name.as_str();
@@ -73,7 +73,7 @@ fn strip(headers: &mut HeaderMap, stays: &[&str]) {
         present
             | match place {
                 Some(place) => 1 << place,
-                None if ours::is_ours(name) => OURS,
+                None if are_ours(name) => OURS,
                 None => 0,
             }
     });
@@ -95,7 +95,7 @@ fn strip(headers: &mut HeaderMap, stays: &[&str]) {
         }
     }
     if present & OURS != 0 {
-        ours::remove(headers);
+        ours::remove_those(headers, are_ours);
     }
     for name in named {
         headers.remove(name);
@@ -147,7 +147,9 @@ fn leave_trailers(headers: &mut HeaderMap) {
 
 /// Makes the head of a caller's request fit for the upstream. `upgrade` is the protocol that the caller may switch to.
 pub(super) fn prepare_request(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
-    strip(headers, REQUEST_STAYS);
+    strip(headers, REQUEST_STAYS, |name| {
+        ours::is_ours(name) || ours::is_forwarding(name)
+    });
     join_cookies(headers);
     headers.insert(X_FORWARDED_FOR, facts.peer.clone());
     if facts.attempt > 1 {
@@ -192,7 +194,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 /// Makes the head of an upstream's answer fit for the caller.
 pub(super) fn prepare_response(headers: &mut HeaderMap, facts: &Facts<'_>, edits: &Edits) {
-    strip(headers, RESPONSE_STAYS);
+    strip(headers, RESPONSE_STAYS, ours::is_ours);
     complete(headers, facts, edits);
 }
 
@@ -411,25 +413,25 @@ mod tests {
 
     #[test]
     fn forwarding_fields_of_the_caller_are_replaced_and_tracing_fields_pass_untouched() {
-        let headers = request(&[
+        let mut headers = request(&[
+            ("x-forwarded-for", "6.6.6.6"),
             ("forwarded", "for=6.6.6.6"),
             ("x-forwarded-host", "evil"),
             ("x-forwarded-proto", "https"),
+            ("x-forwarded-port", "1"),
+            ("x-forwarded-prefix", "/evil"),
+            ("x-forwarded-user", "root"),
             ("x-real-ip", "6.6.6.6"),
             ("b3", "1-2-1"),
             ("baggage", "a=b"),
             ("sentry-trace", "t"),
         ]);
-        assert!(
-            [
-                "forwarded",
-                "x-forwarded-host",
-                "x-forwarded-proto",
-                "x-real-ip"
-            ]
-            .iter()
-            .all(|name| !headers.contains_key(*name))
-        );
+        assert_eq!(headers.remove("x-forwarded-for").unwrap(), PEER);
+        let left = headers.keys().find(|name| {
+            let name = name.as_str();
+            name.contains("forwarded") || name == "x-real-ip"
+        });
+        assert_eq!(left, None);
         assert_eq!(
             (
                 &headers["b3"],

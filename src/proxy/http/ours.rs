@@ -9,6 +9,9 @@ use crate::wire::closed_members;
 /// The prefix of our own fields' names.
 const PREFIX: &str = "x-sidefuse-";
 
+/// The prefix of the fields that say how a request was forwarded.
+const FORWARDING: &str = "x-forwarded-";
+
 /// Our name in a `Proxy-Status`.
 const OUR_NAME: &[u8] = b"sidefuse";
 
@@ -17,11 +20,21 @@ pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
+/// Whether a field of a request says how it was forwarded, which nobody but the hop before the upstream may say.
+pub(super) fn is_forwarding(name: &str) -> bool {
+    name.starts_with(FORWARDING)
+}
+
 /// Removes the fields that are ours alone.
 pub(super) fn remove(headers: &mut HeaderMap) {
+    remove_those(headers, is_ours);
+}
+
+/// Removes the fields with such names.
+pub(super) fn remove_those(headers: &mut HeaderMap, are_such: impl Fn(&str) -> bool) {
     let ours: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_ours(name.as_str()))
+        .filter(|name| are_such(name.as_str()))
         .cloned()
         .collect();
     for name in ours {
