@@ -358,7 +358,7 @@ fn first_segment(path: &str) -> &str {
 }
 
 /// Whether `path` is `prefix` or below it, in whole segments.
-pub(super) fn is_under(path: &str, prefix: &str) -> bool {
+pub fn is_under(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

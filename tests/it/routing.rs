@@ -182,6 +182,57 @@ fn case_29_the_path_that_routed_is_forwarded_byte_for_byte() {
 }
 
 #[test]
+fn case_29_a_path_stays_below_the_base_path_and_below_the_prefix_of_a_match_that_is_part_of_it() {
+    let origin = telling();
+    let based = format!("{}/pub", origin.url());
+    let routes = [
+        route("base", &based, "timeout: 30s"),
+        route(
+            "part",
+            &origin.url(),
+            "timeout: 30s, match: {host: part.example, path_prefix: /v1}",
+        ),
+        route("all", &origin.url(), "timeout: 30s"),
+    ];
+    let sidefuse = Sidefuse::start(&config(&routes));
+    let lenient = Sidefuse::start(&config_with("http: {strict: false}", &routes));
+    let own = origin.address().to_string();
+    for (host, path, way) in [
+        ("x", "/base/../admin", None),
+        ("x", "/base/%2e%2E/admin", None),
+        ("x", "/base/..%2fadmin", None),
+        ("x", "/base/a/../../admin", None),
+        (&own, "/pub/../admin", None),
+        ("part.example", "/v1/../v2", None),
+        ("x", "/base/a/../b", Some("/pub/a/../b")),
+        ("x", "/base/a%2Fb?x=../..", Some("/pub/a%2Fb?x=../..")),
+        ("part.example", "/v1/../v1", None),
+        ("part.example", "/v1/a/%2e%2e/b", Some("/v1/a/%2e%2e/b")),
+        ("x", "/all/../x", Some("/../x")),
+    ] {
+        let ask = |sidefuse: &Sidefuse| {
+            let mut client = Client::connect(sidefuse.proxy());
+            client.request("GET", path, &[("Host", host)], "")
+        };
+        let response = ask(&sidefuse);
+        match way {
+            Some(way) => assert_eq!(response.text(), format!("{way} {own}"), "{path}"),
+            None => {
+                assert_eq!(response.status(), 400, "{path}");
+                let problem = response.json();
+                assert!(
+                    problem["detail"]
+                        .as_str()
+                        .unwrap()
+                        .contains("`..` segments")
+                );
+            }
+        }
+        assert_eq!(ask(&lenient).status(), 200, "{path}");
+    }
+}
+
+#[test]
 fn an_explicit_match_is_more_specific_than_a_name() {
     let (named, matched) = (telling(), Origin::start(|_| Answer::ok("matched")));
     let sidefuse = Sidefuse::start(&config(&[

@@ -10,6 +10,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::allowance::{Allowance, Named};
 use super::attempt::{Answered, Attempt, Lost, Time};
+use super::bounds::refuse_outside;
 use super::call::Call;
 use super::classify::{Certainty, Judged, classify, look_into, of_failure, sample};
 use super::clock::clock;
@@ -17,7 +18,6 @@ use super::connection::Connection;
 use super::detail::{detail, over_for_caller};
 use super::ending::{UpstreamEnding, settle};
 use super::kept::Kept;
-use super::key;
 use super::outgoing::Outgoing;
 use super::peek::{Patience, Source};
 use super::reply::Refusal;
@@ -114,7 +114,7 @@ pub(super) async fn carry(
     // HTTP/2 has no such switch, and a server may ignore the wish for one (RFC 9110 §7.8).
     call.let_switch(route.plan.upstream.http != HttpVersion::Http2);
     if context.current.snapshot.plan.http.strict {
-        key::refuse_several(&route.plan, call.headers())?;
+        refuse_outside(call, &route.plan, way)?;
     }
     call.find_key(route, way);
     exchange.keyed(call.key);

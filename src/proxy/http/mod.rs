@@ -11,6 +11,7 @@
 mod allowance;
 mod attempt;
 mod body;
+mod bounds;
 mod call;
 mod carry;
 mod classify;

@@ -29,6 +29,7 @@ use super::detail::over_for_caller;
 use super::ending::{Ending, UpstreamEnding};
 use super::headers;
 use super::kept::Kept;
+use super::key::refuse_several;
 use super::outgoing::Outgoing;
 use super::relay::{NoAnswer, Told, defect};
 use super::reply::Refusal;
@@ -165,6 +166,9 @@ async fn dig(
 ) -> Result<Dug, Refusal> {
     let route = &*context.current.snapshot.routes[way.route];
     exchange.routed(&route.meters, way.strip);
+    if context.current.snapshot.plan.http.strict {
+        refuse_several(&route.plan, call.headers())?;
+    }
     call.find_key(route, way);
     exchange.keyed(call.key);
     let total = Allowance::of_call(call, &route.plan);
