@@ -116,9 +116,9 @@ impl Door {
             let Some(refusing) = dispatch.may_refuse() else {
                 return spared;
             };
-            Welcome::Refuse(Failure::Exhausted, Some(refusing))
+            Welcome::Refuse(Failure::Exhausted, refusing)
         } else if there_are >= max {
-            Welcome::Refuse(Failure::Overloaded, None)
+            Welcome::InPlace
         } else {
             Welcome::Serve
         };

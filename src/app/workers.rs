@@ -29,8 +29,10 @@ struct Arrival {
 pub(super) enum Welcome {
     /// Serve it.
     Serve,
-    /// Refuse it for this reason: there is no room.
-    Refuse(Failure, Option<Refusing>),
+    /// Serve it in the place of one that is not in use, or refuse it.
+    InPlace,
+    /// Refuse it for this reason.
+    Refuse(Failure, Refusing),
 }
 
 /// The most connections that are refused at once for want of descriptors, over all listeners: each holds one of the last
@@ -180,9 +182,14 @@ async fn work(
         };
         let worker = Rc::clone(&worker);
         tokio::task::spawn_local(async move {
-            match (tokio::net::TcpStream::from_std(stream), welcome) {
-                (Ok(stream), Welcome::Serve) => serve(worker, stream, peer).await,
-                (Ok(stream), Welcome::Refuse(failure, refusing)) => {
+            let refusal = match welcome {
+                Welcome::Serve => None,
+                Welcome::InPlace => (!worker.make_way()).then_some((Failure::Overloaded, None)),
+                Welcome::Refuse(failure, refusing) => Some((failure, Some(refusing))),
+            };
+            match (tokio::net::TcpStream::from_std(stream), refusal) {
+                (Ok(stream), None) => serve(worker, stream, peer).await,
+                (Ok(stream), Some((failure, refusing))) => {
                     refuse(worker, stream, failure).await;
                     drop(refusing);
                 }
@@ -212,17 +219,25 @@ impl Dispatch {
         (before < MOST_REFUSED).then_some(refusing)
     }
 
-    /// Hands a connection to the worker with the fewest.
+    /// Hands a connection to the worker with the fewest; one that is to have another's place, to the worker with the most that seem unused.
     ///
     /// # Errors
     /// When its worker has ended.
     pub(super) fn hand(&self, stream: TcpStream, peer: IpAddr, welcome: Welcome) -> io::Result<()> {
         let load = |index: &usize| {
-            self.shared.loads[*index]
-                .connections
-                .load(Ordering::Relaxed)
+            let load = &self.shared.loads[*index];
+            let in_flight = load.in_flight.load(Ordering::Relaxed);
+            (load.connections.load(Ordering::Relaxed), in_flight)
         };
-        let Some(index) = (0..self.doors.len()).min_by_key(load) else {
+        let workers = 0..self.doors.len();
+        let chosen = match welcome {
+            Welcome::InPlace => workers.max_by_key(|index| {
+                let (connections, in_flight) = load(index);
+                connections.saturating_sub(in_flight)
+            }),
+            Welcome::Serve | Welcome::Refuse(..) => workers.min_by_key(|index| load(index).0),
+        };
+        let Some(index) = chosen else {
             return Ok(());
         };
         self.shared.loads[index]

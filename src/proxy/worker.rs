@@ -218,6 +218,22 @@ impl Worker {
         self.telemetry.meters.connections().decrement(1.0);
     }
 
+    /// Closes the connection whose caller has been waited for longest, at least a second, so that another can be served in its place; one
+    /// whose caller has begun a request only if there is no other. Says whether there was one.
+    #[must_use]
+    pub fn make_way(&self) -> bool {
+        let now = now();
+        let connections = self.connections.borrow();
+        let waited_for = connections
+            .values()
+            .filter_map(|state| Some((state.waited_for(now)?, state)));
+        let longest = waited_for.max_by_key(|((has_begun, waited), _)| (!has_begun, *waited));
+        if let Some((_, state)) = longest {
+            state.close();
+        }
+        longest.is_some()
+    }
+
     /// Puts a caller's connection under watch.
     pub(super) fn watch(&self, state: Rc<ConnectionState>) -> u64 {
         let id = self.next_connection.get();

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use http::Request;
 
 use crate::support::answer::Answer;
-use crate::support::client::{self, Client};
+use crate::support::client::Client;
 use crate::support::config::{config, config_with, route};
 use crate::support::http2;
 use crate::support::origin::Origin;
@@ -301,62 +301,6 @@ fn a_connection_without_a_call_is_closed_after_keep_alive() {
     assert_eq!(client.get("/r/x").text(), "/x");
     assert_eq!(client.read_to_end(), b"");
     assert_eq!(sidefuse.access_lines().len(), 1);
-}
-
-#[test]
-fn case_164_connections_beyond_the_limit_are_told_so_and_recorded() {
-    let origin = telling();
-    let sidefuse = sidefuse_to(&origin, "http: {max_connections: 2}");
-    let mut first = Client::connect(sidefuse.proxy());
-    let mut second = Client::connect(sidefuse.proxy());
-    assert_eq!(
-        (first.get("/r/1").status(), second.get("/r/2").status()),
-        (200, 200)
-    );
-    let mut third = Client::connect(sidefuse.proxy());
-    third.send("GET /r/3 HTTP/1.1\r\nHost: x\r\n\r\n");
-    let refused = third.read();
-    assert_eq!(
-        (refused.status(), refused.header("x-sidefuse-reason")),
-        (503, Some("overloaded"))
-    );
-    assert_eq!(refused.header("connection"), Some("close"));
-    assert_eq!(third.read_to_end(), b"");
-    drop((second, third));
-    // The place is free once the proxy has seen the end; until then it says so.
-    while client::get(sidefuse.proxy(), "/r/4").status() != 200 {}
-    let id = refused.header("x-correlation-id").unwrap();
-    drop(first);
-    let line = sidefuse
-        .access_lines()
-        .into_iter()
-        .find(|line| line["correlationId"] == id)
-        .unwrap();
-    assert_eq!(
-        (
-            line["statusCode"].as_u64(),
-            line["reason"].as_str(),
-            line["outcome"].as_str()
-        ),
-        (Some(503), Some("overloaded"), Some("ignored"))
-    );
-}
-
-#[test]
-fn a_tunnel_keeps_its_place_among_the_connections() {
-    let origin = Origin::start(|_| {
-        Answer::script()
-            .send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
-            .echo()
-    });
-    let sidefuse = sidefuse_to(&origin, "http: {max_connections: 1}");
-    let mut tunnel = Client::connect(sidefuse.proxy());
-    tunnel.send("GET /r/ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhi");
-    assert_eq!(tunnel.read().status(), 101);
-    assert_eq!(tunnel.read_bytes(2), b"hi");
-    assert_eq!(client::get(sidefuse.proxy(), "/nowhere").status(), 503);
-    drop(tunnel);
-    while client::get(sidefuse.proxy(), "/nowhere").status() != 404 {}
 }
 
 #[test]

@@ -38,6 +38,7 @@ mod ours;
 mod pages;
 mod paused;
 mod peers;
+mod places;
 mod probe;
 mod questions;
 mod ramp;

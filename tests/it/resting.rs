@@ -5,7 +5,7 @@ use std::time::Duration;
 use sidefuse::time::{Deadline, now, sleep_until, timeout_at};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use crate::support::memory::{always, on_stage};
+use crate::support::memory::{always, on_stage, silent as silent_origin};
 
 const CONFIG: &str = "version: 1\nroutes: {r: {upstream: http://origin}}\n";
 const GET: &[u8] = b"GET /r/x HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -122,5 +122,39 @@ fn a_connection_whose_last_answer_is_given_does_not_rest_but_ends() {
         pass(6_000).await;
         assert_eq!(stage.connections(), 0);
         pipe.write_all(GET).await.unwrap_err();
+    });
+}
+
+#[test]
+fn who_has_been_waited_for_longest_makes_way_and_who_has_begun_a_request_last_of_all_case_164() {
+    on_stage(CONFIG, always(200), async |stage| {
+        let mut begun = stage.pipe();
+        begun.write_all(b"GET /r/x HT").await.unwrap();
+        let mut first = stage.pipe();
+        first.write_all(GET).await.unwrap();
+        assert_eq!(answers(&mut first).await, ["HTTP/1.1 200"]);
+        assert!(!stage.worker.make_way(), "nobody rests for a second");
+        pass(900).await;
+        let mut silent = stage.pipe();
+        pass(2_000).await;
+        let mut busy = stage.pipe();
+        stage.origin.becomes(silent_origin());
+        busy.write_all(GET).await.unwrap();
+        pass(2_000).await;
+        for pipe in [&mut first, &mut silent, &mut begun] {
+            let mut byte = [0];
+            let open =
+                timeout_at(Deadline::after(now(), Duration::ZERO), pipe.read(&mut byte)).await;
+            assert!(open.is_err(), "it is open until its turn comes");
+            assert!(stage.worker.make_way());
+            assert_eq!(pipe.read(&mut byte).await.unwrap(), 0);
+        }
+        assert!(!stage.worker.make_way(), "a call is under way");
+        let lines = stage.lines();
+        let reasons: Vec<_> = lines
+            .iter()
+            .filter_map(|line| line["reason"].as_str())
+            .collect();
+        assert_eq!(reasons, ["request_timeout"]);
     });
 }

@@ -93,14 +93,7 @@ impl ConnectionState {
 
     /// Records a request whose head has begun and never ended, if there is one, as failed for this reason. It gets no answer.
     pub(crate) fn record_begun(&self, worker: &Worker, failure: Failure) {
-        if self.busy.get() > 0 || self.gate.is_open_for_good() {
-            return;
-        }
-        let has_begun = self
-            .gate
-            .has_begun_head()
-            .unwrap_or_else(|| self.awaits_head.get() && self.traffic.read() != self.heard.get());
-        if has_begun && !self.is_begun_recorded.replace(true) {
+        if self.busy.get() == 0 && self.has_begun() && !self.is_begun_recorded.replace(true) {
             let refused = Refused {
                 failure,
                 flaw: None,
@@ -212,6 +205,27 @@ impl ConnectionState {
     pub(crate) fn is_sending(&self) -> bool {
         let written = self.traffic.written();
         written != self.sent.replace(written) || self.gate.is_unflushed()
+    }
+
+    /// How long the caller has been waited for, if that is at least [`REST`], and whether it has begun a request meanwhile. `None` while a
+    /// call is on the connection or an answer on its way, and once it is to end.
+    pub(crate) fn waited_for(&self, now: Instant) -> Option<(bool, Duration)> {
+        let is_idle = self.busy.get() == 0 && !self.must_close.get() && !self.gate.is_unflushed();
+        let waited = now.saturating_duration_since(self.changed.get());
+        (is_idle && waited >= REST).then(|| (self.has_begun(), waited))
+    }
+
+    /// Closes the connection.
+    pub(crate) fn close(&self) {
+        self.tell(&self.must_close);
+    }
+
+    /// Whether the head of a request has begun and has not ended.
+    fn has_begun(&self) -> bool {
+        !self.gate.is_open_for_good()
+            && self.gate.has_begun_head().unwrap_or_else(|| {
+                self.awaits_head.get() && self.traffic.read() != self.heard.get()
+            })
     }
 
     /// Whether the HTTP library holds nothing of the connection that matters: no request in part, no answer that is not sent.
