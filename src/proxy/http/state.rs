@@ -31,6 +31,8 @@ pub(crate) struct ConnectionState {
     /// How long the caller may stop reading an answer that is on its way.
     stall_after: Cell<Option<Duration>>,
     moved: Cell<u64>,
+    /// Bytes that had been sent when that was last looked at, and since when they are no more.
+    written: Cell<(u64, Instant)>,
     /// Bytes that had been sent at the last look.
     sent: Cell<u64>,
     /// The last exchange ended with nothing left over, neither of its request nor of its answer.
@@ -71,6 +73,7 @@ impl ConnectionState {
             heard: Cell::new(0),
             stall_after: Cell::new(None),
             moved: Cell::new(0),
+            written: Cell::new((0, now())),
             sent: Cell::new(0),
             is_between: Cell::new(false),
             awaits_head: Cell::new(true),
@@ -212,7 +215,9 @@ impl ConnectionState {
     pub(crate) fn waited_for(&self, now: Instant) -> Option<(bool, Duration)> {
         let is_idle = self.busy.get() == 0 && !self.must_close.get() && !self.gate.is_unflushed();
         let waited = now.saturating_duration_since(self.changed.get());
-        (is_idle && waited >= REST).then(|| (self.has_begun(), waited))
+        // Over HTTP/2 a part of an answer may still be with the library.
+        let quiet = now.saturating_duration_since(self.written.get().1);
+        (is_idle && waited.min(quiet) >= REST).then(|| (self.has_begun(), waited))
     }
 
     /// Closes the connection.
@@ -235,6 +240,10 @@ impl ConnectionState {
 
     /// Closes the connection if it has been idle, or its caller has not read, for too long; before that, lets an idle one rest.
     pub(crate) fn look(&self, now: Instant, plan: &HttpPlan) {
+        let written = self.traffic.written();
+        if written != self.written.get().0 {
+            self.written.set((written, now));
+        }
         let idle = now.saturating_duration_since(self.changed.get());
         if self.may_rest() && !self.is_resting.get() && idle >= REST {
             self.tell(&self.must_rest);
@@ -264,6 +273,7 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+    use crate::config;
     use crate::net::Metered;
     use crate::proxy::http::front::Front;
 
@@ -281,5 +291,30 @@ mod tests {
         assert!(state.is_sending(), "the library may hold more of them");
         front.flush().await.unwrap();
         assert!(!state.is_sending());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_still_takes_of_an_answer_is_not_waited_for() {
+        let text = "version: 1\nroutes: {r: {upstream: \"http://a\"}}\n";
+        let plan = config::load(text, "config.yaml", &|_| None)
+            .unwrap()
+            .plan
+            .http;
+        let (near, _far) = tokio::io::duplex(64);
+        let mut near = Metered::new(near);
+        let gate = Arc::new(Gate::default());
+        gate.open_for_good();
+        let state = ConnectionState::new(near.traffic(), gate);
+        state.begin();
+        assert_eq!(state.waited_for(now() + REST), None, "a call is under way");
+        state.end();
+        let later = now() + REST;
+        assert_eq!(state.waited_for(later), Some((false, REST)));
+        near.write_all(b"the rest").await.unwrap();
+        state.look(later, &plan);
+        assert_eq!(state.waited_for(later), None);
+        assert_eq!(state.waited_for(later + REST), Some((false, 2 * REST)));
+        state.close();
+        assert_eq!(state.waited_for(later + REST), None, "it makes way already");
     }
 }
