@@ -19,15 +19,39 @@ pub type BoxIo = Box<dyn Io>;
 /// How many bytes moved over a stream, readable while another task owns the stream.
 ///
 /// This is what tells a call that was never sent from one that may have arrived: an HTTP library's error does not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Traffic {
     read: AtomicU64,
+    /// The stream breaks when more than this is read.
+    most: AtomicU64,
     written: AtomicU64,
     /// Whether something was to be written since the last flush.
     is_pent_up: AtomicBool,
 }
 
+impl Default for Traffic {
+    fn default() -> Self {
+        Self {
+            read: AtomicU64::new(0),
+            most: AtomicU64::new(u64::MAX),
+            written: AtomicU64::new(0),
+            is_pent_up: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Traffic {
+    /// Lets no more than `count` bytes be read from now on: the read that brings more fails.
+    pub fn bound(&self, count: u64) {
+        let most = self.read().saturating_add(count);
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// Lets any number of bytes be read again.
+    pub fn unbound(&self) {
+        self.most.store(u64::MAX, Ordering::Relaxed);
+    }
+
     /// Bytes read so far.
     #[must_use]
     pub fn read(&self) -> u64 {
@@ -92,7 +116,11 @@ impl<I: AsyncRead + Unpin> AsyncRead for Metered<I> {
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
         let count = buf.filled().len() - before;
         if count > 0 {
-            self.traffic.read.fetch_add(count as u64, Ordering::Relaxed);
+            let before = self.traffic.read.fetch_add(count as u64, Ordering::Relaxed);
+            if before + count as u64 > self.traffic.most.load(Ordering::Relaxed) {
+                let error = "more was read than is allowed";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            }
         }
         result
     }
@@ -185,5 +213,23 @@ mod tests {
         let mut got = [0; 3];
         near.read_exact(&mut got).await.unwrap();
         assert_eq!((traffic.written(), traffic.read()), (5, 3));
+    }
+
+    #[tokio::test]
+    async fn a_bound_stream_breaks_behind_its_bound_until_it_is_unbound() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let mut near = Metered::new(near);
+        far.write_all(b"before").await.unwrap();
+        near.read_exact(&mut [0; 6]).await.unwrap();
+        let traffic = near.traffic();
+        traffic.bound(3);
+        far.write_all(b"you").await.unwrap();
+        near.read_exact(&mut [0; 3]).await.unwrap();
+        far.write_all(b"!").await.unwrap();
+        let error = near.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        traffic.unbound();
+        far.write_all(b"?").await.unwrap();
+        assert_eq!(near.read_u8().await.unwrap(), b'?');
     }
 }

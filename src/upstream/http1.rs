@@ -25,6 +25,10 @@ use crate::time::{Deadline, now, timeout_at};
 /// this is stuck.
 pub(super) const SETTLING: Duration = Duration::from_millis(100);
 
+/// The most that is read for the head of an answer, with all informational ones before it: the library takes 408 KiB for each, and of
+/// small ones so many at once that nothing else of the worker moves.
+const ANSWER: u64 = 512 * 1024;
+
 /// A connection that carries one call at a time.
 pub(super) struct Http1 {
     sender: http1::SendRequest<Upload>,
@@ -123,6 +127,7 @@ impl Http1 {
         let (read, written) = (self.traffic.read(), self.traffic.written());
         let progress = request.body().progress();
         self.driven.0.lend();
+        self.traffic.bound(ANSWER);
         // Outside the future, which then need not hold the request.
         let sender = &mut self.sender;
         let sent = self.driven.0.quietly(|_| sender.try_send_request(request));
@@ -130,6 +135,7 @@ impl Http1 {
         async move {
             let mut sent = pin!(sent);
             let sent = poll_fn(|cx| driven.poll_for(cx, |cx| sent.as_mut().poll(cx))).await;
+            traffic.unbound();
             // Bytes that were handed over may not be written yet.
             let is_sent = progress.is_none_or(|progress| progress.is_whole());
             let driver = if is_sent && !traffic.is_pent_up() {

@@ -369,3 +369,18 @@ fn a_tunnel_ends_at_the_max_duration_too() {
         },
     );
 }
+
+#[test]
+fn case_46_an_upstream_that_sends_informational_answers_for_ever_is_given_up() {
+    on_stage(&config("timeout: 20s"), always(200), async |stage| {
+        stage.origin.speaks(std::sync::Arc::new(|mut stream| {
+            Box::pin(async move {
+                let answers = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(1_000);
+                while stream.write_all(&answers).await.is_ok() {}
+            })
+        }));
+        let (reason, _) = timed(&stage, &get("")).await;
+        assert_eq!(reason.as_deref(), Some("protocol"));
+        assert_eq!(counted(&stage), (1, 0, 1));
+    });
+}
