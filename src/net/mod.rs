@@ -1,7 +1,7 @@
 //! The interfaces to the outside world: byte streams, names, connecting, TLS, accepting.
 //!
 //! Everything above works on [`Io`] and [`Connect`], so that the whole data path runs over memory pipes in a test. Nothing here knows
-//! HTTP.
+//! HTTP, but for the weight of its frames.
 
 pub mod connect;
 pub mod descriptors;
@@ -13,6 +13,7 @@ pub mod io;
 pub mod shortage;
 pub mod tcp;
 pub mod tls;
+pub mod weighed;
 
 pub use connect::{Connect, ConnectError, Connecting};
 pub use descriptors::Descriptors;
@@ -21,3 +22,4 @@ pub use drain::{Phase, Phases};
 pub use held::{Held, Hold};
 pub use io::{BoxIo, Io, Metered, Traffic};
 pub use shortage::{Shortage, Warned};
+pub use weighed::{Conduct, Weighed};

@@ -21,7 +21,7 @@ use super::send_error::{Fate, SendError, h2_error};
 use super::slots::Slot;
 use super::upload::Upload;
 use crate::failure::Failure;
-use crate::net::{BoxIo, Held, Hold, Metered, Traffic};
+use crate::net::{BoxIo, Conduct, Held, Hold, Metered, Traffic, Weighed};
 use crate::time::{Deadline, now, sleep_until};
 
 /// A share in a connection that carries many calls at once; all calls of a worker share it.
@@ -61,7 +61,7 @@ pub(super) struct Rest {
     stint: Weak<Stint>,
 }
 
-type Connection = http2::Connection<TokioIo<Held<Metered<BoxIo>>>, Upload, Watching>;
+type Connection = http2::Connection<TokioIo<Held<Weighed<Metered<BoxIo>>>>, Upload, Watching>;
 
 /// The HTTP library's connection, which its task drives and which knows the peer's limit of streams; empty when it has ended.
 #[derive(Default)]
@@ -73,6 +73,8 @@ pub(super) struct Birth {
     pub(super) connected: Connected,
     pub(super) expires: Instant,
     pub(super) room: Rc<Room>,
+    /// Its endpoint, for the log.
+    pub(super) endpoint: Arc<str>,
 }
 
 /// The calls that wait for room on the connections to an endpoint.
@@ -99,6 +101,8 @@ impl Http2 {
     pub(super) async fn handshake(io: BoxIo, birth: Birth) -> hyper::Result<Self> {
         let io = Metered::new(io);
         let traffic = io.traffic();
+        let io = Weighed::new(io, 0);
+        let conduct = io.conduct();
         let (io, hold) = Held::new(io);
         let library = Rc::<Library>::default();
         let watching = Watching {
@@ -113,7 +117,12 @@ impl Http2 {
             .await?;
         let (wanted, unwanted) = oneshot::channel();
         library.0.replace(Some(connection));
-        tokio::task::spawn_local(run(Rc::clone(&library), unwanted, hold));
+        let running = run(Rc::clone(&library), unwanted, hold);
+        tokio::task::spawn_local(tell_of_excess(
+            running,
+            Arc::clone(&conduct),
+            birth.endpoint,
+        ));
         Ok(Self {
             sender,
             expires: birth.expires,
@@ -260,6 +269,22 @@ async fn run(library: Rc<Library>, mut unwanted: oneshot::Receiver<Infallible>, 
     }
     sleep_until(Deadline::after(now(), SETTLING)).await;
     drop(hold);
+}
+
+/// Drives a connection and says in the log if the peer's frames were out of proportion.
+async fn tell_of_excess(
+    running: impl Future<Output = ()>,
+    conduct: Arc<Conduct>,
+    endpoint: Arc<str>,
+) {
+    running.await;
+    if conduct.is_excessive() {
+        tracing::warn!(
+            endpoint = &*endpoint,
+            remedy = "look there for what sends PING, SETTINGS or WINDOW_UPDATE by the thousand",
+            "A connection was closed: the upstream sent HTTP/2 frames without use, out of proportion"
+        );
+    }
 }
 
 /// REFUSED_STREAM, or a GOAWAY without error that names an earlier stream as the last: "not processed" (RFC 9113 §6.8, §8.7).

@@ -3,6 +3,7 @@
 //! | file | what it reads |
 //! |---|---|
 //! | `alias` | other names of fields that only we may set |
+//! | `frames` | what an HTTP/2 peer's frames cost, and whether it gives its connection up |
 //! | `hint` | how long a pause an upstream asks for, in the header fields that say so |
 //! | `hop` | fields that are removed from a message before the next hop |
 //! | `list` | the members of a field's value, and whether they name a version |
@@ -12,6 +13,7 @@
 //! | `trailers` | fields that are removed from a trailer section |
 
 mod alias;
+mod frames;
 mod hint;
 mod hop;
 mod list;
@@ -21,6 +23,7 @@ mod timeout;
 mod trailers;
 
 pub use alias::strip_aliases;
+pub use frames::Frames;
 pub use hint::{MOST, PauseHints};
 pub use hop::{HOP_BY_HOP, OF_THE_CALLER, joined};
 pub use list::{closed_members, members, names_version};

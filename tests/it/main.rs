@@ -21,6 +21,7 @@ mod endpoints;
 mod expect;
 mod fallback;
 mod forcing;
+mod frames;
 mod fuzz;
 mod grpc;
 mod headers;

@@ -16,17 +16,18 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
 use super::body::Pace;
-use super::front::Front;
+use super::front::{Front, PREFACE};
 use super::gate::{Gate, Refused};
 use super::relay::{record_refused, relay};
 use super::reply;
 use super::state::{ConnectionState, Notice};
 use super::stream::{Pulse, Streams};
 use crate::failure::Failure;
-use crate::net::{Io, Metered};
+use crate::net::{Io, Metered, Weighed};
 use crate::proxy::worker::Worker;
 use crate::telemetry::CorrelationId;
 use crate::time::{Deadline, now, timeout_at};
+use crate::wire::Flaw;
 
 /// How long a connection that is to close has to flush, and its caller to stop sending.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
@@ -201,6 +202,8 @@ async fn serve_http1<I: Io>(connection: &Rc<Connection>, front: Front<I>) {
 async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>, streams: Streams) {
     let plan = connection.worker.current().snapshot.plan.http.clone();
     let service = service_fn(|request| relay(Rc::clone(connection), request));
+    let front = Weighed::new(front, PREFACE.len());
+    let conduct = front.conduct();
     let served = http2::Builder::new(streams)
         .max_header_list_size(u32::try_from(plan.max_header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(100)
@@ -208,11 +211,22 @@ async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>, stream
         .initial_connection_window_size(1024 * 1024)
         .serve_connection(TokioIo::new(front), service);
     let mut served = std::pin::pin!(served);
+    let end = || {
+        if conduct.is_excessive() {
+            let refused = Refused {
+                failure: Failure::BadRequest,
+                flaw: Some(Flaw::Frames),
+                correlation: CorrelationId::random(),
+                bytes: 0,
+            };
+            record_refused(&connection.worker, refused);
+        }
+    };
     let state = &connection.state;
     loop {
         let notice = tokio::select! {
             biased;
-            _ = served.as_mut() => return,
+            _ = served.as_mut() => return end(),
             notice = state.notice() => notice,
         };
         match notice {

@@ -33,7 +33,7 @@ const LINGER: Duration = Duration::from_secs(5);
 const DELAY: Duration = Duration::from_millis(1);
 
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The stream of a caller.
 pub(super) struct Front<I> {

@@ -51,6 +51,8 @@ pub enum Flaw {
     ChunkExtension,
     /// A chunk is not over where its size says.
     ChunkEnd,
+    /// Over HTTP/2: frames without use, out of proportion.
+    Frames,
 }
 
 impl Flaw {
@@ -99,6 +101,9 @@ impl Flaw {
                 "the extensions of the chunks have a control character, or more than 1024 bytes in total (RFC 9112 §7.1.1)"
             }
             Self::ChunkEnd => "a chunk is longer or shorter than its size says (RFC 9112 §7.1)",
+            Self::Frames => {
+                "frames that bring neither a request nor a body came by the thousand (RFC 9113 §10.5)"
+            }
         }
     }
 }
