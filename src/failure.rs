@@ -48,6 +48,8 @@ pub enum Failure {
     Tls,
     /// The upstream closed or reset the connection before its response headers.
     Reset,
+    /// The upstream gave up the connection before the response headers, for the sake of another call on it.
+    SharedLoss,
     /// What the upstream sent is not HTTP.
     Protocol,
     /// No response headers within the time allowed.
@@ -81,7 +83,7 @@ pub enum Blame {
 
 impl Failure {
     /// All of them, in the order of declaration: for metrics that exist from the start and for the table.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::NoRoute,
         Self::HostNotAllowed,
         Self::BadRequest,
@@ -102,6 +104,7 @@ impl Failure {
         Self::ConnectTimeout,
         Self::Tls,
         Self::Reset,
+        Self::SharedLoss,
         Self::Protocol,
         Self::Timeout,
         Self::CutShort,
@@ -137,6 +140,7 @@ impl Failure {
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
             Self::Reset => "reset",
+            Self::SharedLoss => "shared_loss",
             Self::Protocol => "protocol",
             Self::Timeout => "timeout",
             Self::CutShort => "cut_short",
@@ -178,7 +182,7 @@ impl Failure {
             Self::Connect => (StatusCode::BAD_GATEWAY, "connection_refused"),
             Self::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, "connection_timeout"),
             Self::Tls => (StatusCode::BAD_GATEWAY, "tls_protocol_error"),
-            Self::Reset => (StatusCode::BAD_GATEWAY, "connection_terminated"),
+            Self::Reset | Self::SharedLoss => (StatusCode::BAD_GATEWAY, "connection_terminated"),
             Self::Protocol => (StatusCode::BAD_GATEWAY, "http_protocol_error"),
             Self::Timeout
             | Self::CutShort
@@ -216,6 +220,7 @@ impl Failure {
             | Self::Exhausted
             | Self::Draining
             | Self::CutShort
+            | Self::SharedLoss
             | Self::MaxDuration
             | Self::Internal => Blame::Ours,
             Self::Dns
@@ -234,7 +239,7 @@ impl Failure {
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
-            Self::Connect | Self::Reset => true,
+            Self::Connect | Self::Reset | Self::SharedLoss => true,
             Self::NoRoute
             | Self::HostNotAllowed
             | Self::BadRequest

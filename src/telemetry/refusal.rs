@@ -26,6 +26,7 @@ pub const fn is_refusal(reason: Failure) -> bool {
         | Failure::ConnectTimeout
         | Failure::Tls
         | Failure::Reset
+        | Failure::SharedLoss
         | Failure::Protocol
         | Failure::Timeout
         | Failure::CutShort

@@ -15,6 +15,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{Notify, oneshot};
 
+use super::blame::{Blame, HeadSize, Loss};
 use super::endpoint::Connected;
 use super::http1::{SETTLING, Wanted};
 use super::send_error::{Fate, SendError, h2_error};
@@ -46,6 +47,7 @@ struct Stint {
 struct Shared {
     library: Rc<Library>,
     traffic: Arc<Traffic>,
+    blame: Blame,
     /// It gets no more calls; those that it has go on.
     is_retired: Cell<bool>,
     _slot: Slot,
@@ -129,6 +131,7 @@ impl Http2 {
             shared: Rc::new(Shared {
                 library,
                 traffic,
+                blame: Blame::new(conduct),
                 is_retired: Cell::new(false),
                 _slot: birth.slot,
                 _connected: birth.connected,
@@ -204,17 +207,14 @@ impl Http2 {
                 request: Some(Box::new(request)),
             });
         }
-        self.sender
-            .try_send_request(request)
-            .await
-            .map_err(|error| {
-                let fate = if h2_error(error.error()).is_some_and(was_not_processed) {
-                    Fate::NeverSent
-                } else {
-                    Fate::Unknown
-                };
-                SendError::new(error, fate)
-            })
+        let size = HeadSize::of(&request);
+        self.shared.blame.sends(size);
+        let sent = self.sender.try_send_request(request).await;
+        sent.map_err(|error| {
+            let loss = Loss::of(h2_error(error.error()));
+            let (failure, fate) = self.shared.blame.judge(loss, size);
+            SendError::new(error, fate).named(failure)
+        })
     }
 }
 
@@ -285,14 +285,6 @@ async fn tell_of_excess(
             "A connection was closed: the upstream sent HTTP/2 frames without use, out of proportion"
         );
     }
-}
-
-/// REFUSED_STREAM, or a GOAWAY without error that names an earlier stream as the last: "not processed" (RFC 9113 §6.8, §8.7).
-fn was_not_processed(error: &h2::Error) -> bool {
-    let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-    let is_above_last =
-        error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
-    is_refused || is_above_last
 }
 
 /// Runs what the HTTP library spawns on the worker's own thread, and checks after each poll whether the peer has raised its

@@ -19,6 +19,7 @@
 //! an occasional trial. The breaker opens for the failures that the ejector cannot keep away from callers.
 
 pub mod balance;
+mod blame;
 mod download;
 mod driven;
 mod endpoint;

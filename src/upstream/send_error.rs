@@ -46,6 +46,14 @@ impl SendError {
             request,
         }
     }
+
+    /// With another reason, where one is known.
+    pub(super) fn named(self, failure: Option<Failure>) -> Self {
+        Self {
+            failure: failure.unwrap_or(self.failure),
+            ..self
+        }
+    }
 }
 
 /// The HTTP/2 error that lies behind an error of the HTTP library.

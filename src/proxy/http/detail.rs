@@ -33,6 +33,9 @@ pub(super) fn detail(
             "the TLS handshake with {to} failed: its certificate or protocol was not accepted"
         ),
         Failure::Reset => format!("{to} closed the connection before it answered"),
+        Failure::SharedLoss => {
+            format!("{to} gave up the connection, for the sake of another call on it")
+        }
         Failure::Protocol => format!("{to} sent what is not HTTP"),
         Failure::Timeout => format!("no response headers from {to} within {:?}", allowance.span),
         Failure::CutShort => {
@@ -74,12 +77,16 @@ pub(super) fn detail(
             format!("the request body was not whole within {:?}", allowance.span)
         }
         Failure::RequestTimeout => format!("the request body paused for {:?}", plan.idle_timeout),
-        Failure::BadRequest => "the request body is not framed as RFC 9112 §7.1 says".to_owned(),
+        Failure::BadRequest => {
+            format!("{to} reset the request's stream as malformed (PROTOCOL_ERROR)")
+        }
+        Failure::HeadersTooLarge => format!(
+            "{to} gave up the call when it had its head, which is larger than many servers take"
+        ),
         Failure::NoRoute
         | Failure::HostNotAllowed
         | Failure::MethodNotAllowed
         | Failure::UriTooLong
-        | Failure::HeadersTooLarge
         | Failure::CircuitOpen
         | Failure::ForcedOpen
         | Failure::Ramping

@@ -227,10 +227,12 @@ impl Attempt {
     }
 }
 
-/// Decides what a failure is called: if our own queue left the probe too little time, it proves nothing.
+/// Decides what a failure is called: if our own queue left the probe too little time, it proves nothing. There is no caller to blame.
 fn in_time(failure: Failure, sent: Instant, chance: Chance) -> Failure {
     let had = || now().saturating_duration_since(sent);
-    if failure == Failure::Timeout && !chance.was_given(had()) {
+    if failure.blame() == Blame::Caller {
+        Failure::Protocol
+    } else if failure == Failure::Timeout && !chance.was_given(had()) {
         Failure::CutShort
     } else {
         failure

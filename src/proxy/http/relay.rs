@@ -169,11 +169,12 @@ async fn answer(
     // It is not sent again, and the answer may take long.
     call.upload.forget();
     reply.map_err(|mut refusal| {
-        if call.upload.end() == Some(UploadEnd::Malformed)
-            && let Some(flaw) = context.connection.state.flaw()
-        {
-            refusal.detail = flaw.to_string();
-            exchange.flawed(flaw);
+        if call.upload.end() == Some(UploadEnd::Malformed) {
+            "the request body is not framed as RFC 9112 §7.1 says".clone_into(&mut refusal.detail);
+            if let Some(flaw) = context.connection.state.flaw() {
+                refusal.detail = flaw.to_string();
+                exchange.flawed(flaw);
+            }
         }
         (refusal, Some(way.route))
     })

@@ -14,6 +14,7 @@ use super::classify::sample;
 use super::ending::{UpstreamEnding, give_back};
 use super::peek::Patience;
 use super::reply::Refusal;
+use crate::failure::Failure;
 use crate::resilience::{Facts, Label, Outcome, RetryBudget, RetrySpec, RetryVerdict, Stop};
 use crate::snapshot::Route;
 use crate::telemetry::RouteMeters;
@@ -196,6 +197,10 @@ impl Ended {
     fn label(&self) -> Label {
         match &self.result {
             Ok(answer) => Label::Status(answer.response.status().as_u16()),
+            // For whoever would try again, it is the same.
+            Err(refusal) if refusal.failure == Failure::SharedLoss => {
+                Label::Named(Failure::Reset.label())
+            }
             Err(refusal) => Label::Named(refusal.failure.label()),
         }
     }

@@ -252,6 +252,7 @@ fn occasion(failure: Failure) -> Option<Occasion> {
         | Failure::ConnectTimeout
         | Failure::Tls
         | Failure::Reset
+        | Failure::SharedLoss
         | Failure::Protocol
         | Failure::Timeout
         | Failure::CutShort
