@@ -159,6 +159,11 @@ impl Http2 {
         Rc::strong_count(&self.shared) - 1 < most
     }
 
+    /// Whether the peer allows no call at all: it may say so at any time, and mean it (RFC 9113 §6.5.2).
+    pub(super) fn is_barred(&self) -> bool {
+        self.shared.traffic.read() > 0 && self.shared.library.most_calls() == 0
+    }
+
     /// Takes no more calls; the connection closes with the last of those that it has.
     pub(super) fn leave(self) -> Rest {
         Rest {

@@ -123,6 +123,22 @@ fn the_wait_for_a_stream_is_ours_and_no_call_goes_out_after_its_time() {
     });
 }
 
+#[test]
+fn an_upstream_that_allows_no_call_in_all_of_the_time_has_failed() {
+    on_stage(&config("max: 1", "3s"), always(200), async |stage| {
+        stage.origin.speaks(allowing(0, &Arc::default()));
+        let begun = now();
+        let said = begin(&stage, Request::post("/r/1")).await.await.unwrap();
+        assert_eq!(told(&said), (504, "timeout"));
+        assert!(said.at - begun < Duration::from_millis(3_010));
+        let said = begin(&stage, Request::post("/r/1")).await.await.unwrap();
+        assert_eq!(told(&said), (503, "circuit_open"));
+        let lines = stage.lines();
+        assert_eq!(lines[0]["outcome"], "failure");
+        assert_eq!(lines[0].get("heldBy"), None);
+    });
+}
+
 /// Allows one call at once, two after a second, and answers none.
 async fn raise(stream: DuplexStream, seen: Arc<Seen>) {
     let allow = |most: u8| [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, most];

@@ -32,6 +32,8 @@ pub(super) struct Sharing {
     room: Rc<Room>,
     /// How many calls a connection may carry at once, as the peer last said.
     known: Cell<usize>,
+    /// Since when the peer has allowed no call at all.
+    barred: Cell<Option<Instant>>,
 }
 
 /// A connection being opened.
@@ -52,6 +54,7 @@ impl Sharing {
             opening: RefCell::default(),
             room: Rc::default(),
             known: Cell::new(usize::MAX),
+            barred: Cell::default(),
         }
     }
 
@@ -178,6 +181,15 @@ impl Sharing {
             let mut is_first = true;
             connections.retain(|one| std::mem::take(&mut is_first) || !one.is_unused());
         }
+    }
+
+    /// Since when the peer has allowed no call on any of the connections, if it allows none at `now`.
+    fn barred_since(&self, now: Instant) -> Option<Instant> {
+        let connections = self.connections.borrow();
+        let is_barred = !connections.is_empty() && connections.iter().all(Http2::is_barred);
+        let since = is_barred.then(|| self.barred.get().unwrap_or(now));
+        self.barred.set(since);
+        since
     }
 
     /// Whether another connection would help: all are at the peer's limit, and that limit is not 0.

@@ -35,6 +35,8 @@ struct Ahead {
     connecting: Option<Rc<Opening>>,
     /// All connections are to leave; the first of them is taken back then.
     back: Option<Instant>,
+    /// Since when the upstream has allowed no call on its connections.
+    barred: Option<Instant>,
 }
 
 /// Why a call found nothing, and how long it waited in sidefuse.
@@ -114,7 +116,7 @@ impl Sharing {
                 Ok(share) => return Ok(Found { share, waited }),
                 Err(ahead) => ahead,
             };
-            let since = ahead.connecting_since();
+            let since = ahead.upstreams_since();
             let until = since.map_or(patience, |_| wanted.deadline);
             let until = ahead.until(until);
             let result = {
@@ -160,6 +162,7 @@ impl Sharing {
         Err(Ahead {
             connecting: opening.filter(|_| has_none),
             back,
+            barred: self.barred_since(now),
         })
     }
 }
@@ -168,6 +171,11 @@ impl Ahead {
     /// Since when the opening waits for the upstream.
     fn connecting_since(&self) -> Option<Instant> {
         self.connecting.as_ref()?.connecting.get()
+    }
+
+    /// Since when the wait is the upstream's doing.
+    fn upstreams_since(&self) -> Option<Instant> {
+        self.connecting_since().or(self.barred)
     }
 
     /// When to look again at the latest.
@@ -190,18 +198,19 @@ impl Ahead {
         wanted: &Wanted<'_>,
         now: Instant,
     ) -> Option<Missed> {
-        // The time that the connection itself took counts as the upstream's, the time before as ours.
+        // The time that the connection itself took, or that the upstream let pass without a call, is the upstream's, the time before ours.
         let had = self
-            .connecting_since()
+            .upstreams_since()
             .map(|since| now.saturating_duration_since(since.max(wanted.start)));
         let wait = now.saturating_duration_since(wanted.start);
         let held = wait.saturating_sub(had.unwrap_or_default());
         let failure = match (result, had) {
             (Ok(()), _) => self.connecting.as_ref()?.failure.get()?,
             (Err(vain @ Vain::Recalled), _) | (Err(vain), None) => vain.failure(),
-            (Err(Vain::Late), Some(had)) if wanted.chance.after(held).was_given(had) => {
-                Failure::ConnectTimeout
-            }
+            (Err(Vain::Late), Some(had)) if wanted.chance.after(held).was_given(had) => self
+                .connecting
+                .as_ref()
+                .map_or(Failure::Timeout, |_| Failure::ConnectTimeout),
             (Err(Vain::Late), Some(_)) => Failure::CutShort,
         };
         Some(Missed { failure, held })
