@@ -6,7 +6,8 @@
 //!
 //! - A stream that is reset with PROTOCOL_ERROR is a request that the upstream calls malformed (RFC 9113 §8.1.1): 400.
 //! - A complaint about a request whose head is larger than servers take by default is about that head: 431.
-//! - Calls that shared a connection which the upstream gave up with an error are one loss, and none if such a head went over it.
+//! - Calls that shared a connection which the upstream gave up with an error are one loss, and none if such a head went over it; the same
+//!   holds for answers that break off with it.
 //!
 //! A connection that is lost without a word is the upstream's doing, and each call on it a failure.
 
@@ -123,6 +124,18 @@ impl Blame {
             (Loss::Other, HeadSize::Large) if self.conduct.gave_up() => too_large,
             (Loss::Other, _) if self.conduct.gave_up() => (Some(self.given_up()), Fate::Unknown),
             (Loss::Reset(_) | Loss::Other, _) => (None, Fate::Unknown),
+        }
+    }
+
+    /// What the break of an answer's body counts as.
+    pub(super) fn charge(&self, failure: Failure) -> Failure {
+        let is_shared = failure == Failure::Truncated
+            && self.conduct.gave_up()
+            && self.given_up() == Failure::SharedLoss;
+        if is_shared {
+            Failure::SharedLoss
+        } else {
+            failure
         }
     }
 

@@ -199,6 +199,11 @@ impl Http2 {
         self.shared.traffic.read() > self.read_before
     }
 
+    /// What it counts as that the call's answer broke off.
+    pub(super) fn charge(&self, failure: Failure) -> Failure {
+        self.shared.blame.charge(failure)
+    }
+
     /// Makes a call; done at the response headers.
     pub(super) async fn send(
         &mut self,

@@ -157,6 +157,15 @@ impl Lease {
         }
     }
 
+    /// What it counts as that the call's answer broke off: where several calls were lost with their connection, only one may count.
+    #[must_use]
+    pub fn charge(&self, failure: Failure) -> Failure {
+        match &self.lent {
+            Lent::Http2(connection) => connection.charge(failure),
+            Lent::Http1(_) | Lent::Raw(_) => failure,
+        }
+    }
+
     /// Gives the connection back to its pool: its call ended well and whole.
     pub fn keep(self, now: Instant) {
         match self.lent {

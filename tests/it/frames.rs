@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::support::memory::{Said, Speech, Stage, always, on_stage};
+use crate::support::recorder::say;
 
 const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
@@ -178,6 +179,30 @@ fn calls_that_die_with_a_connection_which_was_given_up_are_one_failure() {
             assert_eq!(failures(&stage), 1, "{last}");
         });
     }
+}
+
+#[test]
+fn answers_that_break_off_with_a_connection_which_was_given_up_are_one_failure() {
+    on_stage(config(), always(200), async |stage| {
+        stage.origin.speaks(acting(|stream, _| match stream {
+            7 => Act::End(goaway(7, INTERNAL_ERROR)),
+            _ => Act::Say(frame(HEADERS, 4, stream, &[0x88])),
+        }));
+        let mut calls = Vec::new();
+        for _ in 0..4 {
+            let stage = Rc::clone(&stage);
+            let request = "POST /r/x HTTP/1.1\r\nhost: stage\r\nconnection: close\r\n\r\n";
+            calls.push(spawn_local(async move { say(&stage, request).await }));
+            pass(1).await;
+        }
+        for call in calls {
+            let _ = call.await.unwrap();
+        }
+        assert_eq!(failures(&stage), 1);
+        let lines = stage.lines();
+        let broken = lines.iter().filter(|line| line["reason"] == "truncated");
+        assert_eq!(broken.count(), 3, "{lines:?}");
+    });
 }
 
 /// Writes that for ever; done when the other side has closed.

@@ -196,6 +196,10 @@ impl UpstreamEnding {
             judged,
             mut kept,
         } = self;
+        let end = match (end, &lease) {
+            (BodyEnd::Broken(failure), Some(lease)) => BodyEnd::Broken(lease.charge(failure)),
+            (end, _) => end,
+        };
         let mut record = |sample| {
             if let Some(lease) = &mut lease {
                 lease.record(sample, now);
