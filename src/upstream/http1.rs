@@ -25,9 +25,10 @@ use crate::time::{Deadline, now, timeout_at};
 /// this is stuck.
 pub(super) const SETTLING: Duration = Duration::from_millis(100);
 
-/// The most that is read for the head of an answer, with all informational ones before it: the library takes 408 KiB for each, and of
-/// small ones so many at once that nothing else of the worker moves.
-const ANSWER: u64 = 512 * 1024;
+/// The most that is read for the head of an answer, with all informational ones before it: of small ones the library takes so many at once
+/// that nothing else of the worker moves. Its buffer grows to 408 KiB or twice that, and much of a body may be in it before the head is
+/// handed out.
+const ANSWER: u64 = 2 * 1024 * 1024;
 
 /// A connection that carries one call at a time.
 pub(super) struct Http1 {
