@@ -1,4 +1,4 @@
-//! HTTP/2 callers who take less of their answers than there is, on the still clock.
+//! Calls over HTTP/2 of which one side takes less than there is, on the still clock.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{Request, Response};
+use http_body_util::Full;
 use serde_json::Value;
 use sidefuse::time::{Deadline, now, sleep_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,6 +43,26 @@ fn answering(length: usize, reads_on: bool) -> Speech {
                     .is_ok_and(|count| count > 0)
             {}
             std::future::pending::<()>().await;
+        })
+    })
+}
+
+/// An origin that answers once it has heard so many bytes behind the head.
+fn hearing(length: usize) -> Speech {
+    std::sync::Arc::new(move |mut stream| {
+        Box::pin(async move {
+            let mut heard = Vec::new();
+            let head = loop {
+                heard.push(stream.read_u8().await.unwrap());
+                if heard.ends_with(b"\r\n\r\n") {
+                    break heard.len();
+                }
+            };
+            while heard.len() < head + length {
+                stream.read_buf(&mut heard).await.unwrap();
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
         })
     })
 }
@@ -148,5 +169,60 @@ fn who_takes_nothing_while_its_upload_moves_is_not_cut() {
         }
         assert_eq!(got, 4 * WINDOW);
         assert_eq!(ends(&stage), [(200.into(), "success".into(), Value::Null)]);
+    });
+}
+
+#[test]
+fn callers_who_take_nothing_hold_up_no_other_answer_of_the_same_upstreams_connection_case_93() {
+    const LENGTH: usize = 1 << 20;
+    let config = CONFIG.replace("http://origin", "{url: http://origin, http: 2}");
+    on_stage(&config, always(500), async |stage| {
+        stage.origin.becomes(std::sync::Arc::new(|_| {
+            let body = Full::new(vec![b'x'; LENGTH].into());
+            Box::pin(std::future::ready(Response::new(body)))
+        }));
+        let begin = now();
+        let mut slow = Vec::new();
+        for _ in 0..20 {
+            let mut caller = stage.pipe();
+            let request = b"GET /r/x HTTP/1.1\r\nhost: stage\r\n\r\n";
+            caller.write_all(request).await.unwrap();
+            caller.read_u8().await.unwrap();
+            slow.push(caller);
+        }
+        let (status, body) = stage.caller().await.try_get("/r/x").await;
+        assert_eq!((status, body.map(|body| body.len())), (200, Some(LENGTH)));
+        assert_eq!(now(), begin);
+        assert_eq!(stage.origin.connections(), 1);
+    });
+}
+
+#[test]
+fn uploads_that_nobody_takes_hold_up_no_other_of_the_same_callers_connection() {
+    on_stage(CONFIG, always(500), async |stage| {
+        stage.origin.speaks(std::sync::Arc::new(|stream| {
+            Box::pin(async move {
+                std::future::pending::<()>().await;
+                drop(stream);
+            })
+        }));
+        let begin = now();
+        let mut sender = caller(&stage).await;
+        let body = Bytes::from(vec![b'y'; 1 << 20]);
+        let mut stuck = Vec::new();
+        for _ in 0..20 {
+            let (answer, mut upload) = sender.send_request(request(), false).unwrap();
+            upload.send_data(body.clone(), true).unwrap();
+            stuck.push((answer, upload));
+            sender = sender.ready().await.unwrap();
+        }
+        while stage.worker.load().in_flight.load(Ordering::Relaxed) < stuck.len() {
+            tokio::task::yield_now().await;
+        }
+        stage.origin.speaks(hearing(body.len()));
+        let (answer, mut upload) = sender.send_request(request(), false).unwrap();
+        upload.send_data(body, true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 200);
+        assert_eq!(now(), begin);
     });
 }

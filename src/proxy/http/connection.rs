@@ -29,6 +29,13 @@ use crate::telemetry::CorrelationId;
 use crate::time::{Deadline, now, timeout_at};
 use crate::wire::Flaw;
 
+/// The most calls at once on a connection of HTTP/2.
+const STREAMS: u32 = 100;
+
+/// How much of a call's body is taken that nobody asks for yet. A connection has room for as many as it may have calls, so that one whose
+/// upstream takes nothing holds up no other.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
 /// How long a connection that is to close has to flush, and its caller to stop sending.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -206,9 +213,9 @@ async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>, stream
     let conduct = front.conduct();
     let served = http2::Builder::new(streams)
         .max_header_list_size(u32::try_from(plan.max_header_bytes).unwrap_or(u32::MAX))
-        .max_concurrent_streams(100)
-        .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024)
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAMS * STREAM_WINDOW)
         .serve_connection(TokioIo::new(front), service);
     let mut served = std::pin::pin!(served);
     let end = || {
