@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::SendRequest;
 use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::Value;
@@ -12,6 +11,7 @@ use sidefuse::time::{Deadline, now, sleep_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::spawn_local;
 
+use crate::support::http2::roomy_caller;
 use crate::support::memory::{Speech, Stage, always, on_stage};
 
 const CONFIG: &str =
@@ -67,17 +67,6 @@ fn hearing(length: usize) -> Speech {
     })
 }
 
-async fn caller(stage: &Stage) -> SendRequest<Bytes> {
-    let mut builder = h2::client::Builder::new();
-    // One stream that is full shall not keep the others from being heard.
-    builder.initial_connection_window_size(1 << 20);
-    let (sender, connection) = builder.handshake(stage.pipe()).await.unwrap();
-    spawn_local(async move {
-        let _ = connection.await;
-    });
-    sender.ready().await.unwrap()
-}
-
 fn request() -> Request<()> {
     Request::post("http://stage/r/x").body(()).unwrap()
 }
@@ -97,7 +86,7 @@ fn who_takes_all_that_there_is_without_another_word_has_a_whole_answer() {
     for length in [1, WINDOW - 1, WINDOW] {
         on_stage(CONFIG, always(500), async |stage| {
             stage.origin.speaks(answering(length, false));
-            let mut sender = caller(&stage).await;
+            let mut sender = roomy_caller(&stage).await;
             let (answer, _) = sender.send_request(request(), true).unwrap();
             let mut body = answer.await.unwrap().into_body();
             let mut got = 0;
@@ -115,7 +104,7 @@ fn who_takes_no_more_is_cut_after_the_idle_timeout_though_other_calls_go_on_case
     for length in [WINDOW + 1, 4 * WINDOW] {
         on_stage(CONFIG, always(500), async |stage| {
             stage.origin.speaks(answering(length, false));
-            let mut sender = caller(&stage).await;
+            let mut sender = roomy_caller(&stage).await;
             let (answer, mut upload) = sender.send_request(request(), false).unwrap();
             let answer: Response<_> = answer.await.unwrap();
             let begin = now();
@@ -153,7 +142,7 @@ fn who_takes_no_more_is_cut_after_the_idle_timeout_though_other_calls_go_on_case
 fn who_takes_nothing_while_its_upload_moves_is_not_cut() {
     on_stage(CONFIG, always(500), async |stage| {
         stage.origin.speaks(answering(4 * WINDOW, true));
-        let mut sender = caller(&stage).await;
+        let mut sender = roomy_caller(&stage).await;
         let (answer, mut upload) = sender.send_request(request(), false).unwrap();
         let mut body = answer.await.unwrap().into_body();
         for _ in 0..10 {
@@ -207,7 +196,7 @@ fn uploads_that_nobody_takes_hold_up_no_other_of_the_same_callers_connection() {
             })
         }));
         let begin = now();
-        let mut sender = caller(&stage).await;
+        let mut sender = roomy_caller(&stage).await;
         let body = Bytes::from(vec![b'y'; 1 << 20]);
         let mut stuck = Vec::new();
         for _ in 0..20 {

@@ -9,15 +9,18 @@ use std::thread;
 
 use bytes::Bytes;
 use h2::RecvStream;
+use h2::client::SendRequest;
 use h2::server::SendResponse;
 use http::Response;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::spawn_local;
 use tokio_rustls::TlsAcceptor;
 
 use super::PATIENCE;
 use super::identity::Identity;
+use super::memory::Stage;
 
 /// A stream that a script answers, with its place on its connection (from 1).
 pub(crate) struct Stream {
@@ -43,6 +46,25 @@ pub(crate) struct Http2Origin {
     targets: Arc<Mutex<Vec<String>>>,
     identity: Option<Identity>,
     ended: Receiver<()>,
+}
+
+/// Answers a stream with `ok`.
+pub(crate) fn answer_ok(mut stream: Stream) -> Then {
+    let head = Response::new(());
+    let mut body = stream.respond.send_response(head, false).unwrap();
+    body.send_data(Bytes::from_static(b"ok"), true).unwrap();
+    Then::Serve
+}
+
+/// A caller of the stage with so much room on its connection that a stream of which it takes nothing does not use up what all share.
+pub(crate) async fn roomy_caller(stage: &Stage) -> SendRequest<Bytes> {
+    let mut builder = h2::client::Builder::new();
+    builder.initial_connection_window_size(1 << 20);
+    let (sender, connection) = builder.handshake(stage.pipe()).await.unwrap();
+    spawn_local(async move {
+        let _ = connection.await;
+    });
+    sender.ready().await.unwrap()
 }
 
 type Script = dyn Fn(Stream) -> Then + Send + Sync;

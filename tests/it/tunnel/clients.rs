@@ -2,13 +2,12 @@
 
 use std::process::{Command, Output};
 
-use http::Response;
 use serde_json::Value;
 
 use super::{lines, number, text};
 use crate::support::answer::Answer;
 use crate::support::config::{config, route};
-use crate::support::http2::{Http2Origin, Then};
+use crate::support::http2::{Http2Origin, answer_ok};
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 use crate::support::tools::{python, tool};
@@ -109,14 +108,7 @@ fn pythons_own_client_asks_in_its_own_way() {
 
 #[test]
 fn httpx_speaks_http2_with_the_upstream_through_the_tunnel() {
-    let origin = Http2Origin::start_tls(|mut stream| {
-        let mut body = stream
-            .respond
-            .send_response(Response::new(()), false)
-            .unwrap();
-        body.send_data(b"ok".as_slice().into(), true).unwrap();
-        Then::Serve
-    });
+    let origin = Http2Origin::start_tls(answer_ok);
     let mut sidefuse = start(&origin.url());
     let script = "import httpx, ssl, sys\n\
                   trust = ssl.create_default_context(cafile=sys.argv[1])\n\

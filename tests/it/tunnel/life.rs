@@ -3,14 +3,12 @@
 use std::io::Write as _;
 use std::net::TcpListener;
 
-use http::Response;
-
 use super::{asking, echo, host, hosts, lines, number, refusal, text, through};
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, config_with, route, route_to};
 use crate::support::gate::Gate;
-use crate::support::http2::{Http2Origin, Then};
+use crate::support::http2::{Http2Origin, answer_ok};
 use crate::support::metrics::Metrics;
 use crate::support::origin::Origin;
 use crate::support::process::{Sidefuse, Signal};
@@ -237,14 +235,7 @@ fn an_id_that_comes_with_a_connect_is_the_tunnels() {
 
 #[test]
 fn a_tunnel_takes_the_place_of_an_unused_connection_over_http2_or_to_another_endpoint() {
-    let two = Http2Origin::start(|mut stream| {
-        let mut body = stream
-            .respond
-            .send_response(Response::new(()), false)
-            .unwrap();
-        body.send_data(b"ok".as_slice().into(), true).unwrap();
-        Then::Serve
-    });
+    let two = Http2Origin::start(answer_ok);
     let target = two.url().trim_start_matches("http://").to_owned();
     let upstream = "http: 2, pool: {max: 1, acquire_timeout: 100ms}";
     let sidefuse = Sidefuse::start(&config(&[route_to("r", &two.url(), upstream, "")]));

@@ -10,26 +10,15 @@ use http::{Method, Request, Response};
 use sidefuse::net::Phase;
 use sidefuse::time::{Deadline, now, sleep_until};
 use tokio::io::{AsyncWriteExt, DuplexStream};
-use tokio::task::spawn_local;
 
-use crate::support::memory::{Stage, always, on_stage};
+use crate::support::http2::roomy_caller;
+use crate::support::memory::{always, on_stage};
 
 const CONFIG: &str =
     "version: 1\nroutes: {r: {upstream: http://origin, timeout: 5s, idle_timeout: 20s}}\n";
 
 async fn pass(seconds: u64) {
     sleep_until(Deadline::after(now(), Duration::from_secs(seconds))).await;
-}
-
-async fn caller(stage: &Stage) -> SendRequest<Bytes> {
-    let mut builder = h2::client::Builder::new();
-    // One that takes nothing must not use up what all share.
-    builder.initial_connection_window_size(1 << 20);
-    let (sender, connection) = builder.handshake(stage.pipe()).await.unwrap();
-    spawn_local(async move {
-        let _ = connection.await;
-    });
-    sender.ready().await.unwrap()
 }
 
 async fn ask(
@@ -64,7 +53,7 @@ async fn greet(mut stream: DuplexStream) {
 #[test]
 fn case_6_several_tunnels_and_a_call_go_over_one_connection() {
     on_stage(CONFIG, always(200), async |stage| {
-        let mut sender = caller(&stage).await;
+        let mut sender = roomy_caller(&stage).await;
         let call = Request::get("http://stage/r/x").body(()).unwrap();
         let (call, _) = sender.send_request(call, true).unwrap();
         assert_eq!(call.await.unwrap().status(), 200);
@@ -108,7 +97,7 @@ fn case_6_several_tunnels_and_a_call_go_over_one_connection() {
 #[test]
 fn a_refusal_leaves_the_connection_to_other_streams() {
     on_stage(CONFIG, always(200), async |stage| {
-        let mut sender = caller(&stage).await;
+        let mut sender = roomy_caller(&stage).await;
         for target in ["evil.example:443", "origin:81", "origin:80"] {
             let (response, _to) = ask(&mut sender, target).await;
             let expected = if target == "origin:80" { 200 } else { 403 };
@@ -126,7 +115,7 @@ fn a_stream_that_is_reset_ends_its_tunnel_and_blames_nobody() {
                 let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
             })
         }));
-        let mut sender = caller(&stage).await;
+        let mut sender = roomy_caller(&stage).await;
         let (response, mut to) = ask(&mut sender, "origin:80").await;
         assert_eq!(response.status(), 200);
         to.send_data(Bytes::from_static(b"x"), false).unwrap();
@@ -150,7 +139,7 @@ fn a_caller_that_reads_nothing_holds_up_its_upstream_and_no_other_stream_and_is_
         stage.origin.speaks(Arc::new(|mut stream| {
             Box::pin(async move { while stream.write_all(&[7; 4096]).await.is_ok() {} })
         }));
-        let mut sender = caller(&stage).await;
+        let mut sender = roomy_caller(&stage).await;
         let (stuck, _stuck) = ask(&mut sender, "origin:80").await;
         pass(1).await;
         stage
@@ -176,7 +165,7 @@ fn a_drain_lets_the_tunnels_of_a_connection_go_on_and_takes_no_more_of_them() {
         stage
             .origin
             .speaks(Arc::new(|stream| Box::pin(greet(stream))));
-        let mut sender = caller(&stage).await;
+        let mut sender = roomy_caller(&stage).await;
         let (response, mut to) = ask(&mut sender, "origin:80").await;
         let mut from = response.into_body();
         assert_eq!(data(&mut from).await.unwrap(), "hello");
