@@ -343,7 +343,9 @@ pub fn split_authority(authority: &str) -> (&str, Option<u16>) {
     }
 }
 
-fn lower(host: &str) -> Cow<'_, str> {
+/// A host as it is compared: in lower case and without its final dot.
+#[must_use]
+pub fn lower(host: &str) -> Cow<'_, str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(host.to_ascii_lowercase())

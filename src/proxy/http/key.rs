@@ -7,7 +7,7 @@ use super::reply::Refusal;
 use crate::config::plan::{KeySource, RateKey, RoutePlan};
 use crate::failure::Failure;
 use crate::resilience::Key;
-use crate::snapshot::router::split_authority;
+use crate::snapshot::router::{lower, split_authority};
 
 /// The key of a request as the caller wrote it; the first `strip` bytes of its path are the route's. `None` if the request
 /// lacks that part or has it empty: then only the route's own breaker and pause apply. A host is one however it is written: in
@@ -31,9 +31,7 @@ pub(super) fn key_of(
                 Some(authority) => authority.as_str(),
                 None => headers.get(HOST)?.to_str().ok()?,
             };
-            let host = split_authority(written).0;
-            let host = host.strip_suffix('.').unwrap_or(host);
-            of(host.to_ascii_lowercase().as_bytes())
+            of(lower(split_authority(written).0).as_bytes())
         }
     }
 }
