@@ -105,8 +105,7 @@ pub fn stamp(time: SystemTime) -> String {
 
 /// The wall clock time at `instant`, when it is `wall` at `now`, rounded to the nearest millisecond: two clocks cannot be read
 /// at once, and without rounding a configured 06:00 would be shown as 05:59:59.999.
-#[must_use]
-pub fn moved(wall: SystemTime, instant: Instant, now: Instant) -> SystemTime {
+fn moved(wall: SystemTime, instant: Instant, now: Instant) -> SystemTime {
     let exact = if instant >= now {
         wall.checked_add(instant - now)
     } else {

@@ -31,7 +31,7 @@ use crate::resilience::{Key, Outcome, Pass, Permit, RefusalKind, Rejection, expl
 use crate::snapshot::{Route, Way};
 use crate::stale::Collector;
 use crate::telemetry::{Exchange, HeldBy};
-use crate::time::{moved, now, sleep_until, wall};
+use crate::time::{Moment, now, sleep_until, wall};
 
 /// The surroundings of an exchange.
 pub(super) struct Context<'a> {
@@ -344,8 +344,8 @@ pub(super) fn refusal(
         RefusalKind::Ramping => Failure::Ramping,
     };
     let breaker = by_key.as_ref().unwrap_or(&route.breaker);
-    let today = wall();
-    let sentence = explain(&breaker.view(now), |at| clock(moved(today, at, now), today));
+    let moment = Moment { now, wall: wall() };
+    let sentence = explain(&breaker.view(now), |at| clock(moment.at(at), moment.wall));
     let detail = match key.filter(|_| by_key.is_some()) {
         Some(key) => format!("the breaker of this call's key ({key}) alone: {sentence}"),
         None => sentence,
