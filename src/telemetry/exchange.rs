@@ -19,7 +19,6 @@ use super::byte_count::ByteCount;
 use super::correlation::CorrelationId;
 use super::names::{CodeClass, FallbackLabel, MethodLabel};
 use super::outcome::default_outcome;
-use super::refusal::is_refusal;
 use super::route_meters::{InFlight, RouteMeters};
 use super::target::Target;
 use super::waits::{HeldBy, Waits};
@@ -119,8 +118,8 @@ impl Exchange {
 
     /// Records that the route that the call was carried on to has no answer either, for this reason.
     pub fn diversion_failed(&mut self, reason: Failure) {
-        if let Some(route) = self.diverted.take().filter(|_| is_refusal(reason)) {
-            route.meters().rejected(reason);
+        if let Some(route) = self.diverted.take() {
+            route.meters().unserved(reason);
         }
     }
 
@@ -310,8 +309,8 @@ impl Exchange {
             .as_ref()
             .map_or(MethodLabel::OTHER, MethodLabel::from);
         route.ended(method, CodeClass::of(self.status), outcome, took);
-        if let Some(reason) = self.reason.filter(|reason| is_refusal(*reason)) {
-            route.rejected(reason);
+        if let Some(reason) = self.reason {
+            route.unserved(reason);
         }
         if self.is_coalesced {
             route.coalesced();
@@ -381,6 +380,7 @@ impl Drop for Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Blame;
     use crate::telemetry::access_log::tests::id;
     use crate::telemetry::correlation::Correlation;
     use crate::telemetry::exposition::tests::parse;
@@ -447,9 +447,14 @@ mod tests {
             let mut counted: Vec<String> = shown
                 .into_iter()
                 .filter(|(key, value)| {
-                    let mine = ["requests_total", "rejected", "in_flight", "_count"]
-                        .iter()
-                        .any(|word| key.contains(word));
+                    let words = [
+                        "requests_total",
+                        "rejected",
+                        "given_up",
+                        "in_flight",
+                        "_count",
+                    ];
+                    let mine = words.iter().any(|word| key.contains(word));
                     mine && *value != 0.0
                 })
                 .map(|(key, value)| format!("{} {value}", key.trim_start_matches("sidefuse_")))
@@ -564,6 +569,20 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_that_is_not_the_upstreams_is_counted_once_as_refused_or_as_given_up() {
+        for reason in Failure::ALL {
+            let (bench, now) = (Bench::new(), time::now());
+            bench.routed(now).finish(End::Broken(reason), now);
+            let (lines, counted) = bench.read();
+            assert_eq!(lines[0]["reason"], reason.label());
+            let label = format!("{{route=\"mail\",reason=\"{}\"}} 1", reason.label());
+            let counted = counted.iter().filter(|it| it.ends_with(&label)).count();
+            let is_counted = reason.blame() != Blame::Upstream;
+            assert_eq!(counted, usize::from(is_counted), "{reason:?}");
+        }
+    }
+
+    #[test]
     fn a_request_without_a_route_is_counted_under_none() {
         let (bench, now) = (Bench::new(), time::now());
         let mut exchange = bench.begin(now);
@@ -650,7 +669,9 @@ mod tests {
             panic!("a defect");
         }));
         assert!(panicked.is_err());
-        let (lines, _) = bench.read();
+        let (lines, counted) = bench.read();
+        let count = "given_up_total{route=\"mail\",reason=\"internal\"} 1";
+        assert!(counted.iter().any(|it| it == count), "{counted:?}");
         assert_eq!(
             (&lines[0]["reason"], &lines[0]["level"]),
             (&"internal".into(), &"error".into())

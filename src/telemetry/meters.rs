@@ -201,6 +201,12 @@ impl Meters {
         );
         per_route(
             &mut text,
+            &names::GIVEN_UP,
+            &with_no_route,
+            RouteMeters::write_given_up,
+        );
+        per_route(
+            &mut text,
             &names::CONFIG_ERRORS,
             &routes,
             RouteMeters::write_config_errors,

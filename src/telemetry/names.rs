@@ -82,6 +82,8 @@ families! {
         "Exchanges that we refused without asking the upstream.";
     ATTEMPT_FAILURES = Counter "sidefuse_attempt_failures_total" ["route", "reason"]
         "Attempts at the upstream that failed without an answer to relay.";
+    GIVEN_UP = Counter "sidefuse_given_up_total" ["route", "reason"]
+        "Exchanges that were neither refused nor failed by the upstream, and ended early: the caller had gone, a time was over, a defect.";
     CONFIG_ERRORS = Counter "sidefuse_config_errors_total" ["route"]
         "Exchanges whose answer says that something on our side has to be put right: a token, a permission, an account.";
     RETRIES = Counter "sidefuse_retries_total" ["route", "result"]

@@ -1,6 +1,6 @@
-//! Which failures are refusals: ours, made before any upstream was asked.
+//! Which failures are refusals: ours, made before any upstream was asked; and which are neither that nor the upstream's.
 
-use crate::failure::Failure;
+use crate::failure::{Blame, Failure};
 
 /// Whether we refused the call without asking the upstream. Such an ending is counted in `rejected_total` and is a `warn` line.
 #[must_use]
@@ -39,10 +39,16 @@ pub const fn is_refusal(reason: Failure) -> bool {
     }
 }
 
+/// Whether the call was let pass and then ended early for another reason than the upstream's failure. Such an ending is counted in
+/// `given_up_total`.
+#[must_use]
+pub fn is_given_up(reason: Failure) -> bool {
+    reason.blame() != Blame::Upstream && !is_refusal(reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Blame;
 
     #[test]
     fn what_the_upstream_did_is_never_a_refusal() {

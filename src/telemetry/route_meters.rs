@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::failure::Failure;
+use crate::failure::{Blame, Failure};
 
 use super::histogram::{DURATION_EDGES, FixedHistogram};
 use super::names::{CodeClass, FallbackLabel, LimitLabel, MethodLabel, ProbeResult, RetryResult};
@@ -39,7 +39,8 @@ pub struct RouteMeters {
     pub(super) requests: OnceLock<Box<Methods>>,
     pub(super) durations: OnceLock<Box<[FixedHistogram; Outcome::ALL.len()]>>,
     pub(super) in_flight: AtomicU64,
-    pub(super) rejected: OnceLock<Box<Reasons>>,
+    /// By their reason, exchanges that were refused or given up.
+    pub(super) unserved: OnceLock<Box<Reasons>>,
     pub(super) attempt_failures: OnceLock<Box<Reasons>>,
     pub(super) config_errors: AtomicU64,
     /// For a route that retries.
@@ -77,7 +78,7 @@ impl RouteMeters {
             requests: OnceLock::new(),
             durations: OnceLock::new(),
             in_flight: AtomicU64::new(0),
-            rejected: OnceLock::new(),
+            unserved: OnceLock::new(),
             attempt_failures: OnceLock::new(),
             config_errors: AtomicU64::new(0),
             retries: OnceLock::new(),
@@ -202,9 +203,12 @@ impl RouteMeters {
         durations[outcome as usize].observe(took);
     }
 
-    /// Counts one refusal. Only [`super::Exchange`] calls this.
-    pub(super) fn rejected(&self, reason: Failure) {
-        add_one(&**self.rejected.get_or_init(zeros), reason as usize);
+    /// Counts an exchange that was refused or given up for this reason; what the upstream did was counted with its attempt. Only
+    /// [`super::Exchange`] calls this.
+    pub(super) fn unserved(&self, reason: Failure) {
+        if reason.blame() != Blame::Upstream {
+            add_one(&**self.unserved.get_or_init(zeros), reason as usize);
+        }
     }
 
     /// Counts one ended exchange that is ours to put right. Only [`super::Exchange`] calls this.

@@ -8,7 +8,7 @@ use super::exposition::Series;
 use super::names::{
     CodeClass, FallbackLabel, LimitLabel, MethodLabel, NO_ROUTE, ProbeResult, RetryResult,
 };
-use super::refusal::is_refusal;
+use super::refusal::{is_given_up, is_refusal};
 use super::route_meters::{Reasons, RouteMeters, TransitionLabels};
 use crate::failure::{Blame, Failure};
 use crate::resilience::Outcome;
@@ -86,21 +86,25 @@ impl RouteMeters {
 
     pub(super) fn write_rejected(&self, series: &mut Series<'_>) {
         let no_route = self.is_no_route();
-        for reason in Failure::ALL {
-            let expected = is_refusal(reason)
-                && match reason.blame() {
-                    Blame::Caller => no_route,
-                    Blame::Ours => {
-                        !no_route || matches!(reason, Failure::Overloaded | Failure::Draining)
-                    }
-                    Blame::Upstream => false,
-                };
-            write_if(
-                series,
-                &[&self.name, reason.label()],
-                held(&self.rejected, reason),
-                expected,
-            );
+        for reason in Failure::ALL.into_iter().filter(|it| is_refusal(*it)) {
+            let expected = match reason.blame() {
+                Blame::Caller => no_route,
+                Blame::Ours => {
+                    !no_route || matches!(reason, Failure::Overloaded | Failure::Draining)
+                }
+                Blame::Upstream => false,
+            };
+            let count = held(&self.unserved, reason);
+            write_if(series, &[&self.name, reason.label()], count, expected);
+        }
+    }
+
+    pub(super) fn write_given_up(&self, series: &mut Series<'_>) {
+        for reason in Failure::ALL.into_iter().filter(|it| is_given_up(*it)) {
+            // Without a route nothing was begun that could be given up.
+            let expected = !self.is_no_route() || reason == Failure::Internal;
+            let count = held(&self.unserved, reason);
+            write_if(series, &[&self.name, reason.label()], count, expected);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::support::process::Sidefuse;
 use crate::support::tools::tool;
 
 /// What an application in trouble is scraped to have, and one that is well: a series each, with its beginning and its step per minute.
-const STORY: [(&str, &str, &str); 23] = [
+const STORY: [(&str, &str, &str); 24] = [
     (
         "sidefuse_requests_total{route=\"r\",method=\"GET\",code_class=\"2xx\",outcome=\"success\"}",
         "0+100",
@@ -48,6 +48,11 @@ const STORY: [(&str, &str, &str); 23] = [
     (
         "sidefuse_attempt_failures_total{route=\"r\",reason=\"truncated\"}",
         "0+10",
+        "0+0",
+    ),
+    (
+        "sidefuse_given_up_total{route=\"r\",reason=\"internal\"}",
+        "0+1",
         "0+0",
     ),
     (
