@@ -283,9 +283,9 @@ impl Exchange {
             End::Broken(reason) => self.failed(reason),
             End::ClientGone => self.failed(Failure::ClientGone),
         }
-        if self.status.is_none() {
+        if self.status.is_none() && self.reason != Some(Failure::CallerDeadline) {
             // It ended between two attempts or in the middle of one, and not because of the upstream. The results of attempts
-            // are recorded already.
+            // are recorded already. A deadline was over because of the upstream if that is what was recorded.
             self.unsettled();
         }
         let outcome = self

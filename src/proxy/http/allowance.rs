@@ -159,6 +159,14 @@ impl Allowance {
         }
     }
 
+    /// Whether a caller that leaves at `now` does so because its own deadline is over. Clients tell a deadline rounded up: gRPC's C core
+    /// by as much as a hundredth of it. And they count from before they send the request.
+    pub(super) fn is_nearly_over_for_caller(self, now: Instant) -> bool {
+        const UNDER_WAY: Duration = Duration::from_millis(10);
+        let early = (self.span / 50).max(UNDER_WAY);
+        self.owner == Owner::Caller && self.until.remaining(now) <= early
+    }
+
     /// Whether the caller's own deadline is over, so that it no longer waits for the answer.
     pub(super) fn is_over_for_caller(self, now: Instant) -> bool {
         self.owner == Owner::Caller && self.until.has_passed(now)

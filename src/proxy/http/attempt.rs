@@ -11,6 +11,7 @@ use super::carry::Context;
 use super::classify::{of_failure, sample};
 use super::framing::{is_ambiguous, is_status};
 use super::headers::is_asked_for;
+use super::losing::Out;
 use super::outgoing::{Outgoing, Sending};
 use super::reply::Refusal;
 use super::retrying::Further;
@@ -32,6 +33,8 @@ pub(super) struct Attempt<'a, 'c> {
     pub(super) purpose: Purpose,
     /// Another attempt may follow.
     pub(super) keep: Keep,
+    /// What counts if the caller has left at the end of its deadline.
+    pub(super) left: Option<Failure>,
 }
 
 /// The time of an attempt.
@@ -187,11 +190,22 @@ impl Attempt<'_, '_> {
                 refusal: None,
             })?;
         let sent = {
-            let sending = pin!(lease.send(request));
-            timeout_at(until, sending).await
+            let out = Out::of(&mut *self, &mut lease, begin);
+            let sent = {
+                let sending = pin!(out.lease.send(request));
+                timeout_at(until, sending).await
+            };
+            out.ends();
+            sent
         };
         let end = now();
         let took = end.saturating_duration_since(begin);
+        let Self {
+            exchange,
+            call,
+            outgoing,
+            ..
+        } = self;
         exchange.waited(took);
         let failed = match sent {
             // The caller could not speak a protocol that it did not ask for (RFC 9110 §15.2.2).
@@ -228,14 +242,7 @@ impl Attempt<'_, '_> {
             }
         };
         let (failure, again) = failed;
-        let allowance = self.time.allowance;
-        let moved = self.call.upload.moved();
-        // It cannot answer what it does not have: its time begins with the last byte that it took.
-        let uploading = moved.map_or(Duration::ZERO, |moved| {
-            moved.saturating_duration_since(begin)
-        });
-        let had = took.saturating_sub(uploading);
-        let named = allowance.judge(failure, (had, end), chance.after(uploading));
+        let named = self.name(failure, (begin, end));
         if named.charged.blame() == Blame::Upstream {
             // A time that the caller or a queue cut short says nothing about the endpoint's latency.
             lease.took(took);
@@ -243,8 +250,7 @@ impl Attempt<'_, '_> {
         if !self.may_resend(named.charged, again, end) {
             // What is made again at once was lost to the end of a kept-alive connection, which an endpoint may close at any
             // time.
-            let verdict = of_failure(named.charged, &self.outgoing.route.plan.classify);
-            lease.record(sample(verdict, took), end);
+            self.record(&mut lease, named.charged, (took, end));
             self.outgoing.avoid = Some(lease.endpoint().id());
         }
         if !chance.was_given(took) {
@@ -256,6 +262,31 @@ impl Attempt<'_, '_> {
             at: end,
             refusal: None,
         })
+    }
+
+    /// What a failure is called of a call that was sent at `begin` and lost at `end`.
+    pub(super) fn name(&self, failure: Failure, (begin, end): (Instant, Instant)) -> Named {
+        let moved = self.call.upload.moved();
+        // It cannot answer what it does not have: its time begins with the last byte that it took.
+        let uploading = moved.map_or(Duration::ZERO, |moved| {
+            moved.saturating_duration_since(begin)
+        });
+        let had = end
+            .saturating_duration_since(begin)
+            .saturating_sub(uploading);
+        let chance = self.chance().after(uploading);
+        self.time.allowance.judge(failure, (had, end), chance)
+    }
+
+    /// Tells the endpoint what a call proved that was lost after it `took` so long.
+    pub(super) fn record(
+        &self,
+        lease: &mut Lease,
+        charged: Failure,
+        (took, at): (Duration, Instant),
+    ) {
+        let verdict = of_failure(charged, &self.outgoing.route.plan.classify);
+        lease.record(sample(verdict, took), at);
     }
 
     /// Notes a call that was cut short, so that the next one with as little time is not sent.

@@ -8,23 +8,24 @@ use http::header::{HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
-use super::allowance::{Allowance, Named};
+use super::allowance::Allowance;
 use super::attempt::{Answered, Attempt, Lost, Time};
 use super::bounds::refuse_outside;
 use super::call::Call;
-use super::classify::{Certainty, Judged, classify, look_into, of_failure, sample};
+use super::classify::{Certainty, Judged, classify, look_into, sample};
 use super::clock::clock;
 use super::connection::Connection;
-use super::detail::{detail, over_for_caller};
-use super::ending::{UpstreamEnding, settle};
+use super::detail::over_for_caller;
+use super::ending::UpstreamEnding;
 use super::kept::Kept;
+use super::losing::{Pending, give_up};
 use super::outgoing::Outgoing;
 use super::peek::{Patience, Source};
 use super::reply::Refusal;
 use super::retrying::{Next, Retrying};
 use super::waiting::Held;
 use crate::config::plan::HttpVersion;
-use crate::failure::{Blame, Failure};
+use crate::failure::Failure;
 use crate::net::Phase;
 use crate::proxy::worker::Current;
 use crate::resilience::{Key, Outcome, Pass, Permit, RefusalKind, Rejection, explain};
@@ -186,6 +187,7 @@ pub(super) async fn carry(
             time,
             purpose,
             keep: retrying.keep(),
+            left: None,
         };
         let ended = conclude(&mut attempt, (permit, pass), way.route).await;
         let now = ended.at;
@@ -208,10 +210,10 @@ pub(super) async fn carry(
 /// Makes an attempt and tells the breaker what it proved.
 async fn conclude(
     attempt: &mut Attempt<'_, '_>,
-    (permit, pass): (Permit, Pass),
+    (mut permit, pass): (Permit, Pass),
     place: usize,
 ) -> Ended {
-    let made = attempt.make().await;
+    let made = Pending::of(attempt, &mut permit).made().await;
     let made_at = made
         .as_ref()
         .map_or_else(|lost| lost.at, |answered| answered.at);
@@ -285,40 +287,6 @@ async fn conclude(
                 result: Err(give_up(attempt, (permit, pass), lost)),
             }
         }
-    }
-}
-
-/// Tells breaker and throttle what an attempt proved that brought nothing; gives the answer to the caller.
-pub(super) fn give_up(
-    attempt: &mut Attempt<'_, '_>,
-    (permit, pass): (Permit, Pass),
-    lost: Lost,
-) -> Refusal {
-    let Lost {
-        named: Named { told, charged },
-        is_unsent: _,
-        at,
-        refusal,
-    } = lost;
-    let latency = attempt.latency(at);
-    let (exchange, route) = (&mut *attempt.exchange, attempt.outgoing.route);
-    if let Some(state) = refusal.as_ref().and_then(|refusal| refusal.state) {
-        exchange.breaker_state(state);
-    }
-    let verdict = of_failure(charged, &route.plan.classify);
-    if charged.blame() == Blame::Upstream {
-        exchange.attempt_failed(charged);
-        settle(exchange, verdict);
-    }
-    let throttle = &route.limits.throttle;
-    throttle.settle(pass, verdict.outcome, verdict.signal, at);
-    if let Some(refusal) = refusal {
-        permit.withdraw();
-        *refusal
-    } else {
-        permit.finish_as(sample(verdict, latency), at, || exchange.identity());
-        let allowance = attempt.time.allowance;
-        Refusal::new(told, detail(told, route, allowance, exchange))
     }
 }
 

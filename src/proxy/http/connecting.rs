@@ -4,10 +4,12 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use super::allowance::Allowance;
 use super::attempt::{Again, Attempt, Failed};
 use super::recall::Standing;
 use super::reply::Refusal;
 use crate::failure::Failure;
+use crate::resilience::Chance;
 use crate::telemetry::{Exchange, HeldBy};
 use crate::time::now;
 use crate::upstream::{Checkout, Lease, Recall, Unconnected, Wanted};
@@ -16,6 +18,12 @@ use crate::upstream::{Checkout, Lease, Recall, Unconnected, Wanted};
 struct Leaving<'a> {
     exchange: &'a mut Exchange,
     held: &'a Cell<Duration>,
+    since: Instant,
+    allowance: Allowance,
+    /// How long the upstream must have been waited for.
+    chance: Chance,
+    left: &'a mut Option<Failure>,
+    is_over: bool,
 }
 
 impl Attempt<'_, '_> {
@@ -39,9 +47,18 @@ impl Attempt<'_, '_> {
             held: Some(&held),
         };
         let has_been_out = self.exchange.attempts() > 0;
+        let chance = self.chance();
         let leaving = Leaving {
             exchange: &mut *self.exchange,
             held: &held,
+            since: begin,
+            allowance: self.time.allowance,
+            chance: Chance {
+                fair: chance.fair.min(route.plan.upstream.connect_timeout / 2),
+                ..chance
+            },
+            left: &mut self.left,
+            is_over: false,
         };
         let checkout = {
             let connecting = pin!(pool.checkout(wanted));
@@ -143,13 +160,24 @@ impl Attempt<'_, '_> {
 
 impl Leaving<'_> {
     /// The caller has not left: the result of the wait says how long it was.
-    fn stays(self) {
+    fn stays(mut self) {
         self.held.take();
+        self.is_over = true;
     }
 }
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        self.exchange.held_back(HeldBy::Pool, self.held.take());
+        let queued = self.held.take();
+        self.exchange.held_back(HeldBy::Pool, queued);
+        let now = now();
+        if self.is_over || !self.allowance.is_nearly_over_for_caller(now) {
+            return;
+        }
+        let end = now.max(self.allowance.until.instant());
+        let took = end.saturating_duration_since(self.since);
+        if self.chance.was_given(took.saturating_sub(queued)) {
+            *self.left = Some(Failure::ConnectTimeout);
+        }
     }
 }

@@ -28,6 +28,7 @@ mod gate;
 mod headers;
 mod kept;
 mod key;
+mod losing;
 mod object;
 mod ours;
 mod outgoing;

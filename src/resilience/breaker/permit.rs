@@ -51,22 +51,32 @@ impl Permit {
     }
 
     /// Gives it back with what the call proved.
-    pub fn finish(self, sample: Sample, now: Instant) {
+    pub fn finish(mut self, sample: Sample, now: Instant) {
         self.give_back(sample, None, now);
     }
 
     /// The same with the call's identity. `call` runs only if the call is remembered: a failure, or a slow call if a rule
     /// judges these.
-    pub fn finish_as(self, sample: Sample, now: Instant, call: impl FnOnce() -> Identity) {
+    pub fn finish_as(mut self, sample: Sample, now: Instant, call: impl FnOnce() -> Identity) {
+        self.finish_dropped(sample, now, call);
+    }
+
+    /// The same for a permit whose holder is being dropped.
+    pub fn finish_dropped(
+        &mut self,
+        sample: Sample,
+        now: Instant,
+        call: impl FnOnce() -> Identity,
+    ) {
         // Computed before the lock is taken, so that no other thread waits for it.
         let call = self.breaker.wants(&sample).then(call);
         self.give_back(sample, call, now);
     }
 
-    fn give_back(mut self, sample: Sample, call: Option<Identity>, now: Instant) {
+    fn give_back(&mut self, sample: Sample, call: Option<Identity>, now: Instant) {
         if let Some(beside) = self.beside.take() {
             let Beside { key, watched } = *beside;
-            if let Some(key) = key {
+            if let Some(mut key) = key {
                 key.give_back(sample, call.clone(), now);
             }
             if let Some(watched) = watched {

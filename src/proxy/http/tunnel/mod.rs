@@ -22,7 +22,7 @@ use super::allowance::Allowance;
 use super::attempt::{Attempt, Lost, Time};
 use super::body::{Body, Pace};
 use super::call::{Call, Keep};
-use super::carry::{Context, admit, give_up};
+use super::carry::{Context, admit};
 use super::classify::{Certainty, Judged};
 use super::connection::Connection;
 use super::detail::over_for_caller;
@@ -30,6 +30,7 @@ use super::ending::{Ending, UpstreamEnding};
 use super::headers;
 use super::kept::Kept;
 use super::key::refuse_several;
+use super::losing::give_up;
 use super::outgoing::Outgoing;
 use super::relay::{NoAnswer, Told, defect};
 use super::reply::Refusal;
@@ -200,6 +201,7 @@ async fn dig(
         time,
         purpose: Purpose::Tunnel,
         keep: Keep::Nothing,
+        left: None,
     };
     let (mut lease, at) = match attempt.connect(begin).await {
         Ok(connected) => connected,
