@@ -48,6 +48,8 @@ pub struct Exchange {
     request_bytes: Option<ByteCount>,
     response_bytes: u64,
     status: Option<StatusCode>,
+    /// From the accepted request to the response headers.
+    to_headers: Option<Duration>,
     overhead: Option<Duration>,
     reason: Option<Failure>,
     outcome: Option<Outcome>,
@@ -77,6 +79,7 @@ impl Exchange {
             request_bytes: None,
             response_bytes: 0,
             status: None,
+            to_headers: None,
             overhead: None,
             reason: None,
             outcome: None,
@@ -247,9 +250,10 @@ impl Exchange {
 
     /// Records that the response headers go to the caller at `now`. The time until then without the waits is our overhead.
     pub fn answered(&mut self, status: StatusCode, now: Instant) {
+        let took = now.saturating_duration_since(self.begin.now);
+        self.to_headers = Some(took);
         // A call that is called off may be within a wait that is not added up yet.
         if self.reason != Some(Failure::Draining) {
-            let took = now.saturating_duration_since(self.begin.now);
             let others = self.upstream_time.saturating_add(self.held.total());
             self.overhead = Some(took.saturating_sub(others));
         }
@@ -297,6 +301,11 @@ impl Exchange {
         self.route = None;
     }
 
+    /// Whether its answer had to come from the upstream, by a call of its own or another's.
+    fn asked_upstream(&self) -> bool {
+        self.attempts > 0 || self.is_coalesced
+    }
+
     fn count(&self, outcome: Outcome, took: Duration) {
         let meters = &self.worker.meters;
         let route = self
@@ -309,6 +318,9 @@ impl Exchange {
             .as_ref()
             .map_or(MethodLabel::OTHER, MethodLabel::from);
         route.ended(method, CodeClass::of(self.status), outcome, took);
+        if let Some(wait) = self.to_headers.filter(|_| self.asked_upstream()) {
+            route.waited_for_headers(wait);
+        }
         if let Some(reason) = self.reason {
             route.unserved(reason);
         }
@@ -495,6 +507,7 @@ mod tests {
                 "overhead_seconds_count 1",
                 "request_duration_seconds_count{route=\"mail\",outcome=\"success\"} 1",
                 "requests_total{route=\"mail\",method=\"POST\",code_class=\"2xx\",outcome=\"success\"} 1",
+                "response_headers_seconds_count{route=\"mail\"} 1",
             ]
         );
         let [line] = &lines[..] else {
@@ -531,6 +544,7 @@ mod tests {
     fn the_overhead_is_what_was_no_wait_for_the_upstream() {
         let (bench, now) = (Bench::new(), time::now());
         let mut exchange = bench.routed(now);
+        exchange.attempting(&Arc::from("mail.example:587"));
         exchange.waited(millis(90));
         exchange.answered(StatusCode::OK, now + millis(91));
         exchange.finish(End::Complete, now + millis(5_000));
@@ -540,6 +554,8 @@ mod tests {
             shown["sidefuse_request_duration_seconds_sum{route=\"mail\",outcome=\"success\"}"],
             5.0
         );
+        let headers = "sidefuse_response_headers_seconds_sum{route=\"mail\"}";
+        assert_eq!(shown[headers], 0.091);
     }
 
     #[test]
@@ -566,6 +582,8 @@ mod tests {
             (&"warn".into(), &"open".into())
         );
         assert!(lines[0].get("upstreamMs").is_none() && lines[0].get("upstream").is_none());
+        let of_upstream = |key: &String| key.starts_with("response_headers");
+        assert!(!counted.iter().any(of_upstream), "{counted:?}");
     }
 
     #[test]

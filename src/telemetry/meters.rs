@@ -173,6 +173,12 @@ impl Meters {
             &with_no_route,
             RouteMeters::write_durations,
         );
+        per_route(
+            &mut text,
+            &names::RESPONSE_HEADERS,
+            &routes,
+            RouteMeters::write_response_headers,
+        );
         text.family(&names::OVERHEAD)
             .histogram(&[], &self.0.overhead.read());
         per_route(

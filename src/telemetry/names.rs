@@ -58,6 +58,8 @@ families! {
         "Exchanges that ended, by the class of the status that the caller got and by what they proved about the upstream.";
     REQUEST_DURATION = Histogram "sidefuse_request_duration_seconds" ["route", "outcome"]
         "Time from the accepted request to the end of the response body.";
+    RESPONSE_HEADERS = Histogram "sidefuse_response_headers_seconds" ["route"]
+        "Time from the accepted request to the response headers, of exchanges for which the upstream was asked.";
     OVERHEAD = Histogram "sidefuse_overhead_seconds" []
         "Our own share of the time to the response headers: all of it but the wait for the upstream.";
     IN_FLIGHT = Gauge "sidefuse_in_flight_requests" ["route"]

@@ -38,6 +38,7 @@ pub struct RouteMeters {
     pub(super) name: Arc<str>,
     pub(super) requests: OnceLock<Box<Methods>>,
     pub(super) durations: OnceLock<Box<[FixedHistogram; Outcome::ALL.len()]>>,
+    pub(super) response_headers: OnceLock<Box<FixedHistogram>>,
     pub(super) in_flight: AtomicU64,
     /// By their reason, exchanges that were refused or given up.
     pub(super) unserved: OnceLock<Box<Reasons>>,
@@ -77,6 +78,7 @@ impl RouteMeters {
             name: name.into(),
             requests: OnceLock::new(),
             durations: OnceLock::new(),
+            response_headers: OnceLock::new(),
             in_flight: AtomicU64::new(0),
             unserved: OnceLock::new(),
             attempt_failures: OnceLock::new(),
@@ -201,6 +203,11 @@ impl RouteMeters {
             .durations
             .get_or_init(|| Box::new(std::array::from_fn(|_| FixedHistogram::new(DURATION_EDGES))));
         durations[outcome as usize].observe(took);
+    }
+
+    /// Records how long a caller of the upstream waited for the response headers. Only [`super::Exchange`] calls this.
+    pub(super) fn waited_for_headers(&self, wait: Duration) {
+        self.response_headers.get_or_init(histogram).observe(wait);
     }
 
     /// Counts an exchange that was refused or given up for this reason; what the upstream did was counted with its attempt. Only

@@ -80,6 +80,12 @@ impl RouteMeters {
         }
     }
 
+    pub(super) fn write_response_headers(&self, series: &mut Series<'_>) {
+        if let Some(waits) = self.response_headers.get() {
+            series.histogram(&[&self.name], &waits.read());
+        }
+    }
+
     pub(super) fn write_in_flight(&self, series: &mut Series<'_>) {
         series.integer(&[&self.name], self.in_flight.load(Ordering::Relaxed));
     }

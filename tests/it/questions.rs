@@ -24,7 +24,7 @@ use crate::support::process::Sidefuse;
 use crate::support::tools::tool;
 
 /// What an application in trouble is scraped to have, and one that is well: a series each, with its beginning and its step per minute.
-const STORY: [(&str, &str, &str); 24] = [
+const STORY: [(&str, &str, &str); 25] = [
     (
         "sidefuse_requests_total{route=\"r\",method=\"GET\",code_class=\"2xx\",outcome=\"success\"}",
         "0+100",
@@ -62,6 +62,11 @@ const STORY: [(&str, &str, &str); 24] = [
     ),
     (
         "sidefuse_request_duration_seconds_bucket{route=\"r\",outcome=\"success\",le=\"+Inf\"}",
+        "0+90",
+        "0+90",
+    ),
+    (
+        "sidefuse_response_headers_seconds_bucket{route=\"r\",le=\"+Inf\"}",
         "0+90",
         "0+90",
     ),
@@ -157,6 +162,15 @@ fn named<'a>(text: &'a str, beginning: &'a str) -> impl Iterator<Item = &'a str>
         let end = rest.find(|char: char| !char.is_ascii_alphanumeric() && char != '_');
         &rest[..end.unwrap_or(rest.len())]
     })
+}
+
+/// The number with a blank between its groups of three digits.
+fn grouped(number: usize) -> String {
+    let (thousands, rest) = (number / 1_000, number % 1_000);
+    if thousands == 0 {
+        return rest.to_string();
+    }
+    format!("{} {rest:03}", grouped(thousands))
 }
 
 fn promtool(arguments: &[&str], file: &std::path::Path) {
@@ -351,8 +365,7 @@ fn a_route_and_each_of_its_policies_have_as_many_series_as_the_page_says() {
     for routes in [1_000, 10_000] {
         for each in [idle, called] {
             let count = routes * each + own;
-            let (thousands, rest) = (count / 1_000, count % 1_000);
-            says(&format!("{thousands} {rest:03} series"));
+            says(&format!("{} series", grouped(count)));
         }
     }
 }
