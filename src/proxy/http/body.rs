@@ -83,15 +83,18 @@ impl Body {
         })
     }
 
-    /// The upstream's answer; `collector` keeps a copy. The exchange of an answer without a body, by its status or the call's
-    /// method, ends with the head: the HTTP library does not poll such a body, and over HTTP/2 its end may come in a frame of
-    /// its own.
+    /// The upstream's answer; `collector` keeps a copy. The exchange of an answer without a body, by its status, the call's method or
+    /// over HTTP/1.1 its length of 0, ends with the head: the HTTP library does not poll such a body, and from an HTTP/2 upstream its end
+    /// may come late, in a frame of its own.
     pub(super) fn relayed(
         (source, has_no_body): (Source, bool),
         ending: Box<Ending>,
         pace: Pace,
         collector: Option<Box<Collector>>,
     ) -> Self {
+        let is_empty = source.is_end_stream()
+            || has_no_body
+            || source.size_hint().exact() == Some(0) && !ending.is_http2();
         let mut relayed = Relayed {
             source,
             ending: Some(ending),
@@ -106,8 +109,9 @@ impl Body {
             last: None,
             broken: None,
         };
-        if has_no_body || relayed.source.is_end_stream() {
+        if is_empty {
             relayed.end(BodyEnd::Whole);
+            return Self::nothing();
         }
         Self::Relayed(relayed)
     }
@@ -162,11 +166,7 @@ impl Relayed {
                         ending.count_out(data.len());
                     }
                 }
-                if let Some(trailers) = frame.trailers_mut() {
-                    // The frames of an answer without a body, whose exchange ended with the head.
-                    let Some(ending) = &mut self.ending else {
-                        return Poll::Ready(None);
-                    };
+                if let (Some(ending), Some(trailers)) = (&mut self.ending, frame.trailers_mut()) {
                     ending.heard(trailers);
                 }
                 if is_last && self.last.is_none() {
@@ -260,7 +260,8 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(own) => own.text.is_empty(),
-            Self::Relayed(relayed) => relayed.last.is_none() && relayed.source.is_end_stream(),
+            // The library does not poll what says that it is over, and an end that came meanwhile has to be heard.
+            Self::Relayed(relayed) => relayed.ending.is_none() && relayed.source.is_end_stream(),
         }
     }
 

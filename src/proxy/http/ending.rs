@@ -80,6 +80,11 @@ impl Ending {
         })
     }
 
+    /// Whether its caller speaks HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.busy.pulse().is_some()
+    }
+
     /// Adds the upstream's part: the answer is the upstream's.
     pub(super) fn relays(&mut self, upstream: Box<UpstreamEnding>) {
         if let Some(pulse) = self.busy.pulse() {
@@ -101,7 +106,7 @@ impl Ending {
     pub(super) fn take_last_byte(&self, piece: &mut Bytes) -> Option<Box<Bytes>> {
         let at = piece.len().checked_sub(1).filter(|at| *at > 0)?;
         let is_long = self.sent + piece.len() as u64 > SHORT;
-        (is_long && self.busy.pulse().is_some()).then(|| Box::new(piece.split_off(at)))
+        (is_long && self.is_http2()).then(|| Box::new(piece.split_off(at)))
     }
 
     /// Counts bytes of the upstream's, which also restart the idle time of the upload.

@@ -117,6 +117,31 @@ fn an_answer_without_a_body_is_whole_however_http2_ends_it() {
 }
 
 #[test]
+fn an_answer_that_has_no_body_ends_with_its_head_although_http2_leaves_the_stream_open() {
+    let open = Mutex::new(Vec::new());
+    let origin = Http2Origin::start(move |mut stream| {
+        let answer = Response::builder().header("content-length", "0");
+        let answer = answer.body(()).unwrap();
+        let body = stream.respond.send_response(answer, false).unwrap();
+        open.lock().unwrap().push(body);
+        Then::Serve
+    });
+    let sidefuse = to_http2(&origin);
+    let mut caller = Client::connect(sidefuse.proxy());
+    for (method, path) in [("GET", "/r/empty"), ("HEAD", "/r/head")] {
+        let answer = caller.request(method, path, &[], "");
+        assert_eq!(answer.header("content-length"), Some("0"), "{path}");
+        let line = sidefuse.access_line(path);
+        assert_eq!(ending(&line), "200 success - 1 there");
+    }
+    let head = http::Request::head(format!("http://{}/r/h2", sidefuse.proxy()));
+    let answers = http2::calls(sidefuse.proxy(), &[head.body(()).unwrap()]);
+    assert_eq!(answers[0].0.status.as_u16(), 200);
+    let line = sidefuse.access_line("/r/h2");
+    assert_eq!(ending(&line), "200 success - 1 there");
+}
+
+#[test]
 fn a_wish_to_switch_protocols_is_not_passed_to_an_upstream_that_speaks_http2() {
     let origin = Http2Origin::start(|stream| {
         http2::ok(stream.respond, "fine");
