@@ -1,7 +1,7 @@
 //! Why an exchange was not simply relayed: one closed list with its projections.
 //!
-//! A new reason is one variant here; the compiler then asks for its label, its answer, the side that it blames and whether
-//! another try may help. The whole table is reviewed as one snapshot (`tests` below).
+//! A new reason is one variant here; the compiler then asks for its label, its answer (also to gRPC), the side that it blames and
+//! whether another try may help. The whole table is reviewed as one snapshot (`tests` below).
 
 use http::StatusCode;
 
@@ -198,6 +198,47 @@ impl Failure {
         }
     }
 
+    /// The status of our answer to a gRPC call. Clients make calls again that were UNAVAILABLE (14), so those are not that the upstream may
+    /// still be busy with.
+    #[must_use]
+    pub const fn grpc_status(self) -> u16 {
+        match self {
+            // CANCELLED
+            Self::ClientGone => 1,
+            // INVALID_ARGUMENT
+            Self::BadRequest | Self::UriTooLong | Self::HeadersTooLarge => 3,
+            // DEADLINE_EXCEEDED
+            Self::RequestTimeout
+            | Self::Timeout
+            | Self::CutShort
+            | Self::CallerDeadline
+            | Self::MaxDuration
+            | Self::IdleTimeout => 4,
+            // PERMISSION_DENIED
+            Self::HostNotAllowed => 7,
+            // RESOURCE_EXHAUSTED
+            Self::Throttled | Self::RateLimited => 8,
+            // UNIMPLEMENTED
+            Self::NoRoute | Self::MethodNotAllowed => 12,
+            // INTERNAL
+            Self::Protocol | Self::Internal => 13,
+            // UNAVAILABLE, which gRPC's own clients say of a connection that is lost, too
+            Self::CircuitOpen
+            | Self::ForcedOpen
+            | Self::Ramping
+            | Self::Overloaded
+            | Self::Exhausted
+            | Self::Draining
+            | Self::Dns
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::Tls
+            | Self::Reset
+            | Self::SharedLoss
+            | Self::Truncated => 14,
+        }
+    }
+
     /// The side that caused it.
     #[must_use]
     pub const fn blame(self) -> Blame {
@@ -282,10 +323,11 @@ mod tests {
             .map(|failure| {
                 let (status, kind) = failure.answer();
                 format!(
-                    "{:<19} {} {:<26} {:<9} {}\n",
+                    "{:<19} {} {:<26} {:<2} {:<9} {}\n",
                     failure.label(),
                     status.as_u16(),
                     kind,
+                    failure.grpc_status(),
                     format!("{:?}", failure.blame()),
                     if failure.is_retryable() {
                         "retryable"

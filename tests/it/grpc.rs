@@ -112,3 +112,29 @@ fn a_grpc_stream_holds_no_probe() {
         assert_eq!(probe.await.unwrap().status, 200);
     });
 }
+
+#[test]
+fn what_we_answer_a_grpc_call_is_a_status_of_grpcs() {
+    let config = "version: 1\nroutes:\n  r:\n    upstream: http://origin\n    timeout: 2s\n    breaker: {failure_threshold: 1}\n    \
+        refusals: graph\n";
+    on_stage(config, silent(), async |stage| {
+        let call = |path: &'static str, patience: &'static str| {
+            let request = Request::post(path).header("content-type", "application/grpc");
+            request.header("grpc-timeout", patience)
+        };
+        for (path, patience, reason, http, status) in [
+            ("/none/x", "1H", "no_route", 404, "12"),
+            ("/r/x", "100m", "caller_deadline", 504, "4"),
+            ("/r/x", "1H", "timeout", 504, "4"),
+            ("/r/x", "1H", "circuit_open", 503, "14"),
+        ] {
+            let said = stage.ask(call(path, patience)).await;
+            assert_eq!(said.header("x-sidefuse-reason"), reason);
+            assert_eq!((said.status, said.body.len()), (http, 0), "{reason}");
+            assert_eq!(said.header("content-type"), "application/grpc");
+            assert_eq!(said.header("grpc-status"), status, "{reason}");
+            assert!(!said.header("grpc-message").is_empty(), "{reason}");
+            assert!(!said.header("x-correlation-id").is_empty(), "{reason}");
+        }
+    });
+}

@@ -25,6 +25,7 @@ mod fallback;
 mod framing;
 mod front;
 mod gate;
+mod grpc;
 mod headers;
 mod kept;
 mod key;

@@ -37,7 +37,6 @@ use crate::telemetry::correlation::trace_id;
 use crate::telemetry::{Acceptance, Begin, Correlation, End, Exchange};
 use crate::time::{Deadline, now};
 use crate::upstream::UploadEnd;
-use crate::wire::wants_text;
 
 /// Relays one request.
 ///
@@ -63,7 +62,7 @@ async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let version = request.version();
-    let as_text = wants_text(request.headers());
+    let form = Form::asked_for(request.headers());
     let head_only = request.method() == Method::HEAD;
     let exchange = &mut ending.exchange;
     if let Some(target) = request.uri().authority()
@@ -106,7 +105,7 @@ async fn serve(
         connection: &connection,
         current: &current,
         version,
-        as_text,
+        form,
         head_only,
     };
     Ok(match result {
@@ -212,7 +211,8 @@ pub(super) struct Told<'a> {
     pub(super) connection: &'a Connection,
     pub(super) current: &'a Current,
     pub(super) version: Version,
-    pub(super) as_text: bool,
+    /// The form of our own answers that the caller asks for.
+    pub(super) form: Option<Form>,
     /// The caller asked for the head alone.
     pub(super) head_only: bool,
 }
@@ -327,7 +327,7 @@ impl Told<'_> {
         }
         let route = route.map(|route| &self.current.snapshot.routes[route]);
         let form = match route.map(|route| route.plan.refusals) {
-            _ if self.as_text => Form::Text,
+            _ if let Some(form) = self.form => form,
             Some(RefusalForm::Graph) => Form::Graph,
             Some(RefusalForm::Problem) | None => Form::Problem,
         };

@@ -1,5 +1,5 @@
-//! Our own answers: problem details (RFC 9457), or an error in the form of Meta's Graph API, with the route, the reason, and
-//! when to come back.
+//! Our own answers: problem details (RFC 9457), or an error in the form of Meta's Graph API or of gRPC, with the route, the reason,
+//! and when to come back.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,13 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 
+use super::grpc::tell;
 use super::object::Object;
 use crate::failure::Failure;
+use crate::resilience::grpc;
 use crate::telemetry::{CorrelationId, Exchange};
 use crate::time::Moment;
-use crate::wire::Flaw;
+use crate::wire::{Flaw, wants_text};
 
 const X_SIDEFUSE_REASON: HeaderName = HeaderName::from_static("x-sidefuse-reason");
 pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -74,12 +76,25 @@ pub(super) struct Circumstances<'a> {
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
+    /// A status of gRPC's, without a body.
+    Grpc,
     /// One line of text, as the caller asked.
     Text,
     /// Problem details.
     Problem,
     /// An error of Graph's.
     Graph,
+}
+
+impl Form {
+    /// The form that a request with these fields asks for, if it does.
+    pub(super) fn asked_for(headers: &HeaderMap) -> Option<Self> {
+        if grpc::is_spoken(headers) {
+            Some(Self::Grpc)
+        } else {
+            wants_text(headers).then_some(Self::Text)
+        }
+    }
 }
 
 /// Writes the answer, without the headers of the correlation id.
@@ -93,6 +108,7 @@ pub(super) fn answer(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Re
     let status = refusal.failure.answer().0;
     let wait = refusal.wait(now);
     let (kind, text) = match form {
+        Form::Grpc => ("application/grpc", Vec::new()),
         Form::Text => (
             "text/plain; charset=utf-8",
             format!("{}: {}\n", refusal.failure.label(), refusal.detail).into_bytes(),
@@ -106,10 +122,13 @@ pub(super) fn answer(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Re
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.reserve(10);
+    headers.reserve(12);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     mark(headers, refusal, route);
+    if form == Form::Grpc {
+        tell(headers, refusal.failure, &refusal.detail);
+    }
     if let Some(wait) = wait {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait));
     }
@@ -366,6 +385,50 @@ mod tests {
         assert_eq!(response.body(), "timeout: no answer within 15s\n");
         assert_eq!(response.status(), 504);
         assert!(!response.headers().contains_key("retry-after"));
+    }
+
+    #[test]
+    fn a_grpc_call_gets_a_status_and_the_sentence_beside_what_all_get() {
+        let now = crate::time::now();
+        let refusal = Refusal {
+            failure: Failure::CircuitOpen,
+            detail: "open since 02:14:09".into(),
+            state: Some("open"),
+            retry_at: Some(now + Duration::from_secs(42)),
+        };
+        let response = answered(&refusal, Form::Grpc, now);
+        assert_eq!(
+            (response.status().as_u16(), response.body().len()),
+            (503, 0)
+        );
+        for (name, value) in [
+            ("content-type", "application/grpc"),
+            ("grpc-status", "14"),
+            ("grpc-message", "open since 02:14:09"),
+            ("retry-after", "42"),
+            ("x-sidefuse-reason", "circuit_open"),
+        ] {
+            assert_eq!(response.headers()[name], value, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_request_speaks_goes_before_what_it_accepts() {
+        let form = |fields: &[(&'static str, &'static str)]| {
+            let fields = fields.iter().map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            });
+            Form::asked_for(&fields.collect())
+        };
+        let grpc = ("content-type", "application/grpc+proto");
+        assert_eq!(form(&[grpc]), Some(Form::Grpc));
+        assert_eq!(form(&[grpc, ("accept", "text/plain")]), Some(Form::Grpc));
+        assert_eq!(form(&[("accept", "text/plain")]), Some(Form::Text));
+        assert_eq!(form(&[("content-type", "application/grpc-web")]), None);
+        assert_eq!(form(&[]), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ use super::key::refuse_several;
 use super::losing::give_up;
 use super::outgoing::Outgoing;
 use super::relay::{NoAnswer, Told, defect};
-use super::reply::Refusal;
+use super::reply::{Form, Refusal};
 use super::shield::shield;
 use super::waiting::Held;
 use crate::config::plan::RoutePlan;
@@ -45,7 +45,6 @@ use crate::snapshot::Way;
 use crate::telemetry::Exchange;
 use crate::time::{Deadline, now};
 use crate::upstream::Purpose;
-use crate::wire::wants_text;
 
 /// A stream to an upstream that a tunnel may use.
 struct Dug {
@@ -65,7 +64,7 @@ pub(super) async fn serve(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let version = request.version();
-    let as_text = wants_text(request.headers());
+    let form = Form::asked_for(request.headers());
     let caller = hyper::upgrade::on(&mut request);
     let context = Context {
         connection: &connection,
@@ -103,7 +102,7 @@ pub(super) async fn serve(
                 connection: &connection,
                 current: &current,
                 version,
-                as_text,
+                form,
                 head_only: false,
             };
             let mut response = told.refused(ending, &refusal, route);
