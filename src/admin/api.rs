@@ -19,7 +19,7 @@ use super::health::probe;
 use super::metrics::render_metrics;
 use super::obey::obey;
 use super::orders::{shown, wish};
-use super::reply::{Answer, Problem, html, json, not_modified, seal, tag, with_body};
+use super::reply::{Answer, Form, Problem, html, json, not_modified, plain, seal, tag, with_body};
 use super::token::{Keyring, presented};
 use crate::arena::Arena;
 use crate::config::similar;
@@ -80,7 +80,7 @@ impl Desk {
             Correlation::of(&parts.headers, acceptance, &Arena::default());
         let mut answer = match self.relay(&snapshot, parts, body, (caller, &id)).await {
             Ok(answer) => answer,
-            Err(problem) => problem.answer(&id),
+            Err(problem) => problem.answer(&id, Form::of(&parts.headers)),
         };
         seal(&mut answer, &plan.header, &id);
         answer
@@ -93,7 +93,7 @@ impl Desk {
         body: Result<Bytes, Problem>,
         (caller, correlation): (&Caller, &CorrelationId),
     ) -> Result<Answer, Problem> {
-        let moment = Moment::read();
+        let (moment, form) = (Moment::read(), Form::of(&parts.headers));
         let access = &snapshot.plan.admin;
         if self.port == Port::Admin {
             check_host(parts, caller, &access.allowed_hosts)?;
@@ -125,11 +125,11 @@ impl Desk {
                         if names_version(&headers.get_all(IF_NONE_MATCH), Some(version.as_bytes()))
                         {
                             not_modified()
-                        } else if wanted.as_text {
-                            let table = list.table().into();
-                            with_body(StatusCode::OK, "text/plain; charset=utf-8", table)
                         } else {
-                            json(StatusCode::OK, &list)?
+                            match wanted.form {
+                                Form::Text => plain(StatusCode::OK, list.table()),
+                                Form::Json => json(StatusCode::OK, &list)?,
+                            }
                         };
                     tag(&mut answer, &version);
                     Ok(answer)
@@ -146,17 +146,18 @@ impl Desk {
             Endpoint::Explain(name) => {
                 let route = named(snapshot, name, BREAKER)?;
                 let view = route.breaker.view(moment.now);
-                json(StatusCode::OK, &explanation(route, &view, &moment))
+                let explanation = explanation(route, &view, &moment);
+                match form {
+                    Form::Text => Ok(plain(StatusCode::OK, explanation.text())),
+                    Form::Json => json(StatusCode::OK, &explanation),
+                }
             }
             Endpoint::Order(name, verb) => {
                 check_change(parts, caller, &body)?;
                 let route = named(snapshot, name, BREAKER)?;
-                obey(
-                    route,
-                    verb,
-                    wish(verb, &body, moment.now)?,
-                    (&deed, &moment),
-                )
+                let wish = wish(verb, &body, moment.now)?;
+                let obeyed = obey(route, verb, wish, (&deed, &moment))?;
+                obeyed.answer(form)
             }
             Endpoint::Config => {
                 let status = self.context.config.load_full();
@@ -173,7 +174,7 @@ impl Desk {
                 let before = self.context.config.load_full().revision.clone();
                 let report = config::reload(&self.context, actor.clone()).await?;
                 deed.tell_reload(&before, &report);
-                config::answer(report)
+                config::answer(report, form)
             }
             Endpoint::Metrics => {
                 let (context, now) = (Arc::clone(&self.context), moment.now);
@@ -185,7 +186,7 @@ impl Desk {
                 ))
             }
             Endpoint::Docs(page) => Ok(html(page.html().into(), POLICY)),
-            Endpoint::Probe(which) => probe(&self.context, which),
+            Endpoint::Probe(which) => probe(&self.context, which, form),
         }
     }
 }

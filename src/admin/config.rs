@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::beside::beside;
 use super::context::{ConfigStatus, Context, ReloadReport, ReloadRequest};
-use super::reply::{Answer, Problem, json};
+use super::reply::{Answer, Form, Problem, json, plain};
 use crate::config::{Row, Source};
 use crate::snapshot::Snapshot;
 use crate::time::{Deadline, now, stamp, timeout_at};
@@ -159,7 +159,7 @@ pub(super) async fn reload(context: &Context, by: String) -> Result<ReloadReport
 }
 
 /// The result as an answer: 200, or 422 for a configuration that was refused.
-pub(super) fn answer(report: ReloadReport) -> Result<Answer, Problem> {
+pub(super) fn answer(report: ReloadReport, form: Form) -> Result<Answer, Problem> {
     let reloaded = match report {
         ReloadReport::Applied { revision, changes } => Reloaded {
             revision,
@@ -183,5 +183,17 @@ pub(super) fn answer(report: ReloadReport) -> Result<Answer, Problem> {
                 .with("revision", revision));
         }
     };
-    json(StatusCode::OK, &reloaded)
+    match form {
+        Form::Json => json(StatusCode::OK, &reloaded),
+        Form::Text => {
+            let Reloaded {
+                revision, changes, ..
+            } = reloaded;
+            let text = match changes {
+                Some(changes) => format!("revision {revision} is in force: {changes}\n"),
+                None => format!("revision {revision} was in force already\n"),
+            };
+            Ok(plain(StatusCode::OK, text))
+        }
+    }
 }

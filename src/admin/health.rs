@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::context::Context;
-use super::reply::{Answer, Problem, json};
+use super::reply::{Answer, Form, Problem, json, plain};
 use crate::net::Phase;
 
 /// The question that is asked.
@@ -26,7 +26,7 @@ struct Health {
 }
 
 /// Answers the question.
-pub(super) fn probe(context: &Context, probe: Probe) -> Result<Answer, Problem> {
+pub(super) fn probe(context: &Context, probe: Probe, form: Form) -> Result<Answer, Problem> {
     let is_started = context.ready.load(Ordering::Acquire);
     let starting = (StatusCode::SERVICE_UNAVAILABLE, "starting");
     let (status, word) = match probe {
@@ -38,5 +38,8 @@ pub(super) fn probe(context: &Context, probe: Probe) -> Result<Answer, Problem> 
         },
         Probe::Started | Probe::Ready => starting,
     };
-    json(status, &Health { status: word })
+    match form {
+        Form::Json => json(status, &Health { status: word }),
+        Form::Text => Ok(plain(status, format!("{word}\n"))),
+    }
 }

@@ -9,26 +9,48 @@ use serde::Serialize;
 use super::api::Deed;
 use super::breakers::{One, one};
 use super::orders::{Verb, Wish};
-use super::reply::{Answer, Problem, json};
+use super::reply::{Answer, Form, Problem, json, plain};
 use crate::config::plan::KeySource;
 use crate::resilience::{Breaker, ForceRequest, Key, Order, Throttle, View};
 use crate::snapshot::Route;
 use crate::time::Moment;
 
+/// What an order did.
 #[derive(Serialize)]
-struct Obeyed {
+pub(super) struct Obeyed {
     changed: bool,
     #[serde(flatten)]
     breaker: One,
 }
 
-/// Gives the order and answers with the breaker as it is then.
+impl Obeyed {
+    /// The breaker as it is now, and whether the order changed anything.
+    ///
+    /// # Errors
+    /// 500 for a defect of ours.
+    pub(super) fn answer(&self, form: Form) -> Result<Answer, Problem> {
+        match form {
+            Form::Json => json(StatusCode::OK, self),
+            Form::Text => {
+                let nothing = if self.changed {
+                    ""
+                } else {
+                    "; nothing was changed"
+                };
+                let text = format!("{}{nothing}\n", self.breaker.line());
+                Ok(plain(StatusCode::OK, text))
+            }
+        }
+    }
+}
+
+/// Gives the order; returns the breaker as it is then.
 pub(super) fn obey(
     route: &Route,
     verb: Verb,
     Wish { order, reason, key }: Wish,
     (deed, moment): (&Deed<'_>, &Moment),
-) -> Result<Answer, Problem> {
+) -> Result<Obeyed, Problem> {
     let (breaker, key) = match key {
         None => (Arc::clone(&route.breaker), None),
         Some(text) => {
@@ -78,7 +100,7 @@ pub(super) fn obey(
         None => one(route, &after, moment),
         Some(key) => One::of_key(route, key, &after, moment),
     };
-    json(StatusCode::OK, &Obeyed { changed, breaker })
+    Ok(Obeyed { changed, breaker })
 }
 
 /// Ends the pause of the key, or all of the route's; says in words what it ended, if there was one.

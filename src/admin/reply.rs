@@ -5,12 +5,13 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
     REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::telemetry::CorrelationId;
+use crate::wire::wants_text;
 
 /// An answer of the admin port.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -24,6 +25,15 @@ pub(super) struct Problem {
     detail: String,
     members: Vec<(&'static str, Value)>,
     header: Option<(Extra, &'static str)>,
+}
+
+/// Whom an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Programs.
+    Json,
+    /// People: text, where there is one.
+    Text,
 }
 
 /// The header that goes with a status.
@@ -79,8 +89,41 @@ impl Problem {
         self
     }
 
-    /// The answer.
-    pub(super) fn answer(self, correlation: &CorrelationId) -> Answer {
+    /// The answer: a problem document, or for people what it says and the diagnostics, if it has any.
+    pub(super) fn answer(self, correlation: &CorrelationId, form: Form) -> Answer {
+        let header = self.header;
+        let mut answer = match form {
+            Form::Json => self.document(correlation),
+            Form::Text => self.text(),
+        };
+        if let Some((extra, value)) = header {
+            let name = match extra {
+                Extra::Challenge => WWW_AUTHENTICATE,
+                Extra::Allow => ALLOW,
+            };
+            let value = HeaderValue::from_static(value);
+            answer.headers_mut().insert(name, value);
+        }
+        answer
+    }
+
+    fn text(self) -> Answer {
+        let mut text = format!("{}\n", self.detail);
+        for (name, value) in &self.members {
+            match (*name, value) {
+                ("diagnostics", Value::String(diagnostics)) => text.push_str(diagnostics),
+                ("endpoints", Value::Array(paths)) => {
+                    for path in paths.iter().filter_map(Value::as_str) {
+                        text.push_str(&format!("  {path}\n"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        plain(self.status, text)
+    }
+
+    fn document(self, correlation: &CorrelationId) -> Answer {
         let mut members = Map::new();
         let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
         put("type", Value::from("about:blank"));
@@ -94,17 +137,24 @@ impl Problem {
         put("correlationId", Value::from(correlation.as_str()));
         let mut text = Value::Object(members).to_string();
         text.push('\n');
-        let mut answer = with_body(self.status, "application/problem+json", text.into());
-        if let Some((extra, value)) = self.header {
-            let name = match extra {
-                Extra::Challenge => WWW_AUTHENTICATE,
-                Extra::Allow => ALLOW,
-            };
-            let value = HeaderValue::from_static(value);
-            answer.headers_mut().insert(name, value);
-        }
-        answer
+        with_body(self.status, "application/problem+json", text.into())
     }
+}
+
+impl Form {
+    /// The form that the caller accepts first.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        if wants_text(headers) {
+            Self::Text
+        } else {
+            Self::Json
+        }
+    }
+}
+
+/// An answer for people.
+pub(super) fn plain(status: StatusCode, text: String) -> Answer {
+    with_body(status, "text/plain; charset=utf-8", text.into())
 }
 
 /// A JSON answer.

@@ -54,6 +54,50 @@ pub(super) struct Shadow {
     rejected_failures: u64,
 }
 
+impl Keys {
+    /// For people: the counts, and a line for each key that needs a look.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let Self {
+            total,
+            max_keys,
+            closed,
+            open,
+            half_open,
+            forced,
+            untracked,
+            worst,
+        } = self;
+        let counts = format!(
+            "{total} of at most {max_keys}: {open} open, {half_open} half-open, {closed} closed; {forced} forced; {untracked} calls without room"
+        );
+        let worst = worst.iter().map(|key| {
+            format!(
+                "{}  {}  {}  {}",
+                key.key, key.state, key.mode, key.explanation
+            )
+        });
+        [counts].into_iter().chain(worst).collect()
+    }
+}
+
+impl Shadow {
+    /// For people.
+    pub(super) fn line(&self) -> String {
+        let Self {
+            name,
+            state,
+            explanation,
+            would_open,
+            would_reject,
+            rejected_successes,
+            rejected_failures,
+        } = self;
+        format!(
+            "{name}  {state}  {explanation}; opened {would_open} times, would have refused {would_reject} calls, of which {rejected_successes} succeeded and {rejected_failures} failed"
+        )
+    }
+}
+
 /// The counts alone; `None` for a route without keys.
 pub(super) fn key_counts(route: &Route, moment: &Moment) -> Option<Keys> {
     let keyed = route.keyed.as_ref()?;

@@ -4,16 +4,15 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::{List, One};
-use crate::admin::reply::Problem;
+use crate::admin::reply::{Form, Problem};
 use crate::resilience::State;
-use crate::wire::wants_text;
 
 /// Which breakers are asked for, and how they are to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::admin) struct Wanted {
     /// Those in this state only.
     state: Option<State>,
-    pub(in crate::admin) as_text: bool,
+    pub(in crate::admin) form: Form,
 }
 
 impl Wanted {
@@ -24,7 +23,7 @@ impl Wanted {
     pub(in crate::admin) fn of(parts: &Parts) -> Result<Self, Problem> {
         let mut wanted = Self {
             state: None,
-            as_text: wants_text(&parts.headers),
+            form: Form::of(&parts.headers),
         };
         let query = parts.uri.query().unwrap_or_default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -45,7 +44,10 @@ impl Wanted {
     /// Tells the versions of one list that are shown otherwise from each other.
     pub(in crate::admin) fn label(self) -> String {
         let state = self.state.map_or("all", State::label);
-        let form = if self.as_text { "text" } else { "json" };
+        let form = match self.form {
+            Form::Text => "text",
+            Form::Json => "json",
+        };
         format!("{state}-{form}")
     }
 }
@@ -82,6 +84,24 @@ impl List {
             line(&one.name, one.state.label(), one.mode, &one.explanation);
         }
         text
+    }
+}
+
+impl One {
+    /// As one line.
+    pub(in crate::admin) fn line(&self) -> String {
+        let Self {
+            name,
+            key,
+            state,
+            mode,
+            explanation,
+            ..
+        } = self;
+        let key = key.as_ref().map(|key| format!(", key {key}"));
+        let key = key.unwrap_or_default();
+        let state = state.label();
+        format!("{name}{key}: {state}, {mode}; {explanation}")
     }
 }
 

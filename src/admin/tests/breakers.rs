@@ -38,6 +38,29 @@ async fn the_list_fits_one_screen_and_begins_with_what_rejects() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn for_people_an_explanation_is_a_page_of_text() {
+    let bench = Bench::new(Tokens::None);
+    bench.fail("whatsapp", 5);
+    bench.fail("partner", 3);
+    bench
+        .post(
+            "/circuit-breakers/whatsapp/close",
+            r#"{"reason":"the provider says so","hold":true}"#,
+        )
+        .await;
+    let mut pages = String::new();
+    for name in ["whatsapp", "partner"] {
+        let line = format!("GET /circuit-breakers/{name}/explain");
+        let reply = bench
+            .ask(LOOPBACK, &line, "Accept: text/plain\r\n", "")
+            .await;
+        assert_eq!(reply.header("content-type"), "text/plain; charset=utf-8");
+        pages += &format!("{}\n", reply.timeless());
+    }
+    insta::assert_snapshot!(pages);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_list_can_be_asked_for_one_state() {
     let bench = Bench::new(Tokens::None);
     bench.fail("whatsapp", 5);

@@ -1,12 +1,14 @@
 //! Why a breaker is in its state: a sentence, the distance to each threshold, the transitions with their evidence.
 
+mod text;
+
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::limits::{Throttle, sentence};
-use super::watchers::{Keys, Shadow, keys, shadows};
+use crate::admin::limits::{Throttle, sentence};
+use crate::admin::watchers::{Keys, Shadow, keys, shadows};
 use crate::config::units::spell_time;
 use crate::resilience::{
     CountDistance, Exemplar, Label, LabelCount, Measure, Probes, Ramping, ShareDistance, Standing,
@@ -18,7 +20,7 @@ use crate::time::Moment;
 /// Everything that explains a breaker's state.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Explanation {
+pub(in crate::admin) struct Explanation {
     name: String,
     state: &'static str,
     mode: &'static str,
@@ -134,7 +136,7 @@ struct Window {
 }
 
 /// Explains a route's breaker as `view` shows it, with its keys and candidates.
-pub(super) fn explanation(route: &Route, view: &View, moment: &Moment) -> Explanation {
+pub(in crate::admin) fn explanation(route: &Route, view: &View, moment: &Moment) -> Explanation {
     let stamp = |instant| moment.stamp(instant);
     Explanation {
         name: (*route.name).to_owned(),
