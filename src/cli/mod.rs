@@ -1,10 +1,13 @@
 //! The command line.
 //!
-//! Exit codes: 0 for success, 1 when the system refuses something (an address, a file), 2 for bad usage, 70 for a defect of ours, 78
-//! for a bad configuration, 128 + signal when a second signal cut the shutdown short.
+//! Exit codes: 0 for success, 1 when the system or a running sidefuse refuses something (an address, a file, an order), 2 for bad usage,
+//! 3 for `ctl breakers --exit-code` with an open breaker, 70 for a defect of ours, 78 for a bad configuration, 128 + signal when a second
+//! signal cut the shutdown short.
 
 mod check;
+mod client;
 mod config;
+mod ctl;
 mod demo;
 mod init;
 mod run;
@@ -19,6 +22,7 @@ use crate::config::{Code, Look};
 use crate::docs::{PAGES, Page};
 use check::CheckArgs;
 use config::ConfigArgs;
+use ctl::{CtlArgs, HealthcheckArgs};
 use init::InitArgs;
 
 /// A sidecar that keeps an application up when the services it calls go down.
@@ -47,6 +51,10 @@ enum Command {
     Check(CheckArgs),
     /// Print what counts: the whole configuration with everything that is not written, secrets masked
     Config(ConfigArgs),
+    /// Ask and command a running sidefuse: which breaker is open and why, open and close it, reload
+    Ctl(CtlArgs),
+    /// Ask a running sidefuse whether all is well, for images without a shell; ends with 1 if not
+    Healthcheck(HealthcheckArgs),
     /// Tell more about a diagnostic
     Explain {
         /// Its code, such as C012; 12 will do
@@ -102,6 +110,8 @@ pub fn main() -> ExitCode {
         Some(Command::Init(args)) => init::init(args),
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Config(args)) => config::config(args),
+        Some(Command::Ctl(args)) => ctl::ctl(args),
+        Some(Command::Healthcheck(args)) => ctl::healthcheck(args),
         Some(Command::Explain { code }) => print(&explain(code)),
         Some(Command::Docs { page: Some(page) }) => print(page.text),
         Some(Command::Docs { page: None }) => print(&pages()),

@@ -13,6 +13,7 @@ mod check;
 mod classify;
 mod config;
 mod crowds;
+mod ctl;
 mod demo;
 mod deploying;
 mod downstream;

@@ -171,6 +171,8 @@ fn every_link_of_the_readme_leads_somewhere() {
 struct Shell {
     folder: std::path::PathBuf,
     path: String,
+    /// What `sidefuse ctl` asks in the place of its default.
+    admin: Option<String>,
     addresses: Vec<(&'static str, String)>,
 }
 
@@ -180,13 +182,13 @@ impl Shell {
         let binary = Path::new(env!("CARGO_BIN_EXE_sidefuse")).parent().unwrap();
         let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
         let mut addresses = vec![("127.0.0.1:7900", sidefuse.proxy().to_string())];
-        if let Some(admin) = sidefuse.try_admin() {
-            addresses.push(("127.0.0.1:7901", admin.to_string()));
-        }
+        let admin = sidefuse.try_admin().map(|admin| admin.to_string());
+        addresses.extend(admin.clone().map(|admin| ("127.0.0.1:7901", admin)));
         let folder = sidefuse.config_path().parent().unwrap().to_owned();
         Self {
             folder,
             path,
+            admin,
             addresses,
         }
     }
@@ -204,6 +206,7 @@ impl Shell {
             .args(["-c", &script])
             .current_dir(&self.folder)
             .env("PATH", &self.path)
+            .envs(self.admin.as_ref().map(|admin| ("SIDEFUSE_ADMIN", admin)))
             .output()
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()

@@ -4,7 +4,6 @@
 //! step that does not happen in time ends the demo with exit code 1. Nothing is left behind, however it ends.
 
 mod cast;
-mod client;
 mod configuration;
 mod error;
 mod folder;

@@ -8,8 +8,8 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::client::Client;
 use super::error::Stop;
+use crate::cli::client::Client;
 
 /// A client of the operators' port.
 #[derive(Debug)]

@@ -116,8 +116,8 @@ mod tests {
     use http::{Method, StatusCode};
     use tokio::task::LocalSet;
 
-    use super::super::client::Client;
     use super::*;
+    use crate::cli::client::Client;
 
     #[tokio::test]
     async fn a_call_to_a_stalled_origin_is_answered_once_it_recovers() {

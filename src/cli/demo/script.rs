@@ -259,10 +259,9 @@ fn epilogue<W: Write>(stage: &mut Stage<W>, configuration: &str) -> Result<(), S
          \x20 sidefuse run -c sidefuse.yaml\n\
          and in another terminal:\n\
          \x20 curl -i http://127.0.0.1:7900/whatsapp/\n\
-         \x20 curl http://127.0.0.1:7901/circuit-breakers\n\
-         \x20 curl http://127.0.0.1:7901/circuit-breakers/whatsapp/explain\n\
-         \x20 curl -H 'Content-Type: application/json' -d '{\"reason\":\"trying it out\",\"for\":\"1m\"}' \\\n\
-         \x20      http://127.0.0.1:7901/circuit-breakers/whatsapp/open",
+         \x20 sidefuse ctl breakers\n\
+         \x20 sidefuse ctl inspect whatsapp\n\
+         \x20 sidefuse ctl open whatsapp --for 1m --reason 'trying it out'",
     )
 }
 

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::client::{Answer, Client};
+use crate::cli::client::{Answer, Client};
 use crate::time::{Deadline, now, sleep_until};
 
 /// Callers of one route that do the same, over and over.

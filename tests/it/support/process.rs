@@ -68,11 +68,9 @@ impl Sidefuse {
         self.address("admin")
     }
 
-    /// Where operators reach it, if they do.
+    /// Where operators reach it over TCP, if they do.
     pub(crate) fn try_admin(&self) -> Option<SocketAddr> {
-        self.ready["admin"]
-            .as_str()
-            .and_then(|list| list.split(',').next()?.parse().ok())
+        self.try_address("admin")
     }
 
     /// Where the read-only probes are.
@@ -138,21 +136,29 @@ impl Sidefuse {
         &mut self.process
     }
 
-    /// The first address of a listener; the others follow behind commas.
+    /// The first TCP address of a listener.
     fn address(&self, listener: &str) -> SocketAddr {
-        let list = self.ready[listener].as_str().unwrap_or_default();
-        let first = list.split(',').next().unwrap_or_default();
-        first
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("no address as {listener} in {}", self.ready))
+        self.try_address(listener)
+            .unwrap_or_else(|| panic!("no address as {listener} in {}", self.ready))
+    }
+
+    fn try_address(&self, listener: &str) -> Option<SocketAddr> {
+        let mut list = self.ready[listener].as_str()?.split(',');
+        list.find_map(|address| address.trim().parse().ok())
     }
 }
 
 /// Sidefuse, not yet started, without the variables that the machine may have set for another one.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidefuse"));
-    for variable in ["SIDEFUSE_CONFIG", "LOG_LEVEL", "NODE_ENV", "NO_COLOR"] {
+    for variable in [
+        "SIDEFUSE_CONFIG",
+        "SIDEFUSE_ADMIN",
+        "SIDEFUSE_TOKEN_FILE",
+        "LOG_LEVEL",
+        "NODE_ENV",
+        "NO_COLOR",
+    ] {
         command.env_remove(variable);
     }
     command
