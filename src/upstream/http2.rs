@@ -15,8 +15,10 @@ use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{Notify, oneshot};
 
+use super::Upstream;
 use super::blame::{Blame, HeadSize, Loss};
 use super::endpoint::Connected;
+use super::holding::{By, Holders, Holding};
 use super::http1::{SETTLING, Wanted};
 use super::send_error::{Fate, SendError, h2_error};
 use super::slots::Slot;
@@ -25,8 +27,7 @@ use crate::failure::Failure;
 use crate::net::{BoxIo, Conduct, Held, Hold, Metered, Traffic, Weighed};
 use crate::time::{Deadline, now, sleep_until};
 
-/// A share in a connection that carries many calls at once; all calls of a worker share it.
-#[derive(Clone)]
+/// A share in a connection that carries many calls at once: the pool's, or that of a call.
 pub(super) struct Http2 {
     sender: http2::SendRequest<Upload>,
     expires: Instant,
@@ -34,6 +35,7 @@ pub(super) struct Http2 {
     stint: Rc<Stint>,
     /// Bytes that had been read over the connection when the call was made.
     read_before: u64,
+    _holding: Holding,
 }
 
 /// A period in which a connection takes calls; every call that it takes holds a reference.
@@ -50,6 +52,7 @@ struct Shared {
     blame: Blame,
     /// It gets no more calls; those that it has go on.
     is_retired: Cell<bool>,
+    holders: Rc<Holders>,
     _slot: Slot,
     _connected: Connected,
     _wanted: Wanted,
@@ -75,6 +78,7 @@ pub(super) struct Birth {
     pub(super) connected: Connected,
     pub(super) expires: Instant,
     pub(super) room: Rc<Room>,
+    pub(super) upstream: Arc<Upstream>,
     /// Its endpoint, for the log.
     pub(super) endpoint: Arc<str>,
 }
@@ -99,7 +103,7 @@ impl Room {
 }
 
 impl Http2 {
-    /// Performs the handshake over a fresh stream.
+    /// Performs the handshake over a fresh stream; gives the pool's share.
     pub(super) async fn handshake(io: BoxIo, birth: Birth) -> hyper::Result<Self> {
         let io = Metered::new(io);
         let traffic = io.traffic();
@@ -126,7 +130,9 @@ impl Http2 {
             Arc::clone(&conduct),
             birth.endpoint,
         ));
+        let holders = Holders::new(birth.upstream);
         Ok(Self {
+            _holding: holders.hold(By::Pool),
             sender,
             expires: birth.expires,
             shared: Rc::new(Shared {
@@ -134,6 +140,7 @@ impl Http2 {
                 traffic,
                 blame: Blame::new(conduct),
                 is_retired: Cell::new(false),
+                holders,
                 _slot: birth.slot,
                 _connected: birth.connected,
                 _wanted: wanted,
@@ -141,6 +148,18 @@ impl Http2 {
             stint: Rc::default(),
             read_before: 0,
         })
+    }
+
+    /// A share for a call.
+    pub(super) fn share(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            expires: self.expires,
+            shared: Rc::clone(&self.shared),
+            stint: Rc::clone(&self.stint),
+            read_before: self.read_before,
+            _holding: self.shared.holders.hold(By::Call),
+        }
     }
 
     /// Whether it can still carry a call, as far as is known without asking the system.
@@ -237,8 +256,10 @@ impl Rest {
 
     /// The connection, to take calls again; `None` if its last call has ended.
     pub(super) fn back(self) -> Option<Http2> {
+        let shared = self.shared.upgrade()?;
         Some(Http2 {
-            shared: self.shared.upgrade()?,
+            _holding: shared.holders.hold(By::Pool),
+            shared,
             sender: self.sender,
             expires: self.expires,
             stint: Rc::new(Stint { before: self.stint }),

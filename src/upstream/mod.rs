@@ -25,6 +25,7 @@ mod driven;
 mod endpoint;
 mod endpoints;
 mod go_ahead;
+mod holding;
 mod http1;
 mod http2;
 mod lease;

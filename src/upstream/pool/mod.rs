@@ -285,6 +285,7 @@ impl Pool {
                 connected,
                 expires,
                 room: shelf.sharing.room(),
+                upstream: Arc::clone(&self.upstream),
                 endpoint: Arc::clone(shelf.endpoint.label()),
             };
             let connection = Http2::handshake(io, birth)

@@ -1,10 +1,18 @@
 //! The connections: which one, how many, how long.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use sidefuse::time::{Deadline, now};
+
 use super::{begin, sidefuse_to, text};
+use crate::support::PATIENCE;
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, config_with, route_to};
 use crate::support::gate::{Gate, let_pass};
+use crate::support::http2::{self, Http2Origin, Then};
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
@@ -160,7 +168,7 @@ fn connections_in_use_count_towards_min() {
     origin.wait_for_requests(1);
     let before = origin.connections();
     // Time for many a look, in which nothing may be opened. The caller may have come before the connection that was opened ahead.
-    let_pass(std::time::Duration::from_millis(300));
+    let_pass(Duration::from_millis(300));
     assert_eq!(origin.connections(), before);
     assert!(before <= 2, "{before}");
     gate.open();
@@ -187,4 +195,38 @@ fn connections_that_are_idle_or_old_are_closed() {
     origin.wait_for_ended_connections(1);
     client::get(sidefuse.proxy(), "/old/");
     origin.wait_for_ended_connections(2);
+}
+
+#[test]
+fn a_connection_of_http2_is_in_use_while_it_has_a_call_and_available_without() {
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let holding = Arc::clone(&held);
+    let origin = Http2Origin::start(move |stream| {
+        holding.lock().unwrap().push(stream.respond);
+        Then::Serve
+    });
+    let sidefuse = sidefuse_to(&origin.url(), "http: 2", "timeout: 30s");
+    let pool = || {
+        let breaker: Value = client::get(sidefuse.admin(), "/circuit-breakers/r").json();
+        ["size", "available", "using"].map(|key| breaker["pool"][key].as_u64().unwrap())
+    };
+    let wait_for = |what: &str, is_seen: &dyn Fn() -> bool| {
+        let patience = Deadline::after(now(), PATIENCE);
+        while !is_seen() {
+            assert!(!patience.has_passed(now()), "{what}: {:?}", pool());
+            let_pass(Duration::from_millis(1));
+        }
+    };
+    for _ in 0..2 {
+        let mut callers = [begin(&sidefuse, "/r/one"), begin(&sidefuse, "/r/two")];
+        wait_for("both came", &|| held.lock().unwrap().len() == callers.len());
+        assert_eq!(pool(), [1, 0, 1]);
+        for respond in held.lock().unwrap().drain(..) {
+            http2::ok(respond, "");
+        }
+        for caller in &mut callers {
+            assert_eq!(caller.read().status(), 200);
+        }
+        wait_for("no call is left", &|| pool() == [1, 1, 0]);
+    }
 }

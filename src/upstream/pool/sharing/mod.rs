@@ -70,7 +70,7 @@ impl Sharing {
     /// Shares that connection among calls from now on; returns a share for the call that opened it.
     pub(super) fn adopt(&self, connection: Http2, now: Instant) -> Http2 {
         self.forget_unusable(now);
-        let share = connection.clone();
+        let share = connection.share();
         self.connections.borrow_mut().push(connection);
         self.room.changed.notify_waiters();
         share
@@ -92,7 +92,7 @@ impl Sharing {
         let mut usable = connections.iter().filter(|one| one.is_usable(now));
         usable
             .find(|connection| connection.has_room(&self.known))
-            .cloned()
+            .map(Http2::share)
     }
 
     /// Drops the connections; calls on them go on to their end.
