@@ -32,7 +32,7 @@ pub(super) fn classify(fields: &mut Fields<'_, '_>) -> Rules {
             inherited += usize::from(is_inherited(item, problems));
             continue;
         }
-        let rule = mapping(&RULE, "a rule of `classify`", Some(item), problems, rule);
+        let rule = mapping(&RULE, "rule of classify", Some(item), problems, rule);
         rules.extend(rule.map(|rule| (rule, item.span)));
     }
     if inherited > 1 {
@@ -95,7 +95,10 @@ fn rule(fields: &mut Fields<'_, '_>) -> Option<Rule> {
         )),
         Some(_) | None => None,
     };
-    if let (Some((message, hint)), true) = (wrong, fields.problems.count() == before) {
+    if let Some((message, hint)) = wrong
+        && place.is_in_file()
+        && fields.problems.count() == before
+    {
         let problem = Problem::error(Code::Rule, place, message);
         fields.problems.push(problem.hint(hint));
     }
@@ -122,10 +125,12 @@ fn rule(fields: &mut Fields<'_, '_>) -> Option<Rule> {
 fn then(fields: &mut Fields<'_, '_>, is_about_errors: bool) -> Option<Then> {
     let as_at = fields.key_span("as");
     let Some(as_at) = as_at else {
-        let missing = Problem::error(Code::Missing, fields.span, "the rule has no `as`");
-        fields.problems.push(missing.hint(
-            "say what it means: `as: success`, `failure`, `alive`, `throttled` or `ignored`",
-        ));
+        if fields.span.is_in_file() {
+            let missing = Problem::error(Code::Missing, fields.span, "the rule has no `as`");
+            fields.problems.push(missing.hint(
+                "say what it means: `as: success`, `failure`, `alive`, `throttled` or `ignored`",
+            ));
+        }
         for key in ["scope", "pause", "config_error"] {
             let _ = fields.take(key);
         }

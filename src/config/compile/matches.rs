@@ -29,7 +29,7 @@ pub(super) fn matches(fields: &mut Fields<'_, '_>) -> Option<MatchPlan> {
         && plan.path_prefix.is_none()
         && plan.methods.is_empty()
         && plan.headers.is_empty();
-    if empty && fields.problems.count() == before {
+    if empty && fields.span.is_in_file() && fields.problems.count() == before {
         let problem = Problem::error(Code::NoValue, fields.span, "`match` says nothing to match");
         fields
             .problems

@@ -149,6 +149,7 @@ fn each_by_itself() -> Vec<(&'static str, String)> {
         ("a built-in preset again", file("presets: {whatsapp: {timeout: 5s}}")),
         ("the same match twice", owned("version: 1\nroutes:\n  a:\n    upstream: https://a.example.com\n    match: {host: A.example.com, methods: [POST, GET]}\n  b:\n    upstream: https://b.example.com\n    match: {methods: [GET, POST], host: a.example.com}\n")),
         ("a match of nothing", route("match: {}")),
+        ("lists where mappings belong", route("match: []\nclassify: [[]]\nretry: []")),
         ("bad matches", route("match:\n  host: \"a.*.com\"\n  path_prefix: api\n  methods: [get]\n  headers: {\"X A\": 1}")),
         ("bad addresses", file("listen:\n  proxy: [\"localhost:7900\", \"7900\"]\n  admin: unix:admin.sock\n  health: health.example.com")),
         ("listeners in each other's way", file("listen:\n  proxy: 127.0.0.1:7901\n  health: 0.0.0.0:7901")),
