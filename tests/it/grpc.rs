@@ -7,6 +7,7 @@ use sidefuse::resilience::{Label, State};
 use sidefuse::time::{Deadline, now, sleep_until};
 
 use crate::classify::{judged, state, touchy};
+use crate::support::http2::roomy_caller;
 use crate::support::memory::{always, on_stage, silent};
 use crate::support::raw::{Speech, at_once};
 
@@ -137,4 +138,37 @@ fn what_we_answer_a_grpc_call_is_a_status_of_grpcs() {
             assert!(!said.header("x-correlation-id").is_empty(), "{reason}");
         }
     });
+}
+
+#[test]
+fn a_grpc_stream_that_breaks_off_says_so_in_trailers() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ntransfer-encoding: chunked";
+    let broken = at_once(&[head], b"5\r\n\0\0\0\0\0\r\n5\r\n\0\0");
+    let mut silent = at_once(&[head], b"5\r\n\0\0\0\0\0\r\n");
+    silent.push((Duration::from_secs(60), Vec::new()));
+    for (speech, reason, status) in [(broken, "truncated", "14"), (silent, "idle_timeout", "4")] {
+        let config = "version: 1\nroutes: {r: {upstream: http://origin, idle_timeout: 5s}}\n";
+        on_stage(config, always(200), async |stage| {
+            stage.origin.says(speech);
+            let mut sender = roomy_caller(&stage).await;
+            let call = Request::post("http://stage/r/x").header("te", "trailers");
+            let (answer, _) = sender.send_request(call.body(()).unwrap(), true).unwrap();
+            let mut body = answer.await.unwrap().into_body();
+            while let Some(data) = body.data().await {
+                data.unwrap();
+            }
+            let trailers = body.trailers().await.unwrap().unwrap();
+            assert_eq!(trailers["grpc-status"], status, "{reason}");
+            let message = trailers["grpc-message"].to_str().unwrap();
+            assert!(message.contains(reason), "{message}");
+            let line = &stage.lines()[0];
+            assert_eq!(
+                (&line["reason"], &line["bytesOut"]),
+                (
+                    &reason.into(),
+                    &if reason == "truncated" { 7 } else { 5 }.into()
+                )
+            );
+        });
+    }
 }

@@ -9,9 +9,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::ending::{BodyEnd, Ending};
+use super::grpc::tell;
 use super::peek::Source;
 use crate::failure::Failure;
 use crate::stale::Collector;
@@ -46,6 +48,16 @@ pub(super) struct Relayed {
     last: Option<Box<Bytes>>,
     /// The failure with which the upstream broke it off; the caller gets it next.
     broken: Option<Failure>,
+    is_grpc: bool,
+}
+
+/// The body of an upstream's answer, and how it ends for the caller.
+pub(super) struct Theirs {
+    pub(super) source: Source,
+    /// There is none, by the answer's status or the call's method.
+    pub(super) is_absent: bool,
+    /// The caller learns in gRPC's trailers that it broke off: of a stream that is reset it could not tell why.
+    pub(super) is_grpc: bool,
 }
 
 /// How long an answer may take.
@@ -87,13 +99,18 @@ impl Body {
     /// over HTTP/1.1 its length of 0, ends with the head: the HTTP library does not poll such a body, and from an HTTP/2 upstream its end
     /// may come late, in a frame of its own.
     pub(super) fn relayed(
-        (source, has_no_body): (Source, bool),
+        theirs: Theirs,
         ending: Box<Ending>,
         pace: Pace,
         collector: Option<Box<Collector>>,
     ) -> Self {
+        let Theirs {
+            source,
+            is_absent,
+            is_grpc,
+        } = theirs;
         let is_empty = source.is_end_stream()
-            || has_no_body
+            || is_absent
             || source.size_hint().exact() == Some(0) && !ending.is_http2();
         let mut relayed = Relayed {
             source,
@@ -108,6 +125,7 @@ impl Body {
             }),
             last: None,
             broken: None,
+            is_grpc,
         };
         if is_empty {
             relayed.end(BodyEnd::Whole);
@@ -139,10 +157,10 @@ impl Relayed {
         // Checked before the upstream's body, or one that always has a little more would never be cut.
         let most = self.most.as_mut().filter(|_| self.ending.is_some());
         if most.is_some_and(|most| most.poll(cx).is_ready()) {
-            return Poll::Ready(Some(Err(self.fail(Failure::MaxDuration))));
+            return Poll::Ready(Some(self.fail(Failure::MaxDuration)));
         }
         if let Some(failure) = self.broken.take() {
-            return Poll::Ready(Some(Err(self.fail(failure))));
+            return Poll::Ready(Some(self.fail(failure)));
         }
         if let Some(last) = self.last.take() {
             if let Some(ending) = &mut self.ending {
@@ -224,9 +242,15 @@ impl Relayed {
         cx.waker().wake_by_ref();
     }
 
-    fn fail(&mut self, failure: Failure) -> BodyError {
+    fn fail(&mut self, failure: Failure) -> Result<Frame<Bytes>, BodyError> {
         self.end(BodyEnd::Broken(failure));
-        BodyError(failure)
+        let error = BodyError(failure);
+        if !self.is_grpc {
+            return Err(error);
+        }
+        let mut trailers = HeaderMap::with_capacity(2);
+        tell(&mut trailers, failure, &error.to_string());
+        Ok(Frame::trailers(trailers))
     }
 }
 

@@ -16,7 +16,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use super::body::{Body, Pace};
+use super::body::{Body, Pace, Theirs};
 use super::call::Call;
 use super::carry::{Answer, Context};
 use super::connection::Connection;
@@ -33,6 +33,7 @@ use crate::config::plan::{Plan, RefusalForm};
 use crate::failure::Failure;
 use crate::net::Phase;
 use crate::proxy::worker::{Current, Worker};
+use crate::resilience::grpc;
 use crate::telemetry::correlation::trace_id;
 use crate::telemetry::{Acceptance, Begin, Correlation, End, Exchange};
 use crate::time::{Deadline, now};
@@ -290,8 +291,17 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
     }
     told.close_if_draining(&mut response);
     busy.answering(pace);
-    let has_no_body = told.head_only || is_bodiless(response.status());
-    response.map(|body| Body::relayed((body, has_no_body), ending, pace, collector))
+    let is_absent = told.head_only || is_bodiless(response.status());
+    // Of a body that ends in chunks an HTTP/1 caller could not tell that it broke off.
+    let is_grpc = told.version == Version::HTTP_2 && grpc::is_spoken(response.headers());
+    response.map(|source| {
+        let theirs = Theirs {
+            source,
+            is_absent,
+            is_grpc,
+        };
+        Body::relayed(theirs, ending, pace, collector)
+    })
 }
 
 /// Whether an answer with that status never has a body (RFC 9112 §6.3).
