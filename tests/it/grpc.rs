@@ -172,3 +172,21 @@ fn a_grpc_stream_that_breaks_off_says_so_in_trailers() {
         });
     }
 }
+
+#[test]
+fn a_silent_grpc_stream_opens_no_breaker_unless_a_rule_says_so() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ntransfer-encoding: chunked";
+    let rule = "    classify: [{error: idle_timeout, as: failure}]\n";
+    for (rule, outcome) in [("", "ignored"), (rule, "failure")] {
+        let config = touchy(&format!("    idle_timeout: 5s\n{rule}"));
+        on_stage(&config, always(200), async |stage| {
+            let mut silent = at_once(&[head], b"5\r\n\0\0\0\0\0\r\n");
+            silent.push((Duration::from_secs(60), Vec::new()));
+            stage.origin.says(silent);
+            let _ = stage.caller().await.try_get("/r/x").await;
+            assert_eq!(judged(&stage).0, outcome);
+            assert_eq!(state(&stage, "r") == State::Open, outcome == "failure");
+            assert_eq!(stage.lines()[0]["reason"], "idle_timeout");
+        });
+    }
+}

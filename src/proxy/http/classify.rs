@@ -156,8 +156,15 @@ impl Judged {
         }
     }
 
-    /// The verdict when the body broke off before it was certain.
+    /// The verdict when the body broke off before it was certain. A stream of gRPC's may be silent for as long as nothing happens, and
+    /// the protocol does not tell one from an answer that hangs.
     pub(super) fn at_break(&self, failure: Failure) -> Verdict {
+        if self.certainty == Certainty::InTrailers && failure == Failure::IdleTimeout {
+            let label = failure.label();
+            let by_rule = self.rules.find_error(label);
+            return by_rule
+                .unwrap_or_else(|| Verdict::plain(Outcome::Ignored, Label::Named(label)));
+        }
         of_failure(failure, &self.rules)
     }
 

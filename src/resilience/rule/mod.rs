@@ -209,14 +209,19 @@ impl Rules {
     /// The verdict on an attempt that got no answer, or none to its end, for that reason and by the upstream's doing.
     #[must_use]
     pub fn of_error(&self, label: &'static str) -> Verdict {
+        self.find_error(label)
+            .unwrap_or_else(|| Verdict::of_error(label))
+    }
+
+    /// The verdict of the first rule that names that reason.
+    #[must_use]
+    pub fn find_error(&self, label: &'static str) -> Option<Verdict> {
         let names = |rule: &&Rule| match &rule.when {
             When::Error(labels) => labels.contains(&label),
             When::Answer(_) => false,
         };
-        match self.iter().find(names) {
-            Some(rule) => rule.then.verdict(Label::Named(label)),
-            None => Verdict::of_error(label),
-        }
+        let rule = self.iter().find(names)?;
+        Some(rule.then.verdict(Label::Named(label)))
     }
 }
 
