@@ -31,6 +31,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         path: b"/whatsapp/v19.0/106540352242922/messages",
         method: "POST",
         status: 200,
+        grpc_status: None,
         duration: Duration::from_micros(183_402),
         route: Some("whatsapp"),
         upstream: Some(b"graph.facebook.com:443"),

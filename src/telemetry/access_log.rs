@@ -38,6 +38,8 @@ pub struct AccessRecord<'a> {
     pub method: &'a str,
     /// The status that the caller got, or 499 when it left before it got one.
     pub status: u16,
+    /// The status of gRPC's that the caller got, in the head or in the trailers.
+    pub grpc_status: Option<u32>,
     /// From the accepted request to the end of the response body.
     pub duration: Duration,
     /// The route's name, if one was found.
@@ -213,6 +215,9 @@ fn push_json(line: &mut Vec<u8>, record: &AccessRecord<'_>, stamp: &Stamp, times
 
 /// The keys that a line has only when they apply.
 fn push_optional(line: &mut Vec<u8>, record: &AccessRecord<'_>) {
+    if let Some(status) = record.grpc_status {
+        push_number(line, b",\"grpcStatus\":", u64::from(status));
+    }
     if let Some(reason) = record.reason {
         push_word(line, b",\"reason\":\"", reason.label());
     }
@@ -341,6 +346,7 @@ pub(crate) mod tests {
             path: b"/whatsapp/v19.0/1/messages?access_token=canary",
             method: "POST",
             status: 201,
+            grpc_status: None,
             duration: Duration::from_micros(144_812),
             route: Some("whatsapp"),
             upstream: Some(b"graph.facebook.com:443"),

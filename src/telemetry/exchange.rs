@@ -48,6 +48,7 @@ pub struct Exchange {
     request_bytes: Option<ByteCount>,
     response_bytes: u64,
     status: Option<StatusCode>,
+    grpc_status: Option<u32>,
     /// From the accepted request to the response headers.
     to_headers: Option<Duration>,
     overhead: Option<Duration>,
@@ -79,6 +80,7 @@ impl Exchange {
             request_bytes: None,
             response_bytes: 0,
             status: None,
+            grpc_status: None,
             to_headers: None,
             overhead: None,
             reason: None,
@@ -260,6 +262,11 @@ impl Exchange {
         self.status = Some(status);
     }
 
+    /// Records what gRPC's status is of the answer that goes to the caller, if it has one.
+    pub fn grpc_status(&mut self, status: Option<u32>) {
+        self.grpc_status = status.or(self.grpc_status);
+    }
+
     /// A counter for the bytes of the request's body. Every call gives the same one.
     pub fn request_bytes(&mut self) -> ByteCount {
         self.request_bytes.get_or_insert_default().clone()
@@ -352,6 +359,7 @@ impl Exchange {
                 .map_or(b"", |path| path.path().as_bytes()),
             method: self.begin.method.as_ref().map_or("-", Method::as_str),
             status: status.map_or(0, |status| status.as_u16()),
+            grpc_status: self.grpc_status,
             duration,
             route: self.route.as_ref().map(|route| &**route.meters().name()),
             upstream: self.upstream.as_ref().map(|upstream| upstream.as_bytes()),

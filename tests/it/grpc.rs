@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Request;
+use serde_json::Value;
 use sidefuse::resilience::{Label, State};
 use sidefuse::time::{Deadline, now, sleep_until};
 
@@ -48,6 +49,23 @@ fn grpc_is_judged_by_its_status_in_trailers_or_headers_case_72() {
             assert_eq!(told, label.map(Label::Named));
             assert_eq!(state(&stage, "r") == State::Open, outcome == "failure");
             assert_eq!(judged(&stage).0, outcome);
+        });
+    }
+}
+
+#[test]
+fn the_line_of_a_grpc_call_has_the_status_that_its_caller_got() {
+    for (speech, status) in [
+        (grpc("", "grpc-status: 14\r\n"), Value::from(14)),
+        (grpc("\r\ngrpc-status: 5", ""), 5.into()),
+        (grpc("", "grpc-status: none\r\n"), Value::Null),
+        (grpc("", ""), Value::Null),
+    ] {
+        on_stage(&touchy(""), silent(), async |stage| {
+            stage.origin.says(speech);
+            let request = Request::get("/r/x").header("te", "trailers");
+            stage.ask(request).await;
+            assert_eq!(stage.lines()[0]["grpcStatus"], status);
         });
     }
 }
@@ -137,6 +155,9 @@ fn what_we_answer_a_grpc_call_is_a_status_of_grpcs() {
             assert!(!said.header("grpc-message").is_empty(), "{reason}");
             assert!(!said.header("x-correlation-id").is_empty(), "{reason}");
         }
+        let lines = stage.lines();
+        let told = lines.iter().map(|line| line["grpcStatus"].as_u64());
+        assert!(told.eq([12, 4, 4, 14].map(Some)), "{lines:?}");
     });
 }
 

@@ -243,6 +243,10 @@ impl Relayed {
     }
 
     fn fail(&mut self, failure: Failure) -> Result<Frame<Bytes>, BodyError> {
+        if let Some(ending) = self.ending.as_mut().filter(|_| self.is_grpc) {
+            let status = failure.grpc_status();
+            ending.exchange.grpc_status(Some(status.into()));
+        }
         self.end(BodyEnd::Broken(failure));
         let error = BodyError(failure);
         if !self.is_grpc {

@@ -12,7 +12,7 @@ use super::connection::Busy;
 use super::kept::Kept;
 use super::ours;
 use crate::failure::{Blame, Failure};
-use crate::resilience::{Permit, Verdict};
+use crate::resilience::{Permit, Verdict, grpc};
 use crate::telemetry::{End, Exchange};
 use crate::time::{Deadline, now};
 use crate::upstream::{Lease, UploadProgress};
@@ -117,8 +117,9 @@ impl Ending {
         }
     }
 
-    /// Takes the verdict from the trailers, and removes fields that go no further.
+    /// Takes verdict and status from the trailers, and removes fields that go no further.
     pub(super) fn heard(&mut self, trailers: &mut HeaderMap) {
+        self.exchange.grpc_status(grpc::code(trailers));
         if let Some(upstream) = &mut self.upstream {
             upstream.judged.hear(trailers);
         }

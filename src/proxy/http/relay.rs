@@ -261,6 +261,7 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
     ending.relays(upstream);
     let Ending { exchange, busy, .. } = &mut *ending;
     exchange.answered(response.status(), now());
+    exchange.grpc_status(grpc::code(response.headers()));
     *response.version_mut() = if told.version == Version::HTTP_2 {
         Version::HTTP_2
     } else {
@@ -364,6 +365,7 @@ impl Told<'_> {
         headers::correlate(response.headers_mut(), &plan.correlation.header, id);
         mark_fallback(response.headers_mut(), exchange);
         exchange.answered(response.status(), now());
+        exchange.grpc_status(grpc::code(response.headers()));
         self.close_if_draining(&mut response);
         busy.answering(Pace {
             idle_timeout: plan.http.keep_alive,

@@ -23,12 +23,20 @@ pub fn is_spoken(headers: &HeaderMap) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
+/// The status in these headers or trailers, if one that is a number stands there.
+#[must_use]
+pub fn code(fields: &HeaderMap) -> Option<u32> {
+    let status = fields.get(STATUS)?;
+    status.to_str().ok()?.parse().ok()
+}
+
 /// The verdict of the status in these headers or trailers; `None` where there is none.
 #[must_use]
 pub fn verdict(fields: &HeaderMap) -> Option<Verdict> {
-    let status = fields.get(STATUS)?;
-    let code = status.to_str().ok().and_then(|text| text.parse().ok());
-    let mut verdict = of_code(code);
+    if !fields.contains_key(STATUS) {
+        return None;
+    }
+    let mut verdict = of_code(code(fields));
     if let Some(signal) = &mut verdict.signal {
         signal.pause = pushback(fields);
     }
