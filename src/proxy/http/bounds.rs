@@ -1,13 +1,34 @@
-//! What a call may not do on its route where requests are read strictly: be two callers at once, or leave the directory that the
-//! configuration names.
+//! What a call may not do: over HTTP/2 have a larger head than the configuration allows; and on its route, where requests are read
+//! strictly, be two callers at once, or leave the directory that the configuration names.
 
 use super::call::Call;
 use super::key::refuse_several;
 use super::reply::Refusal;
-use crate::config::plan::RoutePlan;
+use crate::config::plan::{HttpPlan, RoutePlan};
 use crate::failure::Failure;
 use crate::snapshot::Way;
 use crate::snapshot::router::is_under;
+
+/// Refuses a head over HTTP/2 that is larger than allowed. Over HTTP/1 the HTTP library does so.
+///
+/// # Errors
+/// [`Failure::HeadersTooLarge`].
+pub(super) fn refuse_too_large(call: &Call, limits: &HttpPlan) -> Result<(), Refusal> {
+    let Some(head) = call.decoded() else {
+        return Ok(());
+    };
+    let (count, size) = (head.count(), head.size());
+    let detail = if count > limits.max_headers {
+        format!("the request has {count} header fields, more than `http.max_headers` allows")
+    } else if size > limits.max_header_bytes {
+        format!(
+            "the request's head has {size} bytes with 32 for each field (RFC 9113 §6.5.2), more than `http.max_header_bytes` allows"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::new(Failure::HeadersTooLarge, detail))
+}
 
 /// Refuses what another server could read as a call that the configuration does not mean.
 ///

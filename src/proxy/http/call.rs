@@ -160,19 +160,23 @@ impl Call {
 
     /// What is wrong with its head that no framing shows: with the target, and over HTTP/2 with the fields, too.
     pub(super) fn flaw(&self) -> Option<Flaw> {
-        let scheme = self.uri.scheme_str();
-        let authority = self.uri.authority().map(Authority::as_str);
-        if self.version != Version::HTTP_2 {
-            return flaw_of_target(scheme, authority);
+        match self.decoded() {
+            Some(decoded) => decoded.flaw(),
+            None => {
+                let authority = self.uri.authority().map(Authority::as_str);
+                flaw_of_target(self.uri.scheme_str(), authority)
+            }
         }
-        let path = self.uri.path_and_query().map_or("", PathAndQuery::as_str);
-        let decoded = Decoded {
-            scheme,
-            authority,
-            path,
+    }
+
+    /// Its head, over HTTP/2.
+    pub(super) fn decoded(&self) -> Option<Decoded<'_>> {
+        (self.version == Version::HTTP_2).then(|| Decoded {
+            scheme: self.uri.scheme_str(),
+            authority: self.uri.authority().map(Authority::as_str),
+            path: self.uri.path_and_query().map_or("", PathAndQuery::as_str),
             fields: &self.headers,
-        };
-        decoded.flaw()
+        })
     }
 
     /// Its path and query.

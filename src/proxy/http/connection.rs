@@ -211,8 +211,10 @@ async fn serve_http2<I: Io>(connection: &Rc<Connection>, front: Front<I>, stream
     let service = service_fn(|request| relay(Rc::clone(connection), request));
     let front = Weighed::new(front, PREFACE.len());
     let conduct = front.conduct();
+    // To a head that is too large the library answers by itself, and that leaves no line. So it takes twice as much, and the call is
+    // refused as any other (`bounds`).
     let served = http2::Builder::new(streams)
-        .max_header_list_size(u32::try_from(plan.max_header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(2 * plan.max_header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAMS * STREAM_WINDOW)

@@ -17,6 +17,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::body::{Body, Pace, Theirs};
+use super::bounds::refuse_too_large;
 use super::call::Call;
 use super::carry::{Answer, Context};
 use super::connection::Connection;
@@ -147,8 +148,11 @@ async fn answer(
         Refusal::new(Failure::BadRequest, detail).anywhere()
     })?;
     let mut call = Call::read(request, exchange.begun(), exchange.request_bytes());
-    let is_strict = context.current.snapshot.plan.http.strict;
-    if is_strict && let Some(flaw) = call.flaw() {
+    let plan = &context.current.snapshot.plan.http;
+    refuse_too_large(&call, plan).map_err(Refusal::anywhere)?;
+    if plan.strict
+        && let Some(flaw) = call.flaw()
+    {
         exchange.flawed(flaw);
         return Err(Refusal::new(Failure::BadRequest, flaw.to_string()).anywhere());
     }

@@ -1,7 +1,7 @@
 //! The head of a request over HTTP/2, which the HTTP library has decoded: no byte of it is framed by what it says, but the next hop may
 //! still read another request than we did.
 
-use http::header::{HOST, HeaderMap};
+use http::header::{COOKIE, HOST, HeaderMap};
 
 use super::Flaw;
 use super::value::Host;
@@ -20,6 +20,22 @@ pub struct Decoded<'a> {
 }
 
 impl Decoded<'_> {
+    /// How many fields it has. Of `Cookie` there may be many in place of one (RFC 9113 §8.2.3).
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let cookies = self.fields.get_all(COOKIE).iter().count();
+        self.fields.len() - cookies.saturating_sub(1)
+    }
+
+    /// How large it is: its names and values, and 32 bytes for each (RFC 9113 §6.5.2).
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let fields = self.fields.iter();
+        let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + 32);
+        let target = self.authority.map_or(0, str::len) + self.path.len();
+        fields.sum::<usize>() + target
+    }
+
     /// What is wrong with it by the rules for HTTP/1, as far as they hold for HTTP/2 as well (RFC 9113 §8.2.1 and §8.3.1).
     #[must_use]
     pub fn flaw(&self) -> Option<Flaw> {
@@ -42,6 +58,8 @@ impl Decoded<'_> {
             if self.authority.is_some_and(differs) {
                 return Some(Flaw::OtherHost);
             }
+        } else if self.authority.is_none() {
+            return Some(Flaw::NoHost);
         }
         let is_spaced = |value: &[u8]| value.trim_ascii().len() < value.len();
         let mut values = self.fields.values();
@@ -109,6 +127,40 @@ mod tests {
         ] {
             assert_eq!(flaw(authority, path, fields), None, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_head_without_any_host_has_a_flaw() {
+        let mut fields = HeaderMap::new();
+        let flaw = |fields: &HeaderMap| {
+            let decoded = Decoded {
+                scheme: Some("http"),
+                authority: None,
+                path: "/",
+                fields,
+            };
+            decoded.flaw()
+        };
+        assert_eq!(flaw(&fields), Some(Flaw::NoHost));
+        fields.insert(HOST, HeaderValue::from_static("a"));
+        assert_eq!(flaw(&fields), None);
+    }
+
+    #[test]
+    fn a_head_is_as_large_as_its_names_and_values_with_32_bytes_for_each_field() {
+        let mut fields = HeaderMap::new();
+        for cookie in ["a=1", "b=2"] {
+            fields.append(COOKIE, HeaderValue::from_static(cookie));
+        }
+        fields.append("x", HeaderValue::from_static("y"));
+        let decoded = Decoded {
+            scheme: Some("http"),
+            authority: Some("a"),
+            path: "/b",
+            fields: &fields,
+        };
+        assert_eq!(decoded.count(), 2, "one of them in two pieces");
+        assert_eq!(decoded.size(), 2 * (6 + 3 + 32) + (1 + 1 + 32) + 1 + 2);
     }
 
     #[test]

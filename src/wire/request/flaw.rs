@@ -19,7 +19,7 @@ pub enum Flaw {
     NoColon,
     /// A space stands between a field's name and its colon.
     SpaceBeforeColon,
-    /// HTTP/1.1 without `Host`.
+    /// HTTP/1.1 without `Host`, or HTTP/2 without that and `:authority`.
     NoHost,
     /// More than one `Host`.
     SeveralHosts,
@@ -73,7 +73,9 @@ impl Flaw {
             Self::SpaceBeforeColon => {
                 "a space or a tab stands between a field's name and its colon (RFC 9112 §5.1)"
             }
-            Self::NoHost => "a request of HTTP/1.1 has no `Host` (RFC 9112 §3.2)",
+            Self::NoHost => {
+                "the request has no `Host`, and over HTTP/2 no `:authority` (RFC 9112 §3.2, RFC 9113 §8.3.1)"
+            }
             Self::SeveralHosts => "there is more than one `Host` (RFC 9112 §3.2)",
             Self::Host => "`Host` is not a host with or without a port (RFC 9112 §3.2)",
             Self::OtherHost => "`Host` and `:authority` differ (RFC 9113 §8.3.1)",

@@ -78,3 +78,46 @@ fn without_strict_such_heads_are_read_as_the_library_does() {
         assert_eq!((head.status.as_u16(), &*body), (200, &b"/x"[..]));
     }
 }
+
+#[test]
+fn a_head_over_http2_that_is_too_large_is_refused_as_over_http1_cases_26_and_62() {
+    let origin = Origin::start(|request| Answer::ok(request.head.target()));
+    let routes = [route("r", &origin.url(), "timeout: 30s")];
+    let limits = "http: {max_header_bytes: 8KiB, max_headers: 20}";
+    let sidefuse = Sidefuse::start(&config_with(limits, &routes));
+    let with = |count: usize, name: &str, value: &str| {
+        let mut request = request("a", "/r/x", &[]);
+        for index in 0..count {
+            let name = name.replace('#', &index.to_string());
+            let name = http::HeaderName::try_from(name).unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        request
+    };
+    let requests = [
+        (with(20, "x-#", "y"), 200),
+        (with(21, "x-#", "y"), 431),
+        (with(50, "cookie", "y"), 200),
+        (with(1, "x-#", &"y".repeat(8_000)), 200),
+        (with(1, "x-#", &"y".repeat(8_200)), 431),
+        (with(2, "x-#", &"y".repeat(7_000)), 431),
+    ];
+    let asked: Vec<_> = requests
+        .iter()
+        .map(|(request, _)| request.clone())
+        .collect();
+    let answers = http2::calls(sidefuse.proxy(), &asked);
+    for (index, ((head, body), (_, status))) in answers.iter().zip(&requests).enumerate() {
+        assert_eq!(head.status, *status, "{index}");
+        if *status == 431 {
+            assert_eq!(head.headers["x-sidefuse-reason"], "headers_too_large");
+            let body = String::from_utf8_lossy(body);
+            assert!(body.contains("more than `http.max_header"), "{body}");
+        }
+    }
+    let lines = sidefuse.access_lines();
+    let refused = lines
+        .iter()
+        .filter(|line| line["reason"] == "headers_too_large");
+    assert_eq!((lines.len(), refused.count()), (6, 3));
+}
