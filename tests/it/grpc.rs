@@ -211,3 +211,21 @@ fn a_silent_grpc_stream_opens_no_breaker_unless_a_rule_says_so() {
         });
     }
 }
+
+#[test]
+fn a_deadline_that_gave_the_upstream_too_little_is_not_its_failure_when_it_says_so_either() {
+    for (patience, outcome) in [("100m", "ignored"), ("900m", "failure"), ("1H", "failure")] {
+        for speech in [
+            grpc("", "grpc-status: 4\r\n"),
+            grpc("\r\ngrpc-status: 4", ""),
+        ] {
+            on_stage(&touchy("    timeout: 1s\n"), silent(), async |stage| {
+                stage.origin.says(speech);
+                let request = Request::get("/r/x").header("grpc-timeout", patience);
+                stage.ask(request).await;
+                assert_eq!(judged(&stage).0, outcome, "{patience}");
+                assert_eq!(state(&stage, "r") == State::Open, outcome == "failure");
+            });
+        }
+    }
+}

@@ -124,6 +124,11 @@ impl Allowance {
         !self.chance(held).was_given(self.until.remaining(now))
     }
 
+    /// Whether the caller's own deadline leaves so little at `now`.
+    pub(super) fn is_hurried(self, now: Instant) -> bool {
+        self.owner == Owner::Caller && self.is_scant(Duration::ZERO, now)
+    }
+
     /// The last moment at which a call can be sent and still leave the upstream its fair time.
     pub(super) fn fair_until(self, now: Instant) -> Deadline {
         Deadline::after(now, self.until.remaining(now).saturating_sub(self.fair))

@@ -28,7 +28,7 @@ use crate::config::plan::HttpVersion;
 use crate::failure::Failure;
 use crate::net::Phase;
 use crate::proxy::worker::Current;
-use crate::resilience::{Key, Outcome, Pass, Permit, RefusalKind, Rejection, explain};
+use crate::resilience::{Key, Outcome, Pass, Permit, RefusalKind, Rejection, explain, grpc};
 use crate::snapshot::{Route, Way};
 use crate::stale::Collector;
 use crate::telemetry::{Exchange, HeldBy};
@@ -222,7 +222,9 @@ async fn conclude(
         exchange,
         call,
         outgoing,
-        time: Time { allowance, .. },
+        time: Time {
+            allowance, begin, ..
+        },
         ..
     } = attempt;
     let route = outgoing.route;
@@ -240,7 +242,11 @@ async fn conclude(
             let (response, at) =
                 look_into((response, made_at), (rules, permit.is_probe()), patience).await;
             exchange.waited(at.saturating_duration_since(made_at));
-            let (verdict, certainty) = classify(&response, rules, permit.is_probe());
+            let is_hurried = allowance.is_hurried(*begin);
+            let (mut verdict, certainty) = classify(&response, rules, permit.is_probe());
+            if is_hurried {
+                verdict = grpc::excused(verdict);
+            }
             if verdict.outcome == Outcome::Failure {
                 outgoing.avoid = Some(lease.endpoint().id());
             }
@@ -250,6 +256,7 @@ async fn conclude(
                 certainty,
                 latency,
                 rules: rules.clone(),
+                is_hurried,
             };
             let permit = match certainty {
                 Certainty::AtEnd | Certainty::InTrailers => Some(permit),

@@ -41,6 +41,8 @@ pub(super) struct Judged {
     pub(super) latency: Duration,
     /// The rules that judge a body that breaks off.
     pub(super) rules: Rules,
+    /// The caller's own deadline gave the upstream too little time.
+    pub(super) is_hurried: bool,
 }
 
 /// Reads the body ahead if a rule needs it and it can be read as JSON, or if a probe has to know its end. Returns when that was
@@ -151,7 +153,11 @@ impl Judged {
         if self.certainty == Certainty::InTrailers
             && let Some(verdict) = grpc::verdict(trailers)
         {
-            self.verdict = verdict;
+            self.verdict = if self.is_hurried {
+                grpc::excused(verdict)
+            } else {
+                verdict
+            };
             self.certainty = Certainty::AtHeaders;
         }
     }

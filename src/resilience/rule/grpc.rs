@@ -49,10 +49,23 @@ pub const fn without_status() -> Verdict {
     Verdict::failure(Label::Named("grpc_no_status"))
 }
 
+const DEADLINE_EXCEEDED: &str = "grpc_deadline_exceeded";
+
+/// The verdict on a call whose own deadline gave the upstream too little time: that it was over then proves nothing.
+#[must_use]
+pub fn excused(verdict: Verdict) -> Verdict {
+    let label = Label::Named(DEADLINE_EXCEEDED);
+    if verdict.label == Some(label) {
+        Verdict::plain(Outcome::Ignored, label)
+    } else {
+        verdict
+    }
+}
+
 /// The labels of failures that a gRPC status makes.
 pub const LABELS: [&str; 6] = [
     "grpc_no_status",
-    "grpc_deadline_exceeded",
+    DEADLINE_EXCEEDED,
     "grpc_internal",
     "grpc_unavailable",
     "grpc_data_loss",
@@ -72,7 +85,7 @@ fn of_code(code: Option<u32>) -> Verdict {
         Some(0) => plain(Outcome::Success),
         // CANCELLED: by its definition usually the caller's doing.
         Some(1) => plain(Outcome::Ignored),
-        Some(4) => failure("grpc_deadline_exceeded"),
+        Some(4) => failure(DEADLINE_EXCEEDED),
         Some(8) => Verdict {
             signal: Some(Signal {
                 scope: Scope::Route,

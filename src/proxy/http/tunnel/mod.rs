@@ -231,6 +231,7 @@ async fn dig(
             certainty: Certainty::AtHeaders,
             latency,
             rules: route.plan.classify.clone(),
+            is_hurried: false,
         },
         kept: Kept::of_tunnel(held.into_ticket()),
     };
