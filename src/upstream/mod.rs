@@ -42,7 +42,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-pub use download::Download;
+pub use download::{Download, DownloadError};
 pub use endpoint::{Endpoint, EndpointId, EndpointView};
 pub use endpoints::Endpoints;
 pub use lease::Lease;
@@ -51,7 +51,7 @@ pub use probe::{Probe, ProbeNews, ProbeTurn, Report, Urgency};
 pub use send_error::{Fate, SendError};
 pub use slots::{Shed, Slots};
 pub use upload::{Upload, UploadProgress};
-pub use upload_end::{UploadEnd, is_misframed};
+pub use upload_end::UploadEnd;
 
 use crate::config::plan::{EndpointPlan, HttpVersion, UpstreamPlan};
 use crate::net::tls::{Offer, Tls, TlsError};

@@ -31,8 +31,7 @@ impl UploadEnd {
 pub struct UploadError;
 
 /// Whether a body broke off because it is not framed as HTTP has it, which the HTTP library reports as `InvalidInput` or `InvalidData`.
-#[must_use]
-pub fn is_misframed(error: &hyper::Error) -> bool {
+pub(super) fn is_misframed(error: &hyper::Error) -> bool {
     let source = error
         .source()
         .and_then(|source| source.downcast_ref::<io::Error>());

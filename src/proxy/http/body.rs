@@ -18,7 +18,6 @@ use super::peek::Source;
 use crate::failure::Failure;
 use crate::stale::Collector;
 use crate::time::{Alarm, Deadline, now};
-use crate::upstream::is_misframed;
 
 /// The body of an answer.
 pub(super) enum Body {
@@ -193,7 +192,7 @@ impl Relayed {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                let failure = if is_misframed(&error) {
+                let failure = if error.is_misframed() {
                     Failure::Protocol
                 } else {
                     Failure::Truncated

@@ -69,7 +69,7 @@ impl Call {
             headers: parts.headers,
             is_spent: false,
             is_for_another: false,
-            upload: Rc::new(UploadProgress::new(body, bytes)),
+            upload: Rc::new(UploadProgress::new(body, parts.version, bytes)),
             upgrade,
             spare_upgrade: None,
             key: None,

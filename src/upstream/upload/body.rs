@@ -179,6 +179,11 @@ impl Body for Upload {
                 source.progress.end.set(Some(UploadEnd::of(&error)));
                 Poll::Ready(Some(Err(UploadError)))
             }
+            // A reset without an error, which the library takes for the end.
+            Poll::Ready(None) if source.progress.is_stream && !body.is_end_stream() => {
+                source.progress.end.set(Some(UploadEnd::Gone));
+                Poll::Ready(Some(Err(UploadError)))
+            }
             Poll::Ready(None) => {
                 source.progress.ended();
                 Poll::Ready(None)

@@ -9,6 +9,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
@@ -27,6 +28,8 @@ pub struct UploadProgress {
     body: RefCell<Option<Incoming>>,
     /// The body is none.
     is_empty: bool,
+    /// It comes over HTTP/2, so that its stream tells whether it has ended.
+    is_stream: bool,
     /// Its length, if the head says so: every attempt must frame it the same way.
     length: Option<u64>,
     /// What was sent, if another attempt may need it.
@@ -53,13 +56,14 @@ pub struct UploadProgress {
 }
 
 impl UploadProgress {
-    /// The progress of `body`. Its bytes are added to `bytes` as they are handed to a connection.
+    /// The progress of `body`, which comes over that version. Its bytes are added to `bytes` as they are handed to a connection.
     #[must_use]
-    pub fn new(body: Incoming, bytes: ByteCount) -> Self {
+    pub fn new(body: Incoming, version: Version, bytes: ByteCount) -> Self {
         let (is_empty, length) = (body.is_end_stream(), body.size_hint().exact());
         Self {
             body: RefCell::new((!is_empty).then_some(body)),
             is_empty,
+            is_stream: version == Version::HTTP_2,
             length,
             record: RefCell::default(),
             is_touched: Cell::default(),

@@ -3,6 +3,7 @@
 mod broken;
 mod early;
 mod hops;
+mod resets;
 mod slow;
 mod whole;
 

@@ -26,7 +26,6 @@ use crate::snapshot::{Route, Way};
 use crate::stale::{Asked, Collector, Kept, Landed, Lead, Place};
 use crate::telemetry::{Exchange, HeldBy};
 use crate::time::{Deadline, now, timeout_at};
-use crate::upstream::is_misframed;
 
 /// Carries the call, or waits for the same one that is under way.
 ///
@@ -206,7 +205,7 @@ async fn next(body: &mut Source) -> Option<Result<Bytes, Failure>> {
     let frame = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
     Some(match frame {
         Ok(frame) => Ok(frame.into_data().unwrap_or_default()),
-        Err(error) if is_misframed(&error) => Err(Failure::Protocol),
+        Err(error) if error.is_misframed() => Err(Failure::Protocol),
         Err(_) => Err(Failure::Truncated),
     })
 }
