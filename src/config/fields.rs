@@ -360,11 +360,9 @@ pub(crate) fn scalar<'n>(
         Value::Scalar(scalar) => Some((scalar, node.span)),
         Value::Unusable => None,
         Value::Null => {
-            problems.push(Problem::error(
-                Code::NoValue,
-                node.span,
-                format!("`{}` has no value", show(key)),
-            ));
+            let nothing = format!("`{}` has no value", show(key));
+            let problem = Problem::error(Code::NoValue, node.span, nothing);
+            problems.push(problem.hint("write one, or leave the key out"));
             None
         }
         Value::Sequence(_) | Value::Mapping(_) => {

@@ -58,7 +58,10 @@ fn server(text: &str) -> Result<SocketAddr, Invalid> {
         })?,
     };
     if address.port() == 0 {
-        return Err(Invalid::new(Code::NameServers, "has port 0"));
+        return Err(Invalid::new(
+            Code::NameServers,
+            "has a port that is not from 1 to 65535",
+        ));
     }
     Ok(address)
 }

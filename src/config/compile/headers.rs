@@ -235,6 +235,7 @@ fn is_owned(name: &str) -> bool {
 
 /// A reader of a header name.
 pub(super) fn header_name(text: &str) -> Result<HeaderName, Invalid> {
-    HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| Invalid::new(Code::Header, "is no header name"))
+    HeaderName::from_bytes(text.as_bytes()).map_err(|_| {
+        Invalid::new(Code::Header, "is no header name").hint("write it like `X-Client`")
+    })
 }

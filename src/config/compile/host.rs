@@ -46,7 +46,8 @@ pub(super) fn host(text: &str) -> Result<String, Invalid> {
         .next()
         .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     if text.len() > 253 || numeric || !text.split('.').all(label) {
-        return malformed("is no host name or address");
+        return Err(Invalid::new(Code::Malformed, "is no host name or address")
+            .hint("write it like `api.example.com` or `10.0.0.1`"));
     }
     Ok(text.to_ascii_lowercase())
 }

@@ -141,10 +141,11 @@ fn parse_url(text: &str) -> Result<Url, Invalid> {
     let name = host(authority.host())
         .map_err(|reason| Invalid::new(Code::Url, format!("has a bad host: it {}", reason.what)))?;
     let port = match (authority.port(), authority.port_u16()) {
-        (_, Some(0)) => return Err(invalid("has port 0")),
-        (_, Some(port)) => port,
+        (_, Some(port)) if port > 0 => port,
         (None, None) if authority.as_str().len() == authority.host().len() => standard,
-        (Some(_), None) | (None, None) => return Err(invalid("has a bad port")),
+        (_, Some(_) | None) => {
+            return Err(invalid("has a port that is not from 1 to 65535").hint(EXAMPLE));
+        }
     };
     let bracketed = if name.contains(':') {
         format!("[{name}]")
