@@ -131,7 +131,7 @@ impl TokenFile {
             Err(error) => {
                 if was_good {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(path = %path.display(), error, "Cannot read an admin token, it is refused");
+                    tracing::warn!(file = %path.display(), error, "Cannot read an admin token, it is refused");
                 }
                 None
             }

@@ -91,7 +91,7 @@ impl Warned {
             return;
         }
         tracing::warn!(
-            of = shortage.label(),
+            shortage = shortage.label(),
             error = error as &dyn std::error::Error,
             remedy = shortage.remedy(),
             "No connection can be opened for want of our own; calls are refused, and no breaker counts that"

@@ -162,7 +162,7 @@ impl Endpoints {
                 tracing::warn!(
                     route,
                     endpoint,
-                    failures,
+                    failuresInARow = failures,
                     reason = label.map(|label| label.to_string()),
                     ejectedFor = %humantime::format_duration(length),
                     until = %until,

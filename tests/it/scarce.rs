@@ -81,7 +81,8 @@ fn a_call_that_finds_no_descriptor_left_is_refused_by_that_name_and_no_breaker_c
         "No connection can be opened for want of our own; calls are refused, and no breaker counts that",
     );
     assert!(
-        told["of"] == "descriptors" && told["remedy"].as_str().unwrap().contains("LimitNOFILE"),
+        told["shortage"] == "descriptors"
+            && told["remedy"].as_str().unwrap().contains("LimitNOFILE"),
         "{told}"
     );
 

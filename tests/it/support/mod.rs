@@ -9,6 +9,7 @@ pub(crate) mod executor;
 pub(crate) mod gate;
 pub(crate) mod http2;
 pub(crate) mod identity;
+mod keys;
 pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod metrics;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::client::Client;
+use super::keys;
 use super::speech::{Said, Speech, listen};
 
 /// A running sidefuse with a configuration file of its own. It is killed when dropped; if the test failed, what it said is shown.
@@ -322,7 +323,10 @@ impl Drop for Process {
                 );
             }
             eprint!("{text}");
+            return;
         }
+        let wrong = keys::wrong(self.out.now().json());
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
 
