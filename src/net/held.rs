@@ -4,19 +4,20 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Context;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
+
+use super::tapped::{Tap, Tapped};
 
 /// A stream that breaks at its next read once its [`Hold`] is gone; a read that waits then is woken.
 ///
 /// An HTTP/2 connection runs in tasks of the HTTP library's own, which end only with their stream.
+pub type Held<I> = Tapped<I, Leash>;
+
+/// The other end of a [`Hold`].
 #[derive(Debug)]
-pub struct Held<I> {
-    io: I,
-    hold: oneshot::Receiver<Infallible>,
-}
+pub struct Leash(oneshot::Receiver<Infallible>);
 
 /// Keeps a [`Held`] stream whole; dropping it breaks the stream.
 #[derive(Debug)]
@@ -26,50 +27,16 @@ impl<I> Held<I> {
     /// Holds `io`.
     pub fn new(io: I) -> (Self, Hold) {
         let (sender, hold) = oneshot::channel();
-        (Self { io, hold }, Hold(sender))
+        (Self::over(io, Leash(hold)), Hold(sender))
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Held<I> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.hold.is_terminated() || Pin::new(&mut self.hold).poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+impl Tap for Leash {
+    fn reading(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.0.is_terminated() || Pin::new(&mut self.0).poll(cx).is_ready() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl<I: AsyncWrite + Unpin> AsyncWrite for Held<I> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        Ok(())
     }
 }
 

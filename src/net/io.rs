@@ -1,12 +1,12 @@
 //! Byte streams, and the count of what moved over one.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::tapped::{Tap, Tapped};
 
 /// A byte stream: a socket, TLS over one, or a memory pipe.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -71,106 +71,39 @@ impl Traffic {
     }
 }
 
-/// Pieces up to this total size are joined before they are written: one write of a head with a short body costs less than two,
-/// and copying so little costs next to nothing.
-const SMALL: usize = 1024;
-
 /// A stream that counts into a [`Traffic`].
-#[derive(Debug)]
-pub struct Metered<I> {
-    io: I,
-    traffic: Arc<Traffic>,
-}
+pub type Metered<I> = Tapped<I, Arc<Traffic>>;
 
 impl<I> Metered<I> {
     /// Counts what moves over `io` from now on.
     pub fn new(io: I) -> Self {
-        Self {
-            io,
-            traffic: Arc::default(),
-        }
+        Self::over(io, Arc::default())
     }
 
     /// The counters.
     pub fn traffic(&self) -> Arc<Traffic> {
-        Arc::clone(&self.traffic)
-    }
-
-    fn count_written(&self, result: &Poll<io::Result<usize>>) {
-        self.traffic.is_pent_up.store(true, Ordering::Relaxed);
-        if let Poll::Ready(Ok(count)) = result {
-            self.traffic
-                .written
-                .fetch_add(*count as u64, Ordering::Relaxed);
-        }
+        Arc::clone(&self.tap)
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Metered<I> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let result = Pin::new(&mut self.io).poll_read(cx, buf);
-        let count = buf.filled().len() - before;
-        if count > 0 {
-            let before = self.traffic.read.fetch_add(count as u64, Ordering::Relaxed);
-            if before + count as u64 > self.traffic.most.load(Ordering::Relaxed) {
-                let error = "more was read than is allowed";
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
-            }
+impl Tap for Arc<Traffic> {
+    fn came(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let count = bytes.len() as u64;
+        let before = self.read.fetch_add(count, Ordering::Relaxed);
+        if before + count > self.most.load(Ordering::Relaxed) {
+            let error = "more was read than is allowed";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
-        result
-    }
-}
-
-impl<I: AsyncWrite + Unpin> AsyncWrite for Metered<I> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.count_written(&result);
-        result
+        Ok(())
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.io).poll_flush(cx);
-        if let Poll::Ready(Ok(())) = result {
-            self.traffic.is_pent_up.store(false, Ordering::Relaxed);
-        }
-        result
+    fn wrote(&mut self, taken: usize) {
+        self.is_pent_up.store(true, Ordering::Relaxed);
+        self.written.fetch_add(taken as u64, Ordering::Relaxed);
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let length: usize = bufs.iter().map(|buf| buf.len()).sum();
-        if length <= SMALL && !bufs.is_empty() {
-            let mut whole = [0; SMALL];
-            let mut at = 0;
-            for buf in bufs {
-                whole[at..at + buf.len()].copy_from_slice(buf);
-                at += buf.len();
-            }
-            return self.poll_write(cx, &whole[..length]);
-        }
-        let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.count_written(&result);
-        result
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+    fn flushed(&mut self) {
+        self.is_pent_up.store(false, Ordering::Relaxed);
     }
 }
 
@@ -179,26 +112,6 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-
-    #[tokio::test]
-    async fn pieces_arrive_in_their_order_whether_small_or_large() {
-        for sizes in [[3, 5], [0, 7], [SMALL - 1, 1], [SMALL, 1], [40, 3 * SMALL]] {
-            let (near, mut far) = tokio::io::duplex(8 * SMALL);
-            let mut near = Metered::new(near);
-            let (head, body) = (vec![b'h'; sizes[0]], vec![b'b'; sizes[1]]);
-            let mut bufs = [io::IoSlice::new(&head), io::IoSlice::new(&body)];
-            let mut rest = &mut bufs[..];
-            while rest.iter().any(|buf| !buf.is_empty()) {
-                let count = near.write_vectored(rest).await.unwrap();
-                io::IoSlice::advance_slices(&mut rest, count);
-            }
-            assert_eq!(near.traffic().written(), (sizes[0] + sizes[1]) as u64);
-            drop(near);
-            let mut got = Vec::new();
-            far.read_to_end(&mut got).await.unwrap();
-            assert_eq!(got, [head, body].concat());
-        }
-    }
 
     #[tokio::test]
     async fn a_metered_stream_counts_both_directions_exactly() {
