@@ -21,7 +21,7 @@ use crate::resilience::{Memory, MemoryError};
 use crate::snapshot::{Prepared, Recalled};
 use crate::telemetry::WriteResult;
 use crate::text::chain;
-use crate::time::{Deadline, now, sleep_until, timeout_at, wall};
+use crate::time::{Deadline, Moment, now, sleep_until, timeout_at};
 
 /// The shortest time between two writes.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -54,16 +54,16 @@ pub(super) fn recall(prepared: &mut Prepared) {
     let Some(StatePlan { file, max_age }) = prepared.snapshot().plan.state.clone() else {
         return;
     };
-    let wall = wall();
-    match read(&file, max_age, wall) {
+    let moment = Moment::read();
+    match read(&file, max_age, moment.wall) {
         Ok(None) => {}
         Ok(Some(memory)) => {
             let Recalled {
                 breakers,
                 keys,
                 pauses,
-            } = prepared.recall(&memory, wall, now());
-            let age = humantime::format_duration(whole_seconds(memory.age(wall)));
+            } = prepared.recall(&memory, moment);
+            let age = humantime::format_duration(whole_seconds(memory.age(moment.wall)));
             tracing::info!(file = %file.display(), breakers, keys, pauses, %age, "State resumed");
         }
         Err(useless) => tracing::warn!(
@@ -171,7 +171,7 @@ impl Keeper {
     fn due(&self) -> Option<(PathBuf, Memory)> {
         let snapshot = self.shared.snapshot.load();
         let file = snapshot.plan.state.as_ref()?.file.clone();
-        let memory = snapshot.remember(wall(), now());
+        let memory = snapshot.remember(Moment::read());
         let is_filled = !memory.routes.is_empty();
         (self.is_filled.replace(is_filled) || is_filled).then_some((file, memory))
     }

@@ -8,6 +8,7 @@ use super::{Prepared, Route, Snapshot};
 use crate::config::plan::{Forced, KeySource, OverridePlan};
 use crate::failure::Failure;
 use crate::resilience::{Key, Memory, Remembered, RememberedKeys, SavedPauses, grpc};
+use crate::time::Moment;
 
 /// The most keys of one route that are saved, the worst first: as many as have a breaker by default.
 const KEYS_OF_ROUTE: usize = 1_000;
@@ -28,16 +29,16 @@ pub struct Recalled {
 impl Snapshot {
     /// The state to save: the routes' breakers, breakers of keys that have something to remember, candidates and pauses.
     #[must_use]
-    pub fn remember(&self, wall: SystemTime, now: Instant) -> Memory {
+    pub fn remember(&self, moment: Moment) -> Memory {
         let mut routes = BTreeMap::new();
         let mut room = KEYS_OF_ALL;
         for route in &self.routes {
-            let remembered = remember(route, &mut room, now);
+            let remembered = remember(route, &mut room, moment.now);
             if remembered != Remembered::default() {
                 routes.insert((*route.name).to_owned(), remembered);
             }
         }
-        Memory::new(wall, routes)
+        Memory::new(moment.wall, routes)
     }
 }
 
@@ -68,14 +69,14 @@ impl Prepared {
     /// Restores what an earlier process saved, before the first commit; says how much. State of routes that no longer exist is
     /// dropped, and so is that of keys if another part of the request is the key now. An override that was obeyed already is
     /// not obeyed again, so that an operator's later order stays.
-    pub fn recall(&mut self, memory: &Memory, wall: SystemTime, now: Instant) -> Recalled {
-        let elapsed = memory.age(wall);
+    pub fn recall(&mut self, memory: &Memory, moment: Moment) -> Recalled {
+        let elapsed = memory.age(moment.wall);
         let mut recalled = Recalled::default();
         for (place, route) in self.snapshot.routes.iter().enumerate() {
             let Some(remembered) = memory.routes.get(&*route.name) else {
                 continue;
             };
-            recalled.add(recall(route, remembered, elapsed, now));
+            recalled.add(recall(route, remembered, elapsed, moment.now));
             let Some(obeyed) = &remembered.overridden else {
                 continue;
             };
