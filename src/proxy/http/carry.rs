@@ -8,14 +8,11 @@ use http::header::{HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
-use super::allowance::Allowance;
 use super::attempt::{Answered, Attempt, Lost, Time};
-use super::bounds::refuse_outside;
 use super::call::Call;
 use super::classify::{Certainty, Judged, classify, look_into, sample};
 use super::clock::clock;
 use super::connection::Connection;
-use super::detail::over_for_caller;
 use super::ending::UpstreamEnding;
 use super::kept::Kept;
 use super::losing::{Pending, give_up};
@@ -110,22 +107,11 @@ pub(super) async fn carry(
     call: &mut Call,
     way: &Way,
 ) -> Result<Answer, Refusal> {
+    let (mut held, total) = Held::enter(context, exchange, call, way)?;
     let route = &*context.current.snapshot.routes[way.route];
-    exchange.routed(&route.meters, way.strip);
     // HTTP/2 has no such switch, and a server may ignore the wish for one (RFC 9110 §7.8).
     call.let_switch(route.plan.upstream.http != HttpVersion::Http2);
-    if context.current.snapshot.plan.http.strict {
-        refuse_outside(call, &route.plan, way)?;
-    }
-    call.find_key(route, way);
-    exchange.keyed(call.key);
-    let total = Allowance::of_call(call, &route.plan);
     let mut begin = call.free;
-    if total.is_over_for_caller(begin) {
-        return Err(over_for_caller(route, total, exchange));
-    }
-    let mut held = Held::new(context, route, total.until);
-    held.enter(call)?;
     let mut retrying = Retrying::new(route, call);
     let mut outgoing = None;
     loop {

@@ -11,15 +11,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::allowance::Allowance;
+use super::bounds::refuse_outside;
 use super::call::Call;
 use super::carry::{Answer, Context, refusal};
+use super::detail::over_for_caller;
 use super::key::text_of;
 use super::reply::Refusal;
 use crate::config::plan::RateKey;
 use crate::failure::Failure;
 use crate::resilience::{Bulkhead, Halt, Key, Pass, Ticket, Wake};
-use crate::snapshot::Route;
 use crate::snapshot::limits::Rate;
+use crate::snapshot::{Route, Way};
 use crate::telemetry::names::LimitLabel;
 use crate::telemetry::{Exchange, HeldBy};
 use crate::time::{Deadline, now, timeout_at};
@@ -57,24 +60,44 @@ impl Bell {
 }
 
 impl<'c> Held<'c> {
-    /// A call that was not held back yet.
-    pub(super) fn new(context: &'c Context<'c>, route: &'c Route, deadline: Deadline) -> Self {
-        Self {
+    /// Takes the call to its route: finds its key and its time, and admits it. If the route has limits, breaker and throttle are asked,
+    /// then the rate.
+    ///
+    /// # Errors
+    /// `bad_request` where requests are read strictly; `caller_deadline`; the breaker's refusal or `throttled`, which use up nothing; or
+    /// `rate_limited`.
+    pub(super) fn enter(
+        context: &'c Context<'c>,
+        exchange: &mut Exchange,
+        call: &mut Call,
+        way: &Way,
+    ) -> Result<(Self, Allowance), Refusal> {
+        let snapshot = &context.current.snapshot;
+        let route = &*snapshot.routes[way.route];
+        exchange.routed(&route.meters, way.strip);
+        if snapshot.plan.http.strict {
+            refuse_outside(call, &route.plan, way)?;
+        }
+        call.find_key(route, way);
+        exchange.keyed(call.key);
+        let total = Allowance::of_call(call, &route.plan);
+        if total.is_over_for_caller(call.free) {
+            return Err(over_for_caller(route, total, exchange));
+        }
+        let held = Self {
             context,
             route,
-            deadline,
+            deadline: total.until,
             ticket: None,
             has_waited: false,
             is_retry: false,
             returns: false,
-        }
+        };
+        held.admit(call)?;
+        Ok((held, total))
     }
 
-    /// Admits the call: if the route has limits, breaker and throttle are asked, then the rate.
-    ///
-    /// # Errors
-    /// The breaker's refusal or `throttled`, which use up nothing; or `rate_limited`.
-    pub(super) fn enter(&self, call: &Call) -> Result<(), Refusal> {
+    fn admit(&self, call: &Call) -> Result<(), Refusal> {
         let (limits, at) = (&self.route.limits, call.free);
         if limits.rate.is_some() || limits.bulkhead.is_some() {
             refuse_if_open(self.route, call.key, at)?;

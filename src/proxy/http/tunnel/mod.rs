@@ -18,18 +18,15 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
 use self::passage::Passage;
-use super::allowance::Allowance;
 use super::attempt::{Attempt, Lost, Time};
 use super::body::{Body, Pace};
 use super::call::{Call, Keep};
 use super::carry::{Context, admit};
 use super::classify::{Certainty, Judged};
 use super::connection::Connection;
-use super::detail::over_for_caller;
 use super::ending::{Ending, UpstreamEnding};
 use super::headers;
 use super::kept::Kept;
-use super::key::refuse_several;
 use super::losing::give_up;
 use super::outgoing::Outgoing;
 use super::relay::{NoAnswer, Told, defect};
@@ -164,19 +161,8 @@ async fn dig(
     call: &mut Call,
     way: &Way,
 ) -> Result<Dug, Refusal> {
+    let (mut held, total) = Held::enter(context, exchange, call, way)?;
     let route = &*context.current.snapshot.routes[way.route];
-    exchange.routed(&route.meters, way.strip);
-    if context.current.snapshot.plan.http.strict {
-        refuse_several(&route.plan, call.headers())?;
-    }
-    call.find_key(route, way);
-    exchange.keyed(call.key);
-    let total = Allowance::of_call(call, &route.plan);
-    if total.is_over_for_caller(call.free) {
-        return Err(over_for_caller(route, total, exchange));
-    }
-    let mut held = Held::new(context, route, total.until);
-    held.enter(call)?;
     context.refuse_when_closing(exchange)?;
     let pass = held.pass(exchange, call.key, call.free).await?;
     context.refuse_when_closing(exchange)?;
