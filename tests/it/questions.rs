@@ -24,7 +24,7 @@ use crate::support::process::Sidefuse;
 use crate::support::tools::tool;
 
 /// What an application in trouble is scraped to have, and one that is well: a series each, with its beginning and its step per minute.
-const STORY: [(&str, &str, &str); 25] = [
+const STORY: [(&str, &str, &str); 26] = [
     (
         "sidefuse_requests_total{route=\"r\",method=\"GET\",code_class=\"2xx\",outcome=\"success\"}",
         "0+100",
@@ -124,6 +124,11 @@ const STORY: [(&str, &str, &str); 25] = [
         "0+0",
     ),
     ("sidefuse_config_info{revision=\"deadbeef\"}", "1+0", "1+0"),
+    (
+        "sidefuse_build_info{version=\"1\",revision=\"cafe\"}",
+        "1+0",
+        "1+0",
+    ),
     ("process_open_fds{}", "900+0", "90+0"),
     ("process_max_fds{}", "1000+0", "1000+0"),
 ];
