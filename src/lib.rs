@@ -33,6 +33,11 @@
 //! | 5 | [`proxy`], [`admin`] | neither knows the other |
 //! | 6 | [`app`], [`cli`] | `cli` uses `app` |
 //!
+//! # For whom it is
+//! The program `sidefuse` is its one user, with its tests and benches; what is public is so for them and changes with the program. Another
+//! program finds in [`resilience`] breakers, limits and retries that need nothing of the rest, and in [`app::run`] the whole of it on the
+//! calling thread, which takes the signals and the log of its process.
+//!
 //! # Threads
 //! One thread per worker, each with a runtime of its own, its own pools and its own buffer of log lines, all of it plain cells. One control
 //! thread for everything else: accepting, operators, probes, names, reload, signals. Workers share the snapshot, the breakers and the counts that

@@ -1,5 +1,6 @@
-//! Holds the source to the layers and habits that the crate's front page promises. Each failure names the place and the rule.
+//! Holds the source to the layers that the crate's front page promises. Each failure names the place and the rule.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use crate::support::source::{Source, is_name_char, names};
@@ -8,7 +9,7 @@ use crate::support::tools::repository;
 /// A module at the top of the crate: its layer, and whom it may use besides everything lower.
 struct Module(&'static str, u8, &'static [&'static str]);
 
-const MODULES: [Module; 19] = [
+const MODULES: [Module; 18] = [
     Module("time", 0, &[]),
     Module("failure", 0, &[]),
     Module("text", 0, &[]),
@@ -20,7 +21,6 @@ const MODULES: [Module; 19] = [
     Module("telemetry", 2, &[]),
     Module("net", 3, &[]),
     Module("upstream", 3, &["net"]),
-    Module("queue", 3, &[]),
     Module("stale", 3, &[]),
     Module("snapshot", 4, &[]),
     Module("proxy", 5, &[]),
@@ -66,25 +66,57 @@ const READ_THE_WALL: [&str; 17] = [
     "src/upstream/endpoints.rs",
 ];
 
-const LONGEST_FILE: usize = 400;
-const LONGEST_MAIN: usize = 60;
-
-const TOP_LEVEL: [&str; 9] = [
-    "Cargo.toml",
-    "Cargo.lock",
-    "src",
-    "config.example.yaml",
-    "tests",
-    "benches",
-    "Dockerfile",
-    "helm",
-    "README.md",
-];
-
 #[test]
 fn modules_use_only_lower_layers_and_listed_friends() {
     let sources = Source::all_below("src");
     hold(sources.iter().flat_map(layer_violations));
+}
+
+#[test]
+fn the_table_of_the_front_page_is_the_one_that_the_source_is_held_to() {
+    let page = fs::read_to_string(repository().join("src/lib.rs")).unwrap();
+    let mut told = BTreeSet::new();
+    for row in page.lines().filter_map(|line| line.strip_prefix("//! | ")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let Ok(layer) = cells[0].parse() else {
+            continue;
+        };
+        for name in cells[1].split("[`").skip(1) {
+            let name = name.split('`').next().unwrap();
+            let uses = format!("`{name}` uses `");
+            let friends = cells[2].split(&uses).skip(1);
+            let friends = friends.map(|friend| friend.split('`').next().unwrap());
+            told.insert((layer, name, friends.collect::<Vec<_>>()));
+        }
+    }
+    let held = MODULES.iter().filter(|module| module.0 != "main");
+    let held = held.map(|Module(name, layer, friends)| (*layer, *name, friends.to_vec()));
+    assert_eq!(told, BTreeSet::<(u8, &str, Vec<&str>)>::from_iter(held));
+}
+
+/// What stood there under a name of its own, or came from a macro, would belong to no layer.
+#[test]
+fn the_root_declares_modules_and_nothing_else() {
+    let root = Source::new(
+        "src/lib.rs",
+        &fs::read_to_string(repository().join("src/lib.rs")).unwrap(),
+    );
+    let is_module = |line: &str| line.starts_with("pub mod ") && line.ends_with(';');
+    let others = root.product.lines().map(str::trim);
+    let others = others.filter(|line| !line.is_empty() && !is_module(line));
+    assert_eq!(others.collect::<Vec<_>>(), [""; 0]);
+    let exports = |source: &Source| source.product.contains("macro_export");
+    hold(
+        Source::all_below("src")
+            .iter()
+            .filter(|source| exports(source))
+            .map(|source| {
+                format!(
+                    "{}: a macro at the root of the crate belongs to no layer",
+                    source.path
+                )
+            }),
+    );
 }
 
 #[test]
@@ -108,119 +140,7 @@ fn rule_7_no_duration_and_no_deadline_comes_from_the_clock_that_people_set() {
     assert_eq!(readers, READ_THE_WALL, "who else must go by `time::now`");
 }
 
-#[test]
-fn files_are_short_enough_to_be_read_whole() {
-    let sources = Source::all_below("src")
-        .into_iter()
-        .chain(Source::all_below("tests"));
-    hold(sources.filter_map(|source| {
-        let lines = if source.path.starts_with("tests/") {
-            source.text.lines().count()
-        } else {
-            source.product_lines()
-        };
-        (lines > LONGEST_FILE).then(|| {
-            format!(
-                "{}: {lines} lines without its tests, at most {LONGEST_FILE}: divide it by nouns",
-                source.path
-            )
-        })
-    }));
-}
-
-#[test]
-fn the_front_page_of_each_folder_says_what_it_is_for() {
-    let sources = Source::all_below("src")
-        .into_iter()
-        .chain(Source::all_below("tests"));
-    let pages =
-        sources.filter(|source| source.path.ends_with("/mod.rs") || source.path == "src/lib.rs");
-    hold(
-        pages
-            .filter(|source| !source.text.starts_with("//! "))
-            .map(|source| format!("{}:1: begin it with `//! `", source.path)),
-    );
-}
-
-#[test]
-fn main_only_calls_the_command_line() {
-    let main = fs::read_to_string(repository().join("src/main.rs")).unwrap();
-    let lines = main.lines().count();
-    assert!(
-        lines <= LONGEST_MAIN,
-        "src/main.rs: {lines} lines, at most {LONGEST_MAIN}: move the rest to src/cli"
-    );
-}
-
-#[test]
-fn nothing_is_left_for_later() {
-    hold(everywhere().iter().flat_map(|source| {
-        let marks =
-            names(&source.prose).filter(|(_, name)| matches!(*name, "TODO" | "FIXME" | "XXX"));
-        marks.map(|(position, name)| {
-            format!(
-                "{}: {name}: do it, or open an issue",
-                source.place(position)
-            )
-        })
-    }));
-}
-
-#[test]
-fn lints_are_expected_with_a_reason_never_allowed() {
-    hold(everywhere().iter().flat_map(|source| {
-        let allowed = ["#[allow(", "#![allow("]
-            .into_iter()
-            .flat_map(|attribute| source.code.match_indices(attribute));
-        allowed.map(|(position, _)| {
-            format!(
-                "{}: write #[expect(…, reason = \"…\")]",
-                source.place(position)
-            )
-        })
-    }));
-}
-
-#[test]
-fn no_test_waits_for_time_to_pass() {
-    hold(everywhere().iter().flat_map(|source| {
-        let calls = names(&source.code).filter(|(position, name)| {
-            *name == "sleep" && source.code[position + name.len()..].starts_with('(')
-        });
-        calls.map(|(position, _)| {
-            format!(
-                "{}: wait for an event, a gate or a paused clock; a sleep is a guess",
-                source.place(position)
-            )
-        })
-    }));
-}
-
-#[test]
-fn the_top_level_holds_only_what_the_design_names() {
-    let entries = fs::read_dir(repository()).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let named = |name: &str| {
-        TOP_LEVEL.contains(&name)
-            || name == "target"
-            || name.starts_with('.')
-            || name.starts_with("LICENSE")
-    };
-    hold(
-        names
-            .filter(|name| !named(name))
-            .map(|name| format!("{name}: not among {TOP_LEVEL:?}, LICENSE* and dotfiles")),
-    );
-}
-
-fn everywhere() -> Vec<Source> {
-    ["src", "tests", "benches"]
-        .into_iter()
-        .flat_map(Source::all_below)
-        .collect()
-}
-
-fn hold(violations: impl Iterator<Item = String>) {
+pub(crate) fn hold(violations: impl Iterator<Item = String>) {
     let violations: Vec<_> = violations.collect();
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
@@ -239,6 +159,12 @@ fn layer_violations(source: &Source) -> Vec<String> {
     };
     let mut violations = Vec::new();
     for (position, used) in used_modules(source) {
+        if used == "self" || used == "*" {
+            violations.push(format!(
+                "{}: name the module: the whole crate has no layer",
+                source.place(position)
+            ));
+        }
         // Items at the root are not modules; a module that is not in the table is reported with its own files.
         let Some(Module(_, below, _)) = find(used) else {
             continue;
@@ -294,6 +220,9 @@ fn used_modules(source: &Source) -> Vec<(usize, &str)> {
         };
         let at_root = matches!(name, "crate" | "sidefuse")
             || (name == "super" && supers == source.module().len());
+        if at_root && code[behind..].trim_start().starts_with("as ") {
+            used.push((position, "*"));
+        }
         if let Some(path) = code[behind..].strip_prefix("::").filter(|_| at_root) {
             used.extend(
                 first_names(path)
@@ -305,8 +234,11 @@ fn used_modules(source: &Source) -> Vec<(usize, &str)> {
     used
 }
 
-/// The first names of the paths that begin here: one, or those of a group.
+/// The first names of the paths that begin here: one, or those of a group; `*` or `self` where it is all of them.
 fn first_names(path: &str) -> Vec<(usize, &str)> {
+    if path.starts_with('*') {
+        return vec![(0, "*")];
+    }
     let Some(group) = path.strip_prefix('{') else {
         return names(path)
             .take(usize::from(path.starts_with(is_name_char)))
@@ -321,6 +253,7 @@ fn first_names(path: &str) -> Vec<(usize, &str)> {
             '}' if depth == 0 => break,
             '}' => depth -= 1,
             ',' if depth == 0 => expected = true,
+            '*' if expected => found.push((1 + position, "*")),
             _ if expected && is_name_char(char) => {
                 expected = false;
                 found.extend(
@@ -354,6 +287,22 @@ mod tests {
             let expected = "src/net/tcp.rs:2: net (layer 3) may not use proxy (layer 5)";
             assert_eq!(violations("src/net/tcp.rs", text), [expected], "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_for_the_whole_crate_is_found_since_it_hides_what_is_used() {
+        let expected = "src/net/tcp.rs:1: name the module: the whole crate has no layer";
+        for text in [
+            "use crate::*;",
+            "use crate::{time, *};",
+            "use crate::{self as all};",
+            "use crate as all;",
+            "use super::super::*;",
+        ] {
+            assert_eq!(violations("src/net/tcp.rs", text), [expected], "{text}");
+        }
+        let text = "use crate::time::*; use crate::time::{self, now}; use crate::net as this;";
+        assert_eq!(violations("src/net/tcp.rs", text), [""; 0]);
     }
 
     #[test]

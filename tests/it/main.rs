@@ -25,6 +25,7 @@ mod forcing;
 mod frames;
 mod fuzz;
 mod grpc;
+mod habits;
 mod headers;
 mod hostile;
 mod init;
