@@ -107,8 +107,8 @@ impl RouteMeters {
 
     pub(super) fn write_given_up(&self, series: &mut Series<'_>) {
         for reason in Failure::ALL.into_iter().filter(|it| is_given_up(*it)) {
-            // Without a route nothing was begun that could be given up.
-            let expected = !self.is_no_route() || reason == Failure::Internal;
+            let expected =
+                !self.is_no_route() || matches!(reason, Failure::ClientGone | Failure::Internal);
             let count = held(&self.unserved, reason);
             write_if(series, &[&self.name, reason.label()], count, expected);
         }
