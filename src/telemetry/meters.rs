@@ -45,6 +45,60 @@ struct ConfigState {
     last_successful: bool,
 }
 
+/// Whose series a family has.
+#[derive(Clone, Copy)]
+enum Of {
+    Routes,
+    /// Those of calls without a route, too.
+    AllCalls,
+}
+
+/// Writes a route's series of one family.
+type Write = fn(&RouteMeters, &mut Series<'_>);
+
+/// The families that each route has, with what writes its series.
+const OF_ROUTES: [(&Family, Of, Write); 15] = [
+    (&names::REQUESTS, Of::AllCalls, RouteMeters::write_requests),
+    (
+        &names::REQUEST_DURATION,
+        Of::AllCalls,
+        RouteMeters::write_durations,
+    ),
+    (
+        &names::RESPONSE_HEADERS,
+        Of::Routes,
+        RouteMeters::write_response_headers,
+    ),
+    (&names::IN_FLIGHT, Of::Routes, RouteMeters::write_in_flight),
+    (
+        &names::BREAKER_TRANSITIONS,
+        Of::Routes,
+        RouteMeters::write_transitions,
+    ),
+    (&names::REJECTED, Of::AllCalls, RouteMeters::write_rejected),
+    (
+        &names::ATTEMPT_FAILURES,
+        Of::Routes,
+        RouteMeters::write_attempt_failures,
+    ),
+    (&names::GIVEN_UP, Of::AllCalls, RouteMeters::write_given_up),
+    (
+        &names::CONFIG_ERRORS,
+        Of::Routes,
+        RouteMeters::write_config_errors,
+    ),
+    (&names::RETRIES, Of::Routes, RouteMeters::write_retries),
+    (&names::FALLBACKS, Of::Routes, RouteMeters::write_fallbacks),
+    (&names::COALESCED, Of::Routes, RouteMeters::write_coalesced),
+    (&names::PROBES, Of::Routes, RouteMeters::write_probes),
+    (&names::POOL_WAIT, Of::Routes, RouteMeters::write_pool_wait),
+    (
+        &names::LIMIT_WAIT,
+        Of::Routes,
+        RouteMeters::write_limit_waits,
+    ),
+];
+
 impl Default for Storage {
     fn default() -> Self {
         Self {
@@ -156,103 +210,17 @@ impl Meters {
             .values()
             .cloned()
             .collect();
-        let with_no_route: Vec<&Arc<RouteMeters>> =
-            routes.iter().chain([&self.0.no_route]).collect();
-        let routes: Vec<&Arc<RouteMeters>> = routes.iter().collect();
-
         let mut text = Exposition::new();
-        per_route(
-            &mut text,
-            &names::REQUESTS,
-            &with_no_route,
-            RouteMeters::write_requests,
-        );
-        per_route(
-            &mut text,
-            &names::REQUEST_DURATION,
-            &with_no_route,
-            RouteMeters::write_durations,
-        );
-        per_route(
-            &mut text,
-            &names::RESPONSE_HEADERS,
-            &routes,
-            RouteMeters::write_response_headers,
-        );
-        text.family(&names::OVERHEAD)
-            .histogram(&[], &self.0.overhead.read());
-        per_route(
-            &mut text,
-            &names::IN_FLIGHT,
-            &routes,
-            RouteMeters::write_in_flight,
-        );
-        per_route(
-            &mut text,
-            &names::BREAKER_TRANSITIONS,
-            &routes,
-            RouteMeters::write_transitions,
-        );
-        per_route(
-            &mut text,
-            &names::REJECTED,
-            &with_no_route,
-            RouteMeters::write_rejected,
-        );
-        per_route(
-            &mut text,
-            &names::ATTEMPT_FAILURES,
-            &routes,
-            RouteMeters::write_attempt_failures,
-        );
-        per_route(
-            &mut text,
-            &names::GIVEN_UP,
-            &with_no_route,
-            RouteMeters::write_given_up,
-        );
-        per_route(
-            &mut text,
-            &names::CONFIG_ERRORS,
-            &routes,
-            RouteMeters::write_config_errors,
-        );
-        per_route(
-            &mut text,
-            &names::RETRIES,
-            &routes,
-            RouteMeters::write_retries,
-        );
-        per_route(
-            &mut text,
-            &names::FALLBACKS,
-            &routes,
-            RouteMeters::write_fallbacks,
-        );
-        per_route(
-            &mut text,
-            &names::COALESCED,
-            &routes,
-            RouteMeters::write_coalesced,
-        );
-        per_route(
-            &mut text,
-            &names::PROBES,
-            &routes,
-            RouteMeters::write_probes,
-        );
-        per_route(
-            &mut text,
-            &names::POOL_WAIT,
-            &routes,
-            RouteMeters::write_pool_wait,
-        );
-        per_route(
-            &mut text,
-            &names::LIMIT_WAIT,
-            &routes,
-            RouteMeters::write_limit_waits,
-        );
+        for (family, of, write) in OF_ROUTES {
+            let mut series = text.family(family);
+            let none = match of {
+                Of::Routes => None,
+                Of::AllCalls => Some(&self.0.no_route),
+            };
+            for route in routes.iter().chain(none) {
+                write(route, &mut series);
+            }
+        }
         at_scrape(&mut text);
         self.write_process_wide(&mut text);
         process::write(&mut text);
@@ -260,6 +228,8 @@ impl Meters {
     }
 
     fn write_process_wide(&self, text: &mut Exposition) {
+        text.family(&names::OVERHEAD)
+            .histogram(&[], &self.0.overhead.read());
         // The facade keeps a gauge as the bits of a float.
         let connections = f64::from_bits(self.0.connections.load(Ordering::Acquire));
         text.family(&names::CONNECTIONS).float(&[], connections);
@@ -294,18 +264,6 @@ impl Meters {
         }
         text.family(&names::BUILD_INFO)
             .integer(&[env!("CARGO_PKG_VERSION"), BUILD_REVISION], 1);
-    }
-}
-
-fn per_route(
-    text: &mut Exposition,
-    family: &'static Family,
-    routes: &[&Arc<RouteMeters>],
-    write: impl Fn(&RouteMeters, &mut Series<'_>),
-) {
-    let mut series = text.family(family);
-    for route in routes {
-        write(route, &mut series);
     }
 }
 

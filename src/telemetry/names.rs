@@ -48,7 +48,7 @@ macro_rules! families {
         $($(#[$doc])* #[doc = concat!("`", $name, "`: ", $help)]
         pub const $id: Family = Family { name: $name, kind: Kind::$kind, help: $help, labels: &[$($label),*] };)*
 
-        /// Every metric there is, in the order of the exposition.
+        /// Every metric there is, by what it is about.
         pub const ALL: &[Family] = &[$($id),*];
     };
 }
