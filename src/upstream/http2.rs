@@ -27,6 +27,10 @@ use crate::failure::Failure;
 use crate::net::{BoxIo, Conduct, Held, Hold, Metered, Traffic, Weighed};
 use crate::time::{Deadline, now, sleep_until};
 
+/// The most that is taken of the head of an answer, and of its trailers: as much as over HTTP/1 in any case. The library's own limit is
+/// 16 KiB, and of trailers beyond it the library hands on those that fit, and says nothing of the others.
+const ANSWER: u32 = 408 * 1024;
+
 /// A share in a connection that carries many calls at once: the pool's, or that of a call.
 pub(super) struct Http2 {
     sender: http2::SendRequest<Upload>,
@@ -120,6 +124,7 @@ impl Http2 {
             .initial_stream_window_size(256 * 1024)
             // Each answer has its own room alone: callers who take nothing of theirs shall not hold up those of others.
             .initial_connection_window_size((1 << 31) - 1)
+            .max_header_list_size(ANSWER)
             .handshake(TokioIo::new(io))
             .await?;
         let (wanted, unwanted) = oneshot::channel();

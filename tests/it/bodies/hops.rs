@@ -84,6 +84,40 @@ fn a_trailer_of_a_caller_does_not_pass_for_the_configured_correlation_header() {
 }
 
 #[test]
+fn a_head_and_trailers_pass_from_http2_that_are_as_large_as_over_http1() {
+    let origin = Http2Origin::start(|mut stream| {
+        let answer = Response::builder()
+            .header("trailer", "x-sum, x-last")
+            .header("x-large", "h".repeat(100_000));
+        let answer = answer.body(()).unwrap();
+        let mut body = stream.respond.send_response(answer, false).unwrap();
+        body.send_data(Bytes::from_static(b"abc"), false).unwrap();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", "t".repeat(100_000).parse().unwrap());
+        trailers.insert("x-last", "1".parse().unwrap());
+        body.send_trailers(trailers).unwrap();
+        Then::Serve
+    });
+    let sidefuse = to_http2(&origin);
+    let mut caller = Client::connect(sidefuse.proxy());
+    caller.send("GET /r/x HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n");
+    let answer = String::from_utf8(caller.read_to_end()).unwrap();
+    for (letter, count) in [('h', 100_000), ('t', 100_000)] {
+        let run = letter.to_string().repeat(count);
+        assert!(answer.contains(&run), "{letter}");
+    }
+    assert!(
+        answer.ends_with("x-last: 1\r\n\r\n"),
+        "{}",
+        &answer[answer.len() - 50..]
+    );
+    assert_eq!(
+        ending(&sidefuse.access_line("/r/x")),
+        "200 success - 1 there"
+    );
+}
+
+#[test]
 fn an_answer_without_a_body_is_whole_however_http2_ends_it() {
     let origin = Http2Origin::start(|stream| {
         let number = stream.number;
