@@ -370,7 +370,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn variants(id: &CorrelationId) -> [AccessRecord<'_>; 10] {
+    fn variants(id: &CorrelationId) -> [AccessRecord<'_>; 11] {
         let mut headers = HeaderMap::new();
         let parent =
             HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
@@ -430,6 +430,12 @@ pub(crate) mod tests {
                 attempts: 0,
                 upstream: None,
                 is_coalesced: true,
+                ..relayed
+            },
+            AccessRecord {
+                status: 200,
+                grpc_status: Some(14),
+                outcome: Outcome::Failure,
                 ..relayed
             },
             AccessRecord {

@@ -20,7 +20,8 @@ pub(super) fn push_head(line: &mut Vec<u8>, level: Level, time: &[u8; 24], color
     line.push(b' ');
 }
 
-/// Appends the line of an exchange: time, level, method, path or the tunnel's target, status, duration, route, outcome, reason with its detail, id.
+/// Appends the line of an exchange: time, level, method, path or the tunnel's target, status, duration, route, outcome, the status
+/// of gRPC's, reason with its detail, id.
 pub(super) fn push_access(
     line: &mut Vec<u8>,
     record: &AccessRecord<'_>,
@@ -50,6 +51,10 @@ pub(super) fn push_access(
     line.extend_from_slice(record.route.unwrap_or("-").as_bytes());
     line.push(b' ');
     line.extend_from_slice(record.outcome.label().as_bytes());
+    if let Some(status) = record.grpc_status {
+        line.extend_from_slice(b" grpc=");
+        line.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+    }
     if let Some(reason) = record.reason {
         line.push(b' ');
         painted(line, color, level.colour(), reason.label().as_bytes());
