@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::crypto::aws_lc_rs;
-use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio_rustls::TlsConnector;
@@ -21,6 +21,8 @@ use crate::time::now;
 pub enum Offer {
     /// HTTP/1.1 only.
     Http1,
+    /// The same, where it is no news that the upstream does not speak it.
+    Switch,
     /// HTTP/2 only.
     Http2,
     /// HTTP/2, else HTTP/1.1.
@@ -50,6 +52,7 @@ pub enum TlsError {
 pub struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    offer: Offer,
     /// Limits how often a certificate's error is logged. It stands in no answer, since its text comes from the upstream.
     warned: Warned,
 }
@@ -72,13 +75,14 @@ impl Tls {
                 .with_root_certificates(roots)
                 .with_no_client_auth();
         config.alpn_protocols = match offer {
-            Offer::Http1 => vec![b"http/1.1".to_vec()],
+            Offer::Http1 | Offer::Switch => vec![b"http/1.1".to_vec()],
             Offer::Http2 => vec![b"h2".to_vec()],
             Offer::Either => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         };
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
             name,
+            offer,
             warned: Warned::default(),
         })
     }
@@ -94,7 +98,8 @@ impl Tls {
                 Ok((Box::new(stream), is_http2))
             }
             Err(source) => {
-                if self.warned.is_due(now()) {
+                let is_news = self.offer != Offer::Switch || !speaks_another(&source);
+                if is_news && self.warned.is_due(now()) {
                     tracing::warn!(
                         host = %self.name.to_str(),
                         error = &source as &dyn std::error::Error,
@@ -109,6 +114,14 @@ impl Tls {
             }
         }
     }
+}
+
+/// Whether an upstream speaks none of the protocols that it was offered (RFC 7301 §3.2).
+#[must_use]
+pub fn speaks_another(error: &io::Error) -> bool {
+    let said = error.get_ref().and_then(|error| error.downcast_ref());
+    let none = AlertDescription::NoApplicationProtocol;
+    matches!(said, Some(Error::AlertReceived(alert)) if *alert == none)
 }
 
 /// Advice for the most frequent mistakes.

@@ -54,7 +54,7 @@ pub use upload::{Upload, UploadProgress};
 pub use upload_end::UploadEnd;
 
 use crate::config::plan::{EndpointPlan, HttpVersion, UpstreamPlan};
-use crate::net::tls::{Offer, Tls, TlsError};
+use crate::net::tls::{Offer, Tls, TlsError, speaks_another};
 use crate::net::{BoxIo, Connect, ConnectError};
 use crate::time::{Deadline, now};
 
@@ -74,7 +74,7 @@ pub struct Upstream {
 /// TLS towards an upstream, by what a connection is wanted for.
 struct Security {
     call: Tls,
-    /// HTTP/1.1 alone, which is all that can be left.
+    /// HTTP/1.1 alone, which is all that can be left. An upstream that does not speak it is called as for a call.
     switch: Tls,
 }
 
@@ -83,7 +83,7 @@ struct Security {
 pub enum Purpose {
     /// A call, over whatever version the upstream speaks.
     Call,
-    /// A switch of protocols (WebSocket), which only HTTP/1.1 can make.
+    /// A switch of protocols (WebSocket), which only HTTP/1.1 can make: another connection comes about if the upstream speaks HTTP/2 alone.
     Switch,
     /// A tunnel, through which the caller speaks what it likes, TLS included: a stream of its own, over which we say nothing.
     Tunnel,
@@ -124,7 +124,7 @@ impl Upstream {
                 let trust = tls.ca_file.as_ref().map(|file| &*file.path);
                 Some(Box::new(Security {
                     call: Tls::new(&plan.host, trust, offer)?,
-                    switch: Tls::new(&plan.host, trust, Offer::Http1)?,
+                    switch: Tls::new(&plan.host, trust, Offer::Switch)?,
                 }))
             }
             None => None,
@@ -197,8 +197,17 @@ impl Upstream {
             match tls {
                 None => Ok((io, may_http2 && prior_knowledge)),
                 Some(tls) => {
-                    let (io, is_http2) = tls.handshake(io).await?;
-                    Ok((io, may_http2 && (is_http2 || prior_knowledge)))
+                    let (io, is_http2) = match (tls.handshake(io).await, &self.tls) {
+                        // It speaks HTTP/2 alone, which has no such switch: it gets the call without the wish (RFC 9110 §7.8).
+                        (Err(error), Some(tls))
+                            if purpose == Purpose::Switch && speaks_another(&error.source) =>
+                        {
+                            let io = self.connect.connect(host, *port, deadline).await?;
+                            tls.call.handshake(io).await?
+                        }
+                        (shaken, _) => shaken?,
+                    };
+                    Ok((io, is_http2 || may_http2 && prior_knowledge))
                 }
             }
         };

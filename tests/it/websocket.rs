@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config, route, route_to};
+use crate::support::http2::{self, Http2Origin, Then};
 use crate::support::message::Head;
 use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
@@ -223,6 +224,34 @@ fn a_switch_to_what_nobody_asked_for_is_the_upstreams_failure_and_no_tunnel() {
         );
         assert_eq!(sidefuse.access_line(path)["outcome"], "failure");
     }
+}
+
+#[test]
+fn an_upstream_that_speaks_http2_alone_gets_the_call_without_the_wish_and_has_not_failed() {
+    let origin = Http2Origin::start_tls(|stream| {
+        http2::ok(stream.respond, "plain");
+        Then::Serve
+    });
+    let upstream = format!("tls: {{ca_file: {}}}", origin.ca_file().display());
+    let settings = "timeout: 30s, breaker: {failure_threshold: 1}";
+    let sidefuse = Sidefuse::start(&config(&[route_to(
+        "r",
+        &origin.url(),
+        &upstream,
+        settings,
+    )]));
+    for index in 0..3 {
+        let path = format!("/r/{index}");
+        let answer = switch(&sidefuse, &path, "").read();
+        assert_eq!((answer.status(), answer.text()), (200, "plain"));
+        let line = sidefuse.access_line(&path);
+        assert_eq!(
+            (&line["outcome"], &line["attempts"]),
+            (&"success".into(), &1.into())
+        );
+    }
+    let breaker: Value = client::get(sidefuse.admin(), "/circuit-breakers/r").json();
+    assert_eq!(breaker["statistics"]["failures"], 0);
 }
 
 #[test]

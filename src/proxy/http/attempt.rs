@@ -168,6 +168,9 @@ impl Attempt<'_, '_> {
 
     async fn try_once(&mut self, begin: Instant) -> Result<Answered, Failed> {
         let (mut lease, begin) = self.connect(begin).await?;
+        if self.purpose == Purpose::Switch && lease.is_http2() {
+            self.call.let_switch(false);
+        }
         let (until, chance) = (self.time.allowance.until, self.chance());
         let sending = Sending {
             lease: &lease,

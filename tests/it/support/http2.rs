@@ -99,7 +99,7 @@ impl Http2Origin {
         Self::launch(Arc::new(script), None)
     }
 
-    /// The same behind TLS, as `localhost`, where HTTP/2 is agreed on by ALPN.
+    /// The same behind TLS, as `localhost`, where HTTP/2 alone is agreed on by ALPN.
     pub(crate) fn start_tls(script: impl Fn(Stream) -> Then + Send + Sync + 'static) -> Self {
         Self::launch(Arc::new(script), Some(Identity::new()))
     }
@@ -111,7 +111,7 @@ impl Http2Origin {
         let targets = Arc::new(Mutex::new(Vec::new()));
         let tls = identity.as_ref().map(|identity| {
             let mut config = ServerConfig::clone(&identity.server);
-            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            config.alpn_protocols = vec![b"h2".to_vec()];
             TlsAcceptor::from(Arc::new(config))
         });
         let (tell, ended) = channel();
