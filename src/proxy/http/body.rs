@@ -172,7 +172,8 @@ impl Relayed {
             Poll::Ready(Some(Ok(mut frame))) => {
                 self.alarm.clear();
                 self.collect(&frame);
-                let is_last = self.source.is_end_stream() || frame.is_trailers();
+                let is_last =
+                    self.source.is_end_stream() || frame.is_trailers() || self.is_all_there();
                 if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_mut()) {
                     if is_last {
                         self.last = ending.take_last_byte(data);
@@ -223,6 +224,13 @@ impl Relayed {
                 Poll::Pending
             }
         }
+    }
+
+    /// Whether the caller has all that the answer's length announces: over HTTP/1.1 the library polls no further, and the end from an
+    /// HTTP/2 upstream may come in a frame of its own.
+    fn is_all_there(&self) -> bool {
+        let is_http2 = self.ending.as_ref().is_some_and(|ending| ending.is_http2());
+        !is_http2 && self.source.size_hint().exact() == Some(0)
     }
 
     /// Copies what passes. An answer with trailers is not kept: its head alone does not tell whether it is good.

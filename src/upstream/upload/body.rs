@@ -170,8 +170,10 @@ impl Body for Upload {
                 if let Some(trailers) = frame.trailers_mut() {
                     strip_trailers(trailers, &source.correlation);
                 }
-                // The connection does not poll again after trailers.
-                let is_last = body.is_end_stream() || frame.is_trailers();
+                // The connection does not poll again after trailers, nor behind the length that it has announced.
+                let is_last = body.is_end_stream()
+                    || frame.is_trailers()
+                    || body.size_hint().exact() == Some(0);
                 source.progress.came(&frame, is_last);
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Request, Response};
 use serde_json::Value;
 
-use super::ending;
+use super::{ending, sidefuse_to};
+use crate::support::answer::Answer;
 use crate::support::client::{self, Client};
 use crate::support::config::{config_with, route_to};
 use crate::support::http2::{self, Http2Origin, Then};
+use crate::support::origin::Origin;
 use crate::support::process::Sidefuse;
 
 fn to_http2(origin: &Http2Origin) -> Sidefuse {
@@ -173,6 +175,52 @@ fn an_answer_that_has_no_body_ends_with_its_head_although_http2_leaves_the_strea
     assert_eq!(answers[0].0.status.as_u16(), 200);
     let line = sidefuse.access_line("/r/h2");
     assert_eq!(ending(&line), "200 success - 1 there");
+}
+
+#[test]
+fn an_answer_is_whole_with_the_last_byte_of_its_length_although_http2_leaves_the_stream_open() {
+    let open = Mutex::new(Vec::new());
+    let origin = Http2Origin::start(move |mut stream| {
+        let answer = Response::builder().header("content-length", "5");
+        let answer = answer.body(()).unwrap();
+        let mut body = stream.respond.send_response(answer, false).unwrap();
+        body.send_data(Bytes::from_static(b"hello"), false).unwrap();
+        open.lock().unwrap().push(body);
+        Then::Serve
+    });
+    let sidefuse = to_http2(&origin);
+    let mut caller = Client::connect(sidefuse.proxy());
+    for path in ["/r/first", "/r/second"] {
+        assert_eq!(caller.get(path).text(), "hello");
+        let line = sidefuse.access_line(path);
+        assert_eq!(ending(&line), "200 success - 1 there");
+    }
+    let breaker: Value = client::get(sidefuse.admin(), "/circuit-breakers/r").json();
+    assert_eq!(breaker["statistics"]["successes"], 2);
+}
+
+#[test]
+fn an_upload_is_whole_with_the_last_byte_of_its_length_although_http2_leaves_the_stream_open() {
+    let origin = Origin::start(|request| Answer::ok(&format!("{}", request.body.len())));
+    let sidefuse = sidefuse_to(&origin, "timeout: 30s");
+    http2::runtime().block_on(async {
+        let socket = tokio::net::TcpStream::connect(sidefuse.proxy());
+        let (mut sender, connection) = h2::client::handshake(socket.await.unwrap()).await.unwrap();
+        let connection = tokio::spawn(connection);
+        for _ in 0..3 {
+            let request = Request::post(format!("http://{}/r/up", sidefuse.proxy()));
+            let request = request.header("content-length", "5").body(()).unwrap();
+            let mut ready = sender.ready().await.unwrap();
+            let (answer, mut body) = ready.send_request(request, false).unwrap();
+            body.send_data(Bytes::from_static(b"hello"), false).unwrap();
+            let mut answer = answer.await.unwrap().into_body();
+            assert_eq!(&*answer.data().await.unwrap().unwrap(), b"5");
+            assert!(answer.data().await.is_none());
+            sender = ready;
+        }
+        connection.abort();
+    });
+    assert_eq!(origin.connections(), 1, "each is free for the next call");
 }
 
 #[test]
