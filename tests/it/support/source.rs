@@ -27,12 +27,13 @@ impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
         let marks = marks(text);
         let view = |hidden: &[Mark]| -> String {
-            let keep = |(position, char): (usize, char)| match char {
-                '\n' => "\n".to_owned(),
-                _ if hidden.contains(&marks[position]) => " ".repeat(char.len_utf8()),
-                _ => char.to_string(),
+            let keep = |(byte, mark): (u8, &Mark)| match byte {
+                b'\n' => byte,
+                _ if hidden.contains(mark) => b' ',
+                _ => byte,
             };
-            text.char_indices().map(keep).collect()
+            let bytes = text.bytes().zip(&marks).map(keep).collect();
+            String::from_utf8(bytes).expect("whole characters are hidden")
         };
         let prose = view(&[Mark::String]);
         let code = view(&[Mark::String, Mark::Comment]);
@@ -126,6 +127,11 @@ fn marks(text: &str) -> Vec<Mark> {
     let mut position = 0;
     while position < text.len() {
         let rest = &text[position..];
+        // Most characters begin nothing; this spares what follows for them.
+        if !rest.starts_with(['/', '"', '\'', 'b', 'c', 'r']) {
+            position += rest.chars().next().map_or(1, char::len_utf8);
+            continue;
+        }
         let (mark, range) = if rest.starts_with("//") {
             (Mark::Comment, 0..rest.find('\n').unwrap_or(rest.len()))
         } else if rest.starts_with("/*") {
@@ -246,19 +252,13 @@ fn of_tests(code: &str) -> Vec<Range<usize>> {
 }
 
 fn blank(text: &str, range: Range<usize>) -> String {
-    let blanks = text[range.clone()].chars().map(|char| {
-        if char == '\n' {
-            "\n".to_owned()
-        } else {
-            " ".repeat(char.len_utf8())
-        }
-    });
-    format!(
-        "{}{}{}",
-        &text[..range.start],
-        blanks.collect::<String>(),
-        &text[range.end..]
-    )
+    let mut bytes = text.as_bytes().to_vec();
+    let kept = |byte: &&mut u8| **byte != b'\n';
+    bytes[range]
+        .iter_mut()
+        .filter(kept)
+        .for_each(|byte| *byte = b' ');
+    String::from_utf8(bytes).expect("a range of whole characters")
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
