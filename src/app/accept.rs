@@ -8,8 +8,7 @@ use metrics::{Counter, Gauge};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::workers::{Dispatch, Welcome};
-use crate::failure::Failure;
+use super::workers::{Dispatch, Full, Welcome};
 use crate::net::{Shortage, Warned};
 use crate::time::{Deadline, now, sleep_until};
 
@@ -24,7 +23,7 @@ pub(super) async fn accept(
     mut retired: oneshot::Receiver<()>,
 ) {
     let door = Door::new(dispatch);
-    let warned = Warned::default();
+    let (shortage, crowd) = (Warned::default(), Warned::default());
     loop {
         let arrival = tokio::select! {
             arrival = listener.accept() => arrival,
@@ -35,16 +34,25 @@ pub(super) async fn accept(
                 let Ok(stream) = stream.into_std() else {
                     continue;
                 };
-                let Err(error) = door.let_in(stream, peer) else {
-                    continue;
-                };
-                error
+                match door.let_in(stream, peer) {
+                    Entry::Free => continue,
+                    Entry::Full => {
+                        if crowd.is_due(now()) {
+                            tracing::warn!(
+                                remedy = Shortage::Descriptors.remedy(),
+                                "Callers have all the connections that the limit of open files leaves them; one that is not in use makes way for a new one, else that is refused"
+                            );
+                        }
+                        continue;
+                    }
+                    Entry::Last(error) => error,
+                }
             }
             Err(error) if is_callers(&error) => continue,
             Err(error) => error,
         };
         let now = now();
-        if warned.is_due(now) {
+        if shortage.is_due(now) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 remedy = Shortage::of(&error).map(Shortage::remedy),
@@ -94,10 +102,7 @@ impl Door {
     }
 
     /// Hands a connection on, to be served or refused for want of room.
-    ///
-    /// # Errors
-    /// When it has one of the last descriptors: the next accept should wait.
-    fn let_in(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+    fn let_in(&self, stream: TcpStream, peer: SocketAddr) -> Entry {
         let Self {
             dispatch,
             accepted,
@@ -107,20 +112,18 @@ impl Door {
         let max = dispatch.shared().snapshot.load().plan.http.max_connections;
         let there_are = dispatch.shared().connections();
         let descriptors = dispatch.descriptors();
-        let spared = if there_are >= descriptors.callers() {
-            Err(Shortage::Descriptors.into())
-        } else {
-            descriptors.spare(&stream)
-        };
-        let welcome = if spared.is_err() {
-            let Some(refusing) = dispatch.may_refuse() else {
-                return spared;
-            };
-            Welcome::Refuse(Failure::Exhausted, refusing)
-        } else if there_are >= max {
-            Welcome::InPlace
-        } else {
-            Welcome::Serve
+        let (welcome, entry) = match descriptors.spare(&stream) {
+            Err(error) => match dispatch.may_refuse() {
+                Some(refusing) => (Welcome::Refuse(refusing), Entry::Last(error)),
+                None => return Entry::Last(error),
+            },
+            Ok(()) if there_are >= descriptors.callers() => {
+                let refusing = dispatch.may_refuse();
+                let full = refusing.map_or(Full::Crowded, Full::Exhausted);
+                (Welcome::InPlace(full), Entry::Full)
+            }
+            Ok(()) if there_are >= max => (Welcome::InPlace(Full::Overloaded), Entry::Free),
+            Ok(()) => (Welcome::Serve, Entry::Free),
         };
         open.increment(1.0);
         let handed = stream
@@ -129,8 +132,18 @@ impl Door {
         if handed.is_err() {
             open.decrement(1.0);
         }
-        spared
+        entry
     }
+}
+
+/// What the next accept has to heed.
+enum Entry {
+    /// Nothing.
+    Free,
+    /// Callers have all connections that the descriptors allow.
+    Full,
+    /// This one had one of the last descriptors: it should wait.
+    Last(io::Error),
 }
 
 /// Whether it is an error of the one connection that was just being accepted, not of the listener.

@@ -29,10 +29,21 @@ struct Arrival {
 pub(super) enum Welcome {
     /// Serve it.
     Serve,
-    /// Serve it in the place of one that is not in use, or refuse it.
-    InPlace,
-    /// Refuse it for this reason.
-    Refuse(Failure, Refusing),
+    /// Serve it in the place of one that is not in use; if all are in use, do that.
+    InPlace(Full),
+    /// Refuse it: it has one of the last descriptors.
+    Refuse(Refusing),
+}
+
+/// What is to be done with a connection for which there is no room.
+#[derive(Debug)]
+pub(super) enum Full {
+    /// Refuse it: there are as many as the configuration allows.
+    Overloaded,
+    /// Refuse it: there are as many as the descriptors allow.
+    Exhausted(Refusing),
+    /// Close it: enough are being refused.
+    Crowded,
 }
 
 /// The most connections that are refused at once for want of descriptors, over all listeners: each holds one of the last
@@ -182,18 +193,21 @@ async fn work(
         };
         let worker = Rc::clone(&worker);
         tokio::task::spawn_local(async move {
-            let refusal = match welcome {
+            let full = match welcome {
                 Welcome::Serve => None,
-                Welcome::InPlace => (!worker.make_way()).then_some((Failure::Overloaded, None)),
-                Welcome::Refuse(failure, refusing) => Some((failure, Some(refusing))),
+                Welcome::InPlace(full) => (!worker.make_way()).then_some(full),
+                Welcome::Refuse(refusing) => Some(Full::Exhausted(refusing)),
             };
-            match (tokio::net::TcpStream::from_std(stream), refusal) {
+            match (tokio::net::TcpStream::from_std(stream), full) {
                 (Ok(stream), None) => serve(worker, stream, peer).await,
-                (Ok(stream), Some((failure, refusing))) => {
-                    refuse(worker, stream, failure).await;
+                (Ok(stream), Some(Full::Overloaded)) => {
+                    refuse(worker, stream, Failure::Overloaded).await;
+                }
+                (Ok(stream), Some(Full::Exhausted(refusing))) => {
+                    refuse(worker, stream, Failure::Exhausted).await;
                     drop(refusing);
                 }
-                (Err(_), _) => worker.forget_connection(),
+                (Ok(_), Some(Full::Crowded)) | (Err(_), _) => worker.forget_connection(),
             }
         });
     }
@@ -231,11 +245,11 @@ impl Dispatch {
         };
         let workers = 0..self.doors.len();
         let chosen = match welcome {
-            Welcome::InPlace => workers.max_by_key(|index| {
+            Welcome::InPlace(_) => workers.max_by_key(|index| {
                 let (connections, in_flight) = load(index);
                 connections.saturating_sub(in_flight)
             }),
-            Welcome::Serve | Welcome::Refuse(..) => workers.min_by_key(|index| load(index).0),
+            Welcome::Serve | Welcome::Refuse(_) => workers.min_by_key(|index| load(index).0),
         };
         let Some(index) = chosen else {
             return Ok(());

@@ -100,6 +100,32 @@ fn a_call_that_finds_no_descriptor_left_is_refused_by_that_name_and_no_breaker_c
 }
 
 #[test]
+fn callers_who_say_nothing_keep_nobody_waiting_where_descriptors_are_few() {
+    let origin = Origin::start(|_| Answer::ok("fine"));
+    let sidefuse = start_with(
+        "-n 128",
+        &config(&[route("r", &origin.url(), "timeout: 30s")]),
+    );
+    let silent: Vec<Client> = (0..300)
+        .map(|_| Client::connect(sidefuse.proxy()))
+        .collect();
+    let told = sidefuse.event(
+        "Callers have all the connections that the limit of open files leaves them; one that is not in use makes way for a new one, else that is refused",
+    );
+    assert!(told["remedy"].as_str().unwrap().contains("LimitNOFILE"));
+    // Each new one is served, refused or closed: served once it has the place of one that has said nothing for a second.
+    let is_served = || {
+        let mut caller = Client::connect(sidefuse.proxy());
+        caller
+            .try_send("GET /r/x HTTP/1.1\r\nHost: x\r\n\r\n")
+            .is_ok()
+            && caller.try_read().is_ok_and(|said| said.text() == "fine")
+    };
+    while !is_served() {}
+    drop(silent);
+}
+
+#[test]
 fn who_says_nothing_to_the_operators_ports_leaves_descriptors_for_callers_and_operators_case_178() {
     let origin = Origin::start(|_| Answer::ok("fine"));
     let sidefuse = start_with(
