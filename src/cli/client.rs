@@ -10,8 +10,9 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::net::BoxIo;
 
 /// The longest body that is read: that of ten thousand breakers has less than half of it.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -109,31 +110,33 @@ impl Client {
         };
         let sender = match living {
             Some(sender) => sender,
-            None => match &self.server {
-                Server::Tcp(address) => {
-                    let stream = TcpStream::connect(address.as_str()).await?;
-                    stream.set_nodelay(true)?;
-                    introduced(stream).await?
-                }
-                Server::Unix(path) => introduced(UnixStream::connect(path).await?).await?,
-            },
+            None => {
+                let stream = self.server.connect().await?;
+                let (sender, connection) = handshake(TokioIo::new(stream))
+                    .await
+                    .map_err(io::Error::other)?;
+                // The call under way gets the error as well; without a call it does not matter.
+                tokio::task::spawn_local(async move {
+                    let _ = connection.await;
+                });
+                sender
+            }
         };
         Ok(self.sender.insert(sender))
     }
 }
 
-/// Speaks HTTP over a stream, by a task of its own.
-async fn introduced<S: AsyncRead + AsyncWrite + Unpin + 'static>(
-    stream: S,
-) -> io::Result<SendRequest<Full<Bytes>>> {
-    let (sender, connection) = handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
-    // The call under way gets the error as well; without a call it does not matter.
-    tokio::task::spawn_local(async move {
-        let _ = connection.await;
-    });
-    Ok(sender)
+impl Server {
+    async fn connect(&self) -> io::Result<BoxIo> {
+        Ok(match self {
+            Self::Tcp(address) => {
+                let stream = TcpStream::connect(address.as_str()).await?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+            Self::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        })
+    }
 }
 
 impl From<SocketAddr> for Server {
