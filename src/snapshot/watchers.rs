@@ -28,16 +28,19 @@ impl Watchers {
         (seed, changed, now): (u64, &Arc<Notify>, Instant),
     ) -> Self {
         let keyed = plan.keyed.as_ref().map(|keyed| {
-            let same = |old: &&Route| {
-                let by = old.plan.keyed.as_ref().map(|keyed| &keyed.by);
-                by == Some(&keyed.by)
-            };
-            let old = survivor.filter(same).and_then(|old| old.keyed.clone());
-            old.unwrap_or_else(|| {
-                let (changed, waiters) = (Arc::clone(changed), Arc::clone(waiters));
-                let observer = key_observer(Arc::clone(name), changed, waiters);
-                Keyed::new(plan.breaker.clone(), keyed.max_keys, seed, observer)
-            })
+            let old = survivor.and_then(|old| old.plan.keyed.as_ref().zip(old.keyed.as_ref()));
+            if let Some((before, old)) = old
+                && before.by == keyed.by
+            {
+                return Arc::clone(old);
+            }
+            let (changed, waiters) = (Arc::clone(changed), Arc::clone(waiters));
+            let observer = key_observer(Arc::clone(name), changed, waiters);
+            let fresh = Keyed::new(plan.breaker.clone(), keyed.max_keys, seed, observer);
+            if let Some((_, old)) = old {
+                fresh.follow(old);
+            }
+            fresh
         });
         let shadows = (!plan.shadows.is_empty()).then(|| {
             let old = survivor.and_then(|old| old.shadows.as_deref());

@@ -227,3 +227,18 @@ routes:
         );
     });
 }
+
+#[test]
+fn calls_without_room_are_counted_on_when_another_field_is_the_key() {
+    let config = KEYED.replace("}}", "}, max_keys: 1}");
+    on_stage(&config, fails_for("bad"), async |stage| {
+        for _ in 0..3 {
+            ask(&stage, "bad").await;
+        }
+        ask(&stage, "good").await;
+        let counts = || stage.route("crm").keyed.as_ref().unwrap().counts(now());
+        assert_eq!((counts().total, counts().untracked), (1, 1));
+        stage.reload(&config.replace("X-Tenant-ID", "X-Customer"));
+        assert_eq!((counts().total, counts().untracked), (0, 1));
+    });
+}

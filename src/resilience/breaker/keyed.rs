@@ -96,6 +96,12 @@ impl Keyed {
         })
     }
 
+    /// Goes on with the counts of `before`, whose place it takes on the same route.
+    pub fn follow(&self, before: &Self) {
+        let untracked = before.untracked.load(Ordering::Relaxed);
+        self.untracked.store(untracked, Ordering::Relaxed);
+    }
+
     /// Asks the breaker of the key and that of the route for the right to make one call.
     ///
     /// # Errors
