@@ -63,7 +63,9 @@ fn the_line_of_a_grpc_call_has_the_status_that_its_caller_got() {
     ] {
         on_stage(&touchy(""), silent(), async |stage| {
             stage.origin.says(speech);
-            let request = Request::get("/r/x").header("te", "trailers");
+            let request = Request::post("/r/x")
+                .header("te", "trailers")
+                .header("content-type", "application/grpc");
             stage.ask(request).await;
             assert_eq!(stage.lines()[0]["grpcStatus"], status);
         });

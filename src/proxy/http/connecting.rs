@@ -170,8 +170,11 @@ impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         let queued = self.held.take();
         self.exchange.held_back(HeldBy::Pool, queued);
+        if self.is_over {
+            return;
+        }
         let now = now();
-        if self.is_over || !self.allowance.is_nearly_over_for_caller(now) {
+        if !self.allowance.is_nearly_over_for_caller(now) {
             return;
         }
         let end = now.max(self.allowance.until.instant());

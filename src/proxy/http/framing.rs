@@ -10,6 +10,16 @@ pub(super) fn is_status(status: StatusCode) -> bool {
     status.as_u16() < 600
 }
 
+/// Whether an answer with that status never has a body (RFC 9112 §6.3).
+pub(super) fn is_bodiless(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+}
+
+/// Whether an answer with that status never has a `Content-Length` (RFC 9110 §8.6).
+pub(super) fn has_no_length(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status.is_informational()
+}
+
 /// Whether the fields that frame an answer contradict each other, give no length, or name a coding that we would have to undo.
 ///
 /// The HTTP library lets a transfer coding win over a length and leaves both fields in place: the length would then frame a body on its

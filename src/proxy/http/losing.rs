@@ -89,8 +89,11 @@ impl<'p, 'a, 'c> Pending<'p, 'a, 'c> {
 
 impl Drop for Pending<'_, '_, '_> {
     fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
         let (attempt, now) = (&mut *self.attempt, now());
-        if self.is_over || !attempt.time.allowance.is_nearly_over_for_caller(now) {
+        if !attempt.time.allowance.is_nearly_over_for_caller(now) {
             return;
         }
         let charged = attempt.left.unwrap_or(Failure::CallerDeadline);

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::body::{Body, Pace, Theirs};
@@ -23,7 +23,7 @@ use super::carry::{Answer, Context};
 use super::connection::Connection;
 use super::ending::Ending;
 use super::fallback::{self, Reply, X_SIDEFUSE_FALLBACK};
-use super::framing::{Ambiguous, fold_lengths};
+use super::framing::{Ambiguous, fold_lengths, has_no_length, is_bodiless};
 use super::gate::Refused;
 use super::headers::{self, Facts};
 use super::reply::{self, Circumstances, Form, Refusal};
@@ -265,7 +265,9 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
     ending.relays(upstream);
     let Ending { exchange, busy, .. } = &mut *ending;
     exchange.answered(response.status(), now());
-    exchange.grpc_status(grpc::code(response.headers()));
+    if told.form == Some(Form::Grpc) {
+        exchange.grpc_status(grpc::code(response.headers()));
+    }
     *response.version_mut() = if told.version == Version::HTTP_2 {
         Version::HTTP_2
     } else {
@@ -307,16 +309,6 @@ fn relayed(told: &Told<'_>, mut ending: Box<Ending>, answer: Answer) -> Response
         };
         Body::relayed(theirs, ending, pace, collector)
     })
-}
-
-/// Whether an answer with that status never has a body (RFC 9112 §6.3).
-fn is_bodiless(status: StatusCode) -> bool {
-    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
-}
-
-/// Whether an answer with that status never has a `Content-Length` (RFC 9110 §8.6).
-fn has_no_length(status: StatusCode) -> bool {
-    status == StatusCode::NO_CONTENT || status.is_informational()
 }
 
 /// Marks an answer that is not the one of the route's upstream with what it is.
@@ -369,7 +361,9 @@ impl Told<'_> {
         headers::correlate(response.headers_mut(), &plan.correlation.header, id);
         mark_fallback(response.headers_mut(), exchange);
         exchange.answered(response.status(), now());
-        exchange.grpc_status(grpc::code(response.headers()));
+        if self.form == Some(Form::Grpc) {
+            exchange.grpc_status(grpc::code(response.headers()));
+        }
         self.close_if_draining(&mut response);
         busy.answering(Pace {
             idle_timeout: plan.http.keep_alive,
