@@ -114,17 +114,18 @@ pub(super) fn ctl(args: CtlArgs) -> ExitCode {
         };
         let answer = call(&target, &ask, accept, PATIENCE)?;
         // Asked apart, so that the exit code never depends on how a table reads.
-        let open = match asks_for_open {
-            true => is_any_open(&target)?,
-            false => false,
-        };
-        Ok((answer, open))
+        let finds_open = asks_for_open && is_any_open(&target)?;
+        Ok((answer, finds_open))
     });
     match asked {
-        Ok((text, is_any_open)) => match print(&text) {
-            code if !is_any_open => code,
-            _ => ExitCode::from(3),
-        },
+        Ok((text, finds_open)) => {
+            let printed = print(&text);
+            if finds_open {
+                ExitCode::from(3)
+            } else {
+                printed
+            }
+        }
         Err(failure) => tell(&failure),
     }
 }

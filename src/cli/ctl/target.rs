@@ -162,14 +162,14 @@ fn of_files(plan: &Plan) -> Result<Option<HeaderValue>, String> {
         &plan.admin.operator_token_file,
         &plan.admin.reader_token_file,
     ];
-    let tokens = files.into_iter().flatten().map(|file| token(file));
-    let tokens: Vec<_> = tokens.collect();
-    let (mut read, failed): (Vec<_>, Vec<_>) = tokens.into_iter().partition(Result::is_ok);
-    match (read.drain(..).next(), failed.into_iter().next()) {
-        (Some(token), _) => token.map(Some),
-        (None, Some(Err(error))) => Err(error),
-        (None, _) => Ok(None),
+    let mut failed = None;
+    for file in files.into_iter().flatten() {
+        match token(file) {
+            Ok(token) => return Ok(Some(token)),
+            Err(error) => failed = failed.or(Some(error)),
+        }
     }
+    failed.map_or(Ok(None), Err)
 }
 
 fn token(file: &Path) -> Result<HeaderValue, String> {
